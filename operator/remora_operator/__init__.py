@@ -1,0 +1,1 @@
+"""The Remora operator: turns ServeApplication resources into pods, routing and targets."""

@@ -1,0 +1,1 @@
+"""Remora: serve applications on Ray Core, on a laptop or on Kubernetes."""
