@@ -1,0 +1,245 @@
+"""The wire between Remora's processes: what the operator, the controller, proxies and replicas tell each other.
+
+Pure values, parsed once at the edge. JSON with the field names below; unknown fields are ignored, so that an operator
+of one version and a controller of the one before understand each other.
+
+============================  ==========================================================  =================
+who → whom                    request                                                      key
+============================  ==========================================================  =================
+operator → controller         ``PUT /v1/targets/{application}`` Target                     control
+operator → controller         ``DELETE /v1/targets/{application}``                         control
+operator → controller         ``GET /v1/status?epoch=E&after=N&timeout_s=T`` ControllerStatus  control
+proxy, replica → controller   ``GET /v1/routes?epoch=E&after=N&timeout_s=T`` RoutesSnapshot    data
+replica → controller          ``GET /v1/definitions/{digest}`` bytes (an opaque definition)    data
+replica → controller          ``GET /v1/code/{digest}`` CodeBundle                          data
+operator → proxy              ``PUT /v1/routing`` Routing                                   proxy
+anyone → any of them          ``GET /healthz``, ``GET /readyz``                             none
+============================  ==========================================================  =================
+
+Long polls: the answer comes at once when ``epoch`` differs from the controller's own (it started anew and counts from
+1 again) or its version is above ``after``; else when the version moves, or as ``204`` after ``timeout_s`` seconds.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Wire(BaseModel):
+    """Base of all messages: frozen, and deaf to fields of a later version."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+# ── operator → controller ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Resources(Wire):
+    """What one replica needs of its node."""
+
+    cpu_milli: int = 1000
+    memory_bytes: int = 0
+    """0 means unlimited."""
+    custom: dict[str, float] = Field(default_factory=dict)
+    """Other Ray resources by Ray's names: ``{"GPU": 1}``."""
+
+
+class DeploymentOverride(Wire):
+    """What the resource says of one deployment, over what its code says. None leaves the code's value."""
+
+    name: str
+    replicas: int | None = None
+    max_ongoing_requests: int | None = None
+    max_queued_requests: int | None = None
+    user_config: Any = None
+    has_user_config: bool = False
+    resources: Resources | None = None
+    spread: bool | None = None
+    graceful_shutdown_timeout_s: float | None = None
+    health_check_period_s: float | None = None
+    health_check_timeout_s: float | None = None
+
+
+class CodeBundle(Wire):
+    """User code laid over the image: file names relative to the import root, with their text."""
+
+    digest: str
+    files: dict[str, str]
+
+
+class GroupTarget(Wire):
+    """One worker group as the revision wants it: replicas go to nodes with this name and template digest."""
+
+    name: str
+    template: str
+
+
+class Target(Wire):
+    """What one application has to become. The operator writes it; the controller keeps and follows it."""
+
+    application: str
+    generation: int
+    """``metadata.generation`` of the resource that this was made from; echoed in the status."""
+    revision: str
+    """Name of the revision: changes when replicas must be replaced."""
+    import_path: str
+    args: dict[str, Any] = Field(default_factory=dict)
+    code: CodeBundle | None = None
+    deployments: tuple[DeploymentOverride, ...] = ()
+    ingress_replicas: int | None = None
+    """``spec.replicas``, for the ingress deployment unless ``deployments`` says otherwise."""
+    groups: tuple[GroupTarget, ...] = ()
+    """Empty in local mode: any node will do."""
+    max_surge: int = 1
+    max_unavailable: int = 0
+    drain_nodes: tuple[str, ...] = ()
+    """Names of worker pods that the operator wants to take away: nothing new goes there, what is there moves."""
+
+
+# ── controller → operator ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class BuildState(StrEnum):
+    """How far the graph of a revision is."""
+
+    WAITING = "Waiting"
+    BUILDING = "Building"
+    BUILT = "Built"
+    FAILED = "Failed"
+
+
+class BuildStatus(Wire):
+    """The graph of the target's revision: imported once, in a subprocess on a worker node."""
+
+    state: BuildState
+    message: str = ""
+    """For FAILED: the import path, and the last line of the traceback."""
+
+
+class DeploymentStatus(Wire):
+    """One deployment, counted by the controller."""
+
+    name: str
+    ingress: bool = False
+    desired: int
+    ready: int
+    """Replicas that serve, of any version."""
+    updated: int
+    """Replicas that serve and are of the target's version."""
+    total: int
+    """All that occupy a node: starting, serving and draining."""
+    version: str
+    message: str = ""
+    """Why it is not as desired: the deployment, and the last line of the traceback or what it waits for."""
+    failing: bool = False
+    """True once replicas of the target's version failed to start so often that waiting will not help."""
+    resources: Resources = Resources()
+    """Of one replica."""
+    spread: bool = True
+
+
+class ApplicationStatus(Wire):
+    """One application as the controller sees it."""
+
+    application: str
+    generation: int
+    revision: str
+    build: BuildStatus
+    deployments: tuple[DeploymentStatus, ...] = ()
+
+
+class NodeStatus(Wire):
+    """One Ray node that may hold replicas."""
+
+    name: str
+    """The pod's name; the host's name in local mode."""
+    group: str
+    template: str
+    replicas: int
+    """Replicas on it, draining ones included. A node in ``drain_nodes`` with 0 may be taken away."""
+    cpu_milli: int = 0
+    draining: bool = False
+
+
+class ControllerStatus(Wire):
+    """Answer of ``GET /v1/status``."""
+
+    epoch: str
+    version: int
+    ray_version: str
+    remora_version: str
+    applications: tuple[ApplicationStatus, ...] = ()
+    nodes: tuple[NodeStatus, ...] = ()
+
+
+# ── controller → proxies and replicas ────────────────────────────────────────────────────────────────────────────
+
+
+class ReplicaAddress(Wire):
+    """Where one replica listens. The handshake names application, revision and replica again."""
+
+    replica: str
+    host: str
+    port: int
+    max_ongoing_requests: int
+    revision: str = ""
+    node: str = ""
+    """Name of the node (pod) it runs on, for locality."""
+
+
+class DeploymentRoutes(Wire):
+    """Replicas of one deployment that take new requests."""
+
+    name: str
+    max_queued_requests: int = -1
+    """Requests that one router may hold while every replica is full; -1 is unlimited."""
+    replicas: tuple[ReplicaAddress, ...] = ()
+
+
+class ApplicationRoutes(Wire):
+    """One application's deployments."""
+
+    application: str
+    ingress: str
+    """Name of the ingress deployment; empty before the first graph is built."""
+    deployments: tuple[DeploymentRoutes, ...] = ()
+
+
+class RoutesSnapshot(Wire):
+    """Answer of ``GET /v1/routes``: everything, each time. A router keeps the last one while no controller answers."""
+
+    epoch: str
+    version: int
+    applications: tuple[ApplicationRoutes, ...] = ()
+
+
+# ── operator → proxies ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ControllerEndpoint(Wire):
+    """One Ray cluster that serves an application, with its share of the requests."""
+
+    url: str
+    """``http://host:port`` of the controller."""
+    weight: int = 100
+
+
+class ApplicationRouting(Wire):
+    """How requests find one application."""
+
+    application: str
+    namespace: str = ""
+    route_prefix: str = "/"
+    controllers: tuple[ControllerEndpoint, ...] = ()
+    request_timeout_s: float | None = None
+
+
+class Routing(Wire):
+    """Body of ``PUT /v1/routing``; a proxy ignores a version below the one it has."""
+
+    version: int
+    """Milliseconds of Unix time when it was decided: grows over operators' lives."""
+    applications: tuple[ApplicationRouting, ...] = ()
