@@ -1,0 +1,89 @@
+"""Nouns that several packages of the runtime share. Imports nothing of them.
+
+The ports between the data plane (`transport`, `router`, `proxy`), the user's code (`graph`, `handle`, `replica`) and
+the `controller` stand here as small protocols, so that each side can be read, and tested, without the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NewType, Protocol
+
+ReplicaId = NewType("ReplicaId", str)
+"""``{application}#{deployment}#{8 random hex digits}``; also the name of its Ray actor."""
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class CallMetadata:
+    """What travels with a handle call beside its arguments."""
+
+    request_id: str = ""
+    method: str = "__call__"
+    stream: bool = False
+    """The caller iterates over the results instead of awaiting one."""
+    deadline_s: float | None = None
+    """Seconds that are left when the call is sent; the receiver counts from arrival."""
+    multiplexed_model_id: str = ""
+    session_id: str = ""
+    route: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Trace headers (``traceparent``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A pickled value: protocol 5, with its large buffers out of band. Never unpickled before the handshake."""
+
+    data: bytes
+    buffers: Sequence[bytes | memoryview] = ()
+
+
+class RemoteFailure(Exception):
+    """The user's code raised: carries the pickled exception, or its text when it cannot be pickled."""
+
+    def __init__(self, text: str, payload: Payload | None = None) -> None:
+        super().__init__(text)
+        self.text = text
+        self.payload = payload
+
+
+class Service(Protocol):
+    """What a replica offers to its transport server: implemented by `replica.user`, called by `replica.server`."""
+
+    async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request or WebSocket. The server cancels the task when the client vanishes."""
+        ...
+
+    async def call(self, metadata: CallMetadata, payload: Payload) -> Payload:
+        """Run one handle call and return its pickled value; raises RemoteFailure when the user's code raises."""
+        ...
+
+    def stream(self, metadata: CallMetadata, payload: Payload) -> AsyncIterator[Payload]:
+        """Run one streaming handle call, an item at a time, no faster than it is read."""
+        ...
+
+
+class Caller(Protocol):
+    """What a handle needs of a router: implemented by `router.router`, used by `handle`."""
+
+    async def call(self, application: str, deployment: str, metadata: CallMetadata, payload: Payload) -> Payload:
+        """Run one call on some replica. Cancelling the task cancels the call there.
+
+        Raises RemoteFailure, `remora.errors.BackPressureError` (queue full), `remora.errors.DeploymentUnavailable`
+        (no such deployment, or none answered in time) and `remora.errors.ReplicaUnavailableError` (the replica died
+        after it had started).
+        """
+        ...
+
+    def stream(
+        self, application: str, deployment: str, metadata: CallMetadata, payload: Payload
+    ) -> AsyncIterator[Payload]:
+        """Run one streaming call; closing the iterator cancels it."""
+        ...
