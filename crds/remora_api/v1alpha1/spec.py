@@ -1,0 +1,312 @@
+"""What a user asks for: `spec` of a ServeApplication, from the code to the pods."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge, Le, MaxLen, MinLen
+from pydantic import Field
+
+from remora_api.model import Bool, FreeForm, Int, ListMap, Model, Quantity, Rule, Unwritten, matches
+from remora_api.v1alpha1.pods import (
+    EnvFromSource,
+    EnvVar,
+    LocalObjectReference,
+    MetadataKey,
+    MetadataValue,
+    ObjectName,
+    PodTemplate,
+    PullPolicy,
+    Resources,
+)
+
+Count = Annotated[Int, Ge(0), Le(1000)]
+Seconds = Annotated[Int, Ge(1), Le(86400)]
+
+ImportPath = Annotated[
+    str,
+    MinLen(3),
+    MaxLen(256),
+    matches(
+        r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*",
+        "must be module:attribute, for instance hello:app for the variable app in hello.py",
+    ),
+]
+RoutePrefix = Annotated[
+    str,
+    MinLen(1),
+    MaxLen(200),
+    matches(
+        r"/|(/[A-Za-z0-9._~!$&()*+,;=:@%-]+)+",
+        "must begin with / and not end with one (unless it is just /), for instance /api",
+    ),
+    Rule(
+        "self != '/-' && !self.startsWith('/-/')",
+        "/-/ is reserved for the proxy's own pages: choose another prefix",
+        lambda prefix: prefix != "/-" and not prefix.startswith("/-/"),
+    ),
+]
+FileName = Annotated[str, MinLen(1), MaxLen(200)]
+FileText = Annotated[str, MaxLen(524288)]
+_FILE_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*"
+
+
+class Code(Model):
+    """User code on top of the image: exactly one of configMap and inline."""
+
+    RULES: ClassVar = (
+        Rule(
+            "has(self.configMap) != has(self.inline)",
+            "set exactly one of configMap and inline",
+            lambda it: (it.config_map is None) != (it.inline is None),
+        ),
+    )
+
+    config_map: LocalObjectReference | None = None
+    """A ConfigMap in the application's namespace: every key is a file, for instance `hello.py`. When it changes, the
+    replicas are replaced one by one; pods stay."""
+    inline: (
+        Annotated[
+            dict[FileName, FileText],
+            MinLen(1),
+            MaxLen(64),
+            Rule(
+                f"self.all(file, file.matches(r'^{_FILE_NAME}$'))",
+                "file names must be relative paths of letters, digits, '_', '-' and '.', with no part that begins with "
+                "'.', for instance hello.py or models/text.py",
+                lambda files: all(matches(_FILE_NAME, "").holds(file) for file in files),
+            ),
+        ]
+        | None
+    ) = None
+    """File name to text, for instance `hello.py: |` and the code below it. Packages are written as paths:
+    `models/__init__.py`. About 250 kB in all with `kubectl apply`."""
+
+
+class Spread(StrEnum):
+    """How replicas of a deployment are spread."""
+
+    NODES = "Nodes"
+    NONE = "None"
+
+
+class Deployment(Model):
+    """Settings of one deployment, over what its code says. What is left out stays as the code has it."""
+
+    name: Annotated[
+        str,
+        MinLen(1),
+        MaxLen(100),
+        matches(
+            r"[A-Za-z0-9_]([A-Za-z0-9_.:-]*[A-Za-z0-9_])?",
+            "must be a deployment's name as in the code: letters, digits, '_', '-', '.' and ':', for instance Model",
+        ),
+    ]
+    """The deployment's name in the code: of the class or function, unless @serve.deployment(name=…) gives another."""
+    replicas: Count | None = None
+    """Number of replicas. Changing it starts or drains replicas and restarts none."""
+    max_ongoing_requests: Annotated[Int, Ge(1), Le(100000)] | None = None
+    """Requests that one replica works on at a time; more wait in the router. Ray Serve's max_ongoing_requests."""
+    max_queued_requests: Annotated[Int, Ge(-1), Le(1000000)] | None = None
+    """Requests that each router may hold while all replicas are full; further ones are answered 503 with
+    Retry-After. -1 is no limit, 0 is no queue."""
+    user_config: Annotated[Any, FreeForm(only_objects=False)] = None
+    """Any value; given to the deployment's `reconfigure` method, at the start and whenever it changes, without a
+    restart. For instance {threshold: 0.5}. It replaces the code's user_config as a whole."""
+    resources: Resources | None = None
+    """What one replica needs: cpu, memory, and devices by their full name, for instance
+    {cpu: 500m, memory: 1Gi, nvidia.com/gpu: 1}; fractions are written as text, "0.5". Replaces what the code asks for
+    as a whole; cpu is 1 when it is not named. A worker group must have room for it."""
+    spread: Spread | None = None
+    """Nodes: two or more replicas are put on at least two worker pods on two nodes, where there are any. None: wherever
+    there is room. Nodes unless given."""
+    graceful_shutdown_timeout_seconds: Annotated[Int, Ge(0), Le(86400)] | None = None
+    """Seconds that a replica which is taken away has to finish the requests it works on. 20 unless the code says
+    otherwise."""
+    health_check_period_seconds: Seconds | None = None
+    """Seconds between calls of the replica's `check_health`. 10 unless the code says otherwise."""
+    health_check_timeout_seconds: Seconds | None = None
+    """Seconds without an answer after which a replica is unhealthy and is replaced. 30 unless the code says
+    otherwise."""
+
+
+class Storage(Model):
+    """A volume claim."""
+
+    size: Quantity
+    """Size of the volume, for instance 1Gi."""
+    storage_class_name: ObjectName | None = None
+    """The StorageClass; the cluster's default unless given."""
+
+
+class Head(Model):
+    """The head pod: Ray's tables and Remora's controller. It runs no user code and no request goes through it."""
+
+    resources: Resources = Resources({"cpu": "500m", "memory": "2Gi"})
+    """What the head pod asks for; memory is also its limit. The part that is not named is not asked for."""
+    storage: Storage | None = None
+    """Keep Ray's tables on a volume claim, so that they outlive the pod. Without it they outlive the container only,
+    and a head that was lost with its node is replaced by a new Ray cluster beside the old workers."""
+    pod_template: PodTemplate | None = None
+    """Laid over the head pod: nodeSelector, tolerations, labels, …"""
+
+
+class WorkerGroup(Model):
+    """Worker pods of one kind: they hold the replicas."""
+
+    RULES: ClassVar = (
+        Rule(
+            "self.minReplicas <= self.maxReplicas",
+            "minReplicas must not be above maxReplicas: lower it or raise maxReplicas",
+            lambda it: it.min_replicas <= it.max_replicas,
+            field=".minReplicas",
+        ),
+        Rule(
+            "'cpu' in self.resources",
+            "name the cpu of a worker pod, for instance {cpu: 2, memory: 4Gi}: how many replicas fit follows from it",
+            lambda it: "cpu" in it.resources.root,
+            field=".resources",
+        ),
+    )
+
+    name: Annotated[
+        str,
+        MinLen(1),
+        MaxLen(15),
+        matches(
+            r"[a-z]([-a-z0-9]*[a-z0-9])?",
+            "must be lower-case letters, digits and '-', with a letter first, for instance gpu: pods are named after "
+            "it",
+        ),
+    ]
+    """Name of the group, at most 15 characters, for instance `gpu`. Pods are named after it."""
+    min_replicas: Count = 1
+    """Pods that are kept even when nobody needs them."""
+    max_replicas: Annotated[Int, Ge(1), Le(1000)] = 10
+    """Pods that there may be at most; between the two the operator follows what the replicas need."""
+    resources: Resources = Resources({"cpu": "1", "memory": "1Gi"})
+    """What one pod asks for, to be shared by the replicas on it; memory and devices are also its limit. For instance
+    {cpu: 4, memory: 8Gi, nvidia.com/gpu: 1}."""
+    pod_template: PodTemplate | None = None
+    """Laid over the group's pods: nodeSelector, tolerations, volumes, …"""
+
+
+class ServiceType(StrEnum):
+    """Kind of the Service in front of the proxies."""
+
+    CLUSTER_IP = "ClusterIP"
+    NODE_PORT = "NodePort"
+    LOAD_BALANCER = "LoadBalancer"
+
+
+class ProxyService(Model):
+    """The Service that takes the application's requests, at port 80."""
+
+    RULES: ClassVar = (
+        Rule(
+            "!has(self.nodePort) || self.type != 'ClusterIP'",
+            "nodePort needs type NodePort or LoadBalancer: set type, or remove nodePort",
+            lambda it: it.node_port is None or it.type is not ServiceType.CLUSTER_IP,
+            field=".nodePort",
+        ),
+    )
+
+    type: ServiceType = ServiceType.CLUSTER_IP
+    """ClusterIP for requests from inside the cluster or through an Ingress, NodePort, or LoadBalancer."""
+    annotations: Annotated[dict[MetadataKey, MetadataValue], MaxLen(64)] = Field(default_factory=dict)
+    """Added to the Service, for instance for a cloud's load balancer."""
+    node_port: Annotated[Int, Ge(1), Le(65535)] | None = None
+    """A fixed port on every node; Kubernetes chooses one unless given. Most clusters allow 30000 to 32767."""
+
+
+class Proxy(Model):
+    """The proxy pods: they take HTTP requests and pass them to replicas. They run no user code."""
+
+    replicas: Annotated[Int, Ge(1), Le(100)] = 2
+    """Proxy pods. With two or more, a node can be drained without a failed request."""
+    resources: Resources = Resources({"cpu": "250m", "memory": "256Mi"})
+    """What one proxy pod asks for; memory is also its limit."""
+    service: ProxyService = ProxyService()
+    """The Service in front of the proxies."""
+    request_timeout_seconds: Seconds | None = None
+    """Seconds after which a request is answered 504 and its work is cancelled. No limit unless given."""
+    pod_template: PodTemplate | None = None
+    """Laid over the proxy pods: nodeSelector, tolerations, topologySpreadConstraints, …"""
+
+
+class Rollout(Model):
+    """How a new revision takes the place of the old one."""
+
+    RULES: ClassVar = (
+        Rule(
+            "self.maxSurge > 0 || self.maxUnavailable > 0",
+            "maxSurge and maxUnavailable cannot both be 0, as no replica could ever be replaced: set one to 1 or more",
+            lambda it: it.max_surge > 0 or it.max_unavailable > 0,
+            field=".maxSurge",
+        ),
+    )
+
+    max_surge: Annotated[Int, Ge(0), Le(100)] = 1
+    """Replicas of a deployment that may be there beyond its number meanwhile."""
+    max_unavailable: Annotated[Int, Ge(0), Le(100)] = 0
+    """Replicas of a deployment that may be missing meanwhile."""
+    progress_deadline_seconds: Annotated[Int, Ge(10), Le(86400)] = 600
+    """Seconds without progress after which the application is reported as Stalled."""
+
+
+class NetworkPolicy(Model):
+    """Who may reach the pods."""
+
+    enabled: Bool = True
+    """Let in only what the application needs: requests to the proxies, and its own pods among each other. What goes out
+    is not restricted."""
+
+
+DEFAULT_WORKERS = (WorkerGroup(name="default"),)
+
+
+class ServeApplicationSpec(Model):
+    """The wanted state of a serve application."""
+
+    import_path: ImportPath
+    """Where the application is: module:attribute, for instance `hello:app` for the variable `app` in hello.py. The
+    attribute is an application (`Model.bind()`), a deployment, or a function that takes `args` and returns one."""
+    args: Annotated[dict[str, Any], FreeForm()] = Field(default_factory=dict)
+    """Arguments of the function that importPath names, for instance {model: small}."""
+    image: Annotated[str, MinLen(1), MaxLen(512)] | None = None
+    """Image of the head and worker pods: Remora's runtime image, or one built on it with your dependencies and code.
+    Remora's own unless given."""
+    image_pull_secrets: Annotated[tuple[LocalObjectReference, ...], MaxLen(16), ListMap()] = ()
+    """Secrets in the application's namespace with which images are pulled from a private registry."""
+    image_pull_policy: PullPolicy | None = None
+    """When images are pulled: Always, IfNotPresent or Never. As Kubernetes has it unless given: Always for the tag
+    latest, else IfNotPresent."""
+    code: Code | None = None
+    """Your code, laid over the image: changes reach the replicas without new pods. Leave it out when the image holds
+    the code."""
+    env: Annotated[tuple[EnvVar, ...], MaxLen(256), ListMap()] = ()
+    """Environment variables of the worker pods, thus of your code, as in a container."""
+    env_from: Annotated[tuple[EnvFromSource, ...], MaxLen(64)] = ()
+    """ConfigMaps and Secrets all of whose keys become environment variables of your code, as in a container."""
+    route_prefix: RoutePrefix = "/"
+    """Path below which the application answers, for instance `/api`. Other paths are answered 404."""
+    replicas: Count = 1
+    """Replicas of the ingress deployment, the one that takes HTTP requests, unless `deployments` gives its number. This
+    is what `kubectl scale` and a HorizontalPodAutoscaler set."""
+    deployments: Annotated[tuple[Deployment, ...], MaxLen(64), ListMap()] = ()
+    """Settings of deployments by name, over what the code says: replicas, resources, userConfig, …"""
+    head: Head = Head()
+    """The head pod: resources, storage, and what is laid over it."""
+    workers: Annotated[tuple[WorkerGroup, ...], MinLen(1), MaxLen(32), ListMap(), Unwritten()] = DEFAULT_WORKERS
+    """Groups of worker pods, by name. Without any there is one, called default, of 1 to 10 pods of 1 CPU and 1 GiB."""
+    proxy: Proxy = Proxy()
+    """The proxy pods and the Service in front of them."""
+    rollout: Rollout = Rollout()
+    """How changes are rolled out."""
+    network_policy: NetworkPolicy = NetworkPolicy()
+    """Whether a NetworkPolicy protects the pods."""
+    revision_history_limit: Annotated[Int, Ge(0), Le(50)] = 5
+    """Old revisions that are kept to return to."""
+    suspend: Bool = False
+    """Stop everything and keep the resource: all pods are taken away, and come back when it is false again."""

@@ -1,0 +1,119 @@
+"""What is: `status` of a ServeApplication. One function of the operator computes it; nobody else writes it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from annotated_types import MaxLen
+
+from remora_api.model import Int, ListMap, Model
+
+
+class ConditionStatus(StrEnum):
+    """Whether a condition holds."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Condition(Model):
+    """One aspect of the application's state, in the form that Kubernetes tools read."""
+
+    type: Annotated[str, MaxLen(316)]
+    """Ready, Reconciling, Stalled, Available, HeadReady or ProxyReady."""
+    status: ConditionStatus
+    """True, False or Unknown."""
+    observed_generation: Int = 0
+    """Generation of the spec that this is about."""
+    last_transition_time: datetime
+    """When status last changed."""
+    reason: Annotated[str, MaxLen(1024)]
+    """One word for scripts and alerts, for instance BuildFailed."""
+    message: Annotated[str, MaxLen(32768)] = ""
+    """A sentence: the object it is about, what happened, and what to do next."""
+
+
+class DeploymentStatus(Model):
+    """One deployment's replicas."""
+
+    name: str
+    """The deployment's name."""
+    ready: Int = 0
+    """Replicas that answer requests, of any version."""
+    desired: Int = 0
+    """Replicas that there should be."""
+    version: str = ""
+    """Version of code and settings that is wanted."""
+    message: str = ""
+    """Why it is not as desired: what it waits for, or the last line of a traceback."""
+
+
+class WorkerGroupStatus(Model):
+    """One worker group's pods."""
+
+    name: str
+    """The group's name."""
+    ready: Int = 0
+    """Pods that are ready."""
+    desired: Int = 0
+    """Pods that there should be, between minReplicas and maxReplicas."""
+    demand: Int = 0
+    """Pods that the replicas need; above desired when the group is at maxReplicas."""
+
+
+class ProxyStatus(Model):
+    """The proxy pods."""
+
+    ready: Int = 0
+    """Proxies that take requests."""
+    desired: Int = 0
+    """Proxies that there should be."""
+
+
+class RayStatus(Model):
+    """The Ray cluster."""
+
+    version: str = ""
+    """Ray's version, as the head reports it."""
+    address: str = ""
+    """Address of the head inside the cluster, host:port."""
+    incarnation: Int = 0
+    """Number of the Ray cluster: it grows when the head was lost for good or a change needs a new cluster."""
+
+
+class ServeApplicationStatus(Model):
+    """The observed state of a serve application."""
+
+    observed_generation: Int = -1
+    """Generation of the spec that this status is about. Below metadata.generation: the operator has not seen the latest
+    change yet."""
+    conditions: Annotated[tuple[Condition, ...], ListMap(("type",))] = ()
+    """Ready sums up. Reconciling and Stalled are present only while true. Wait for it with
+    `kubectl wait --for=condition=Ready sapp/NAME`."""
+    ready: str = ""
+    """Replicas that answer and replicas wanted, over all deployments, for instance 3/3."""
+    url: str = ""
+    """Where the application answers, inside the cluster unless the Service is a LoadBalancer."""
+    replicas: Int = 0
+    """Replicas of the ingress deployment that exist; read by `kubectl scale` and by a HorizontalPodAutoscaler."""
+    selector: str = ""
+    """Label selector of the pods that hold replicas; read by a HorizontalPodAutoscaler."""
+    current_revision: str = ""
+    """The revision that answers requests."""
+    updated_revision: str = ""
+    """The revision of the latest spec; the same as currentRevision unless a rollout is under way."""
+    deployments: Annotated[tuple[DeploymentStatus, ...], ListMap()] = ()
+    """Deployments by name."""
+    workers: Annotated[tuple[WorkerGroupStatus, ...], ListMap()] = ()
+    """Worker groups by name."""
+    proxy: ProxyStatus | None = None
+    """The proxy pods."""
+    ray: RayStatus | None = None
+    """The Ray cluster."""
+
+    def condition(self, kind: str) -> Condition | None:
+        """Return the condition of this type, if it is there."""
+        return next((it for it in self.conditions if it.type == kind), None)
