@@ -7,7 +7,7 @@ Labels and annotations are public: dashboards and network policies of users sele
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 GROUP: Final = "remora.dev"
 VERSION: Final = "v1alpha1"
@@ -67,58 +67,68 @@ class Component(StrEnum):
     PROXY = "proxy"
 
 
-class ConditionType(StrEnum):
+class Explained(StrEnum):
+    """Words with an explanation, which the reference page prints: `WORD = "Word", "What it means."`"""
+
+    _value_: str
+    explanation: str
+
+    def __new__(cls, value: str, explanation: str) -> Self:
+        """Make the word itself, and keep the explanation beside it."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.explanation = explanation
+        return member
+
+
+class ConditionType(Explained):
     """Conditions in `status.conditions`. Reconciling and Stalled are there only while true, and never both."""
 
-    READY = "Ready"
-    """The latest spec is served: every deployment has its replicas and the proxies are ready."""
-    RECONCILING = "Reconciling"
-    """Work is under way towards the latest spec; the message says what is waited for."""
-    STALLED = "Stalled"
-    """No progress without a change by you: the message names the object at fault and its last error."""
-    AVAILABLE = "Available"
-    """Requests are answered, if perhaps by fewer replicas or an older revision than you asked for."""
-    HEAD_READY = "HeadReady"
-    """The Ray head and the controller answer. Requests are served without them, but nothing changes."""
-    PROXY_READY = "ProxyReady"
-    """At least one proxy takes requests."""
+    READY = "Ready", "The latest spec is served: every deployment has its replicas and the proxies are ready."
+    RECONCILING = "Reconciling", "Work is under way towards the latest spec; the message says what is waited for."
+    STALLED = (
+        "Stalled",
+        "No progress without a change by you: the message names the object at fault and its last error.",
+    )
+    AVAILABLE = (
+        "Available",
+        "Requests are answered, if perhaps by fewer replicas or an older revision than you asked for.",
+    )
+    HEAD_READY = (
+        "HeadReady",
+        "The Ray head and the controller answer. Requests are served without them, but nothing changes.",
+    )
+    PROXY_READY = "ProxyReady", "At least one proxy takes requests."
 
 
-class Reason(StrEnum):
+class Reason(Explained):
     """Reasons of conditions and of events: stable words for alerts and scripts."""
 
-    SERVING = "Serving"
-    """All is as the spec wants it."""
-    SUSPENDED = "Suspended"
-    """`spec.suspend` is true: nothing runs."""
-    INVALID_SPEC = "InvalidSpec"
-    """The stored object does not hold to the schema; the message has the field's path."""
-    CODE_NOT_FOUND = "CodeNotFound"
-    """The ConfigMap of `spec.code.configMap` does not exist."""
-    WAITING_FOR_HEAD = "WaitingForHead"
-    """The Ray head or the controller does not answer yet."""
-    WAITING_FOR_WORKERS = "WaitingForWorkers"
-    """Worker pods are starting or cannot be scheduled."""
-    WAITING_FOR_PROXY = "WaitingForProxy"
-    """No proxy is ready yet."""
-    WAITING_FOR_REPLICAS = "WaitingForReplicas"
-    """Replicas are starting."""
-    BUILDING = "Building"
-    """The code is being imported and its deployments worked out."""
-    BUILD_FAILED = "BuildFailed"
-    """The import path or the builder function raised; the message has the last line of the traceback."""
-    REPLICAS_FAILING = "ReplicasFailing"
-    """Replicas of a deployment failed to start, again and again."""
-    NO_CAPACITY = "NoCapacity"
-    """A replica fits on no worker group, or its group is at maxReplicas."""
-    ROLLING_OUT = "RollingOut"
-    """Replicas of a new revision replace those of the old one."""
-    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
-    """The rollout made no progress for `spec.rollout.progressDeadlineSeconds`."""
-    NO_REPLICAS = "NoReplicas"
-    """No replica answers requests."""
-    POD_FAILED = "PodFailed"
-    """A pod cannot start: image, quota, or a crash loop; the message has the pod and its last state."""
+    SERVING = "Serving", "All is as the spec wants it."
+    SUSPENDED = "Suspended", "`spec.suspend` is true: nothing runs."
+    INVALID_SPEC = "InvalidSpec", "The stored object does not hold to the schema; the message has the field's path."
+    CODE_NOT_FOUND = "CodeNotFound", "The ConfigMap of `spec.code.configMap` does not exist."
+    WAITING_FOR_HEAD = "WaitingForHead", "The Ray head or the controller does not answer yet."
+    WAITING_FOR_WORKERS = "WaitingForWorkers", "Worker pods are starting or cannot be scheduled."
+    WAITING_FOR_PROXY = "WaitingForProxy", "No proxy is ready yet."
+    WAITING_FOR_REPLICAS = "WaitingForReplicas", "Replicas are starting."
+    BUILDING = "Building", "The code is being imported and its deployments worked out."
+    BUILD_FAILED = (
+        "BuildFailed",
+        "The import path or the builder function raised; the message has the last line of the traceback.",
+    )
+    REPLICAS_FAILING = "ReplicasFailing", "Replicas of a deployment failed to start, again and again."
+    NO_CAPACITY = "NoCapacity", "A replica fits on no worker group, or its group is at maxReplicas."
+    ROLLING_OUT = "RollingOut", "Replicas of a new revision replace those of the old one."
+    PROGRESS_DEADLINE_EXCEEDED = (
+        "ProgressDeadlineExceeded",
+        "The rollout made no progress for `spec.rollout.progressDeadlineSeconds`.",
+    )
+    NO_REPLICAS = "NoReplicas", "No replica answers requests."
+    POD_FAILED = (
+        "PodFailed",
+        "A pod cannot start: image, quota, or a crash loop; the message has the pod and its last state.",
+    )
 
 
 class Port:

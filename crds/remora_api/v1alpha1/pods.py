@@ -117,7 +117,7 @@ class EnvVar(Model):
     RULES: ClassVar = (
         Rule(
             "!(has(self.value) && has(self.valueFrom))",
-            "value and valueFrom exclude each other: remove one of them",
+            "set value or valueFrom, not both",
             lambda it: it.value is None or it.value_from is None,
         ),
     )
@@ -210,13 +210,32 @@ class Resources(RootModel[Annotated[dict[ResourceName, Quantity], MaxLen(16), At
 
 MetadataValue = Annotated[str, MaxLen(65536)]
 MetadataKey = Annotated[str, MinLen(1), MaxLen(317)]
+LabelValue = Annotated[
+    str,
+    MaxLen(63),
+    matches(
+        r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?",
+        "must be a label's value: at most 63 letters, digits, '-', '_' and '.', beginning and ending with a letter or "
+        "digit",
+    ),
+]
+
+_OURS = ("remora.dev/", "app.kubernetes.io/")
 
 
 class PodTemplateMetadata(Model):
     """Labels and annotations for pods."""
 
-    labels: Annotated[dict[MetadataKey, Annotated[str, MaxLen(63)]], MaxLen(64)] = Field(default_factory=dict)
-    """Added to the pods' labels. Those under `remora.dev/` and `app.kubernetes.io/` are the operator's."""
+    labels: Annotated[
+        dict[MetadataKey, LabelValue],
+        MaxLen(64),
+        Rule(
+            "self.all(key, !key.startsWith('remora.dev/') && !key.startsWith('app.kubernetes.io/'))",
+            "labels under remora.dev/ and app.kubernetes.io/ are the operator's: choose other keys",
+            lambda labels: not any(key.startswith(_OURS) for key in labels),
+        ),
+    ] = Field(default_factory=dict)
+    """Added to the pods' labels, for instance {team: search}."""
     annotations: Annotated[dict[MetadataKey, MetadataValue], MaxLen(64)] = Field(default_factory=dict)
     """Added to the pods' annotations, for instance for a service mesh or a log collector."""
 
