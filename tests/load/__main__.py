@@ -1,0 +1,149 @@
+"""``python -m tests.load URL --rate 120 --connections 8 --for 60``: steady load with its own count, as JSON on stdout.
+
+It ends after ``--for`` seconds, or earlier at SIGTERM (how a test stops it), and always prints:
+
+    {"requests": 7200, "failures": [], "statuses": {"200": 7200}, "p50_ms": 3.1, "p99_ms": 9.8, "longest_ms": 31.0,
+     "streams": 1, "stream_seconds": [30.0]}
+
+A failure is an answer with another status than 2xx, an answer that is not whole, a refused or reset connection, or no
+answer within ``--timeout`` seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+from collections import Counter
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from tests.load.http import Answer, BadAnswer, Connection
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was sent and what became of it."""
+
+    latencies_s: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+    answers: Counter[str] = field(default_factory=Counter)
+    stream_seconds: list[float] = field(default_factory=list)
+
+    def report(self) -> dict[str, object]:
+        """Return the figures as JSON values."""
+        ordered = sorted(self.latencies_s) or [0.0]
+
+        def quantile(share: float) -> float:
+            return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000, 2)
+
+        return {
+            "requests": sum(self.statuses.values()) + len(self.failures),
+            "failures": self.failures[:50],
+            "failed": len(self.failures),
+            "statuses": {str(status): count for status, count in self.statuses.items()},
+            "answers": dict(self.answers.most_common(20)),
+            "p50_ms": quantile(0.5),
+            "p99_ms": quantile(0.99),
+            "longest_ms": round(ordered[-1] * 1000, 2),
+            "streams": len(self.stream_seconds),
+            "stream_seconds": [round(seconds, 2) for seconds in self.stream_seconds],
+        }
+
+
+async def send_steadily(target: argparse.Namespace, tally: Tally, index: int, stop: asyncio.Event) -> None:
+    """Send this connection's share of the rate, on one kept connection, until told to stop."""
+    loop = asyncio.get_running_loop()
+    url = urlsplit(target.url)
+    connection = Connection(url.hostname or "127.0.0.1", url.port or 80)
+    interval = target.connections / target.rate
+    due = loop.time() + interval * index / target.connections
+    body = target.body.encode()
+    headers = {"Content-Type": "application/json"} if body else {}
+    while not stop.is_set():
+        await _until(due, stop)
+        if stop.is_set():
+            break
+        sent = loop.time()
+        try:
+            async with asyncio.timeout(target.timeout):
+                answer, text = await connection.request(target.method, url.path or "/", body, headers)
+        except (OSError, BadAnswer, TimeoutError) as error:
+            connection.close()
+            tally.failures.append(f"+{sent - target.started:.2f}s connection {index}: {type(error).__name__} {error}")
+        else:
+            tally.latencies_s.append(loop.time() - sent)
+            if 200 <= answer.status < 300:
+                tally.statuses[answer.status] += 1
+                tally.answers[text[:80].decode("utf-8", "replace")] += 1
+            else:
+                tally.failures.append(
+                    f"+{sent - target.started:.2f}s connection {index}: {answer.status} {text[:200]!r}"
+                )
+        due = max(due + interval, loop.time() - 1)
+    connection.close()
+
+
+async def hold_stream(target: argparse.Namespace, tally: Tally) -> None:
+    """Read one long streamed answer to its end."""
+    loop = asyncio.get_running_loop()
+    url = urlsplit(target.stream)
+    connection = Connection(url.hostname or "127.0.0.1", url.port or 80)
+    began, size = loop.time(), 0
+    try:
+        async for item in connection.stream("GET", f"{url.path or '/'}{'?' + url.query if url.query else ''}"):
+            if isinstance(item, Answer):
+                if item.status != 200:
+                    tally.failures.append(f"stream: {item.status}")
+            else:
+                size += len(item)
+        tally.stream_seconds.append(loop.time() - began)
+    except (OSError, BadAnswer) as error:
+        tally.failures.append(f"stream after {loop.time() - began:.1f} s, {size} bytes: {type(error).__name__} {error}")
+    connection.close()
+
+
+async def run(target: argparse.Namespace) -> Tally:
+    """Send load until the time is over or SIGTERM comes; a stream that was begun is read to its end."""
+    tally, stop = Tally(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    target.started = loop.time()
+    loop.call_later(target.duration, stop.set)
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    async with asyncio.TaskGroup() as tasks:
+        for index in range(target.connections):
+            tasks.create_task(send_steadily(target, tally, index, stop))
+        if target.stream:
+            tasks.create_task(hold_stream(target, tally))
+    return tally
+
+
+async def _until(due: float, stop: asyncio.Event) -> None:
+    delay = due - asyncio.get_running_loop().time()
+    if delay > 0:
+        try:
+            async with asyncio.timeout(delay):
+                await stop.wait()
+        except TimeoutError:
+            return
+
+
+def main() -> None:
+    """Parse the command line, send, print the tally."""
+    parser = argparse.ArgumentParser(prog="python -m tests.load", description=__doc__)
+    parser.add_argument("url")
+    parser.add_argument("--rate", type=float, default=100, help="requests a second, all connections together")
+    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--for", dest="duration", type=float, default=30, help="seconds")
+    parser.add_argument("--timeout", type=float, default=20, help="seconds for one answer")
+    parser.add_argument("--method", default="GET")
+    parser.add_argument("--body", default="")
+    parser.add_argument("--stream", default="", help="URL of one long stream to read beside the load")
+    print(json.dumps(asyncio.run(run(parser.parse_args())).report()))
+
+
+if __name__ == "__main__":
+    main()
