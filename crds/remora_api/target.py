@@ -1,0 +1,97 @@
+"""From a ServeApplication to the Target that a controller follows; the same for the operator and for local mode.
+
+Pure. Whoever calls has already read the ConfigMap that `spec.code` names, and chose the revision's name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from remora_api import v1alpha1, wire
+from remora_api.v1alpha1 import pods, spec
+
+_RAY_NAMES = {"nvidia.com/gpu": "GPU", "amd.com/gpu": "GPU", "google.com/tpu": "TPU"}
+
+
+def target_from(
+    application: v1alpha1.ServeApplication,
+    *,
+    revision: str,
+    code: wire.CodeBundle | None = None,
+    groups: Sequence[wire.GroupTarget] = (),
+    drain_nodes: Sequence[str] = (),
+) -> wire.Target:
+    """Return what the controller has to reach; `spec.suspend` is for the operator, which then keeps no controller."""
+    wanted = application.spec
+    return wire.Target(
+        application=application.metadata.name,
+        generation=application.metadata.generation,
+        revision=revision,
+        import_path=wanted.import_path,
+        args=wanted.args,
+        code=code,
+        deployments=tuple(_override(deployment) for deployment in wanted.deployments),
+        ingress_replicas=wanted.replicas,
+        groups=tuple(groups),
+        max_surge=wanted.rollout.max_surge,
+        max_unavailable=wanted.rollout.max_unavailable,
+        drain_nodes=tuple(sorted(drain_nodes)),
+    )
+
+
+def revision_inputs(application: v1alpha1.ServeApplication, code: wire.CodeBundle | None) -> dict[str, Any]:
+    """Return the part of the spec that replicas of one revision share, as JSON values to take a digest over.
+
+    Left out on purpose is what changes in place (replicas, userConfig, limits, timeouts) and what belongs to one
+    deployment alone (its resources): the controller replaces that deployment's replicas by itself.
+    """
+    return {
+        "importPath": application.spec.import_path,
+        "args": application.spec.args,
+        "code": code.digest if code else "",
+    }
+
+
+def code_bundle(files: Mapping[str, str]) -> wire.CodeBundle:
+    """Return files as a bundle that is named by its content."""
+    return wire.CodeBundle(digest=digest(dict(files)), files=dict(files))
+
+
+def digest(value: Any) -> str:
+    """Return 16 hexadecimal digits that stand for a JSON value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def ray_resources(amounts: Mapping[str, float]) -> dict[str, float]:
+    """Return device amounts by Ray's names: `{"nvidia.com/gpu": 1}` is `{"GPU": 1}`; disk space is no Ray resource."""
+    return {_RAY_NAMES.get(name, name): amount for name, amount in amounts.items() if name != "ephemeral-storage"}
+
+
+def resources_from(resources: pods.Resources) -> wire.Resources:
+    """Return what one replica needs; a CPU when it is not named, and as much memory as there is."""
+    cpu_milli = resources.cpu_milli
+    return wire.Resources(
+        cpu_milli=1000 if cpu_milli is None else cpu_milli,
+        memory_bytes=resources.memory_bytes or 0,
+        custom=ray_resources(resources.others),
+    )
+
+
+def _override(deployment: spec.Deployment) -> wire.DeploymentOverride:
+    return wire.DeploymentOverride(
+        name=deployment.name,
+        replicas=deployment.replicas,
+        max_ongoing_requests=deployment.max_ongoing_requests,
+        max_queued_requests=deployment.max_queued_requests,
+        user_config=deployment.user_config,
+        has_user_config="user_config" in deployment.model_fields_set,
+        resources=resources_from(deployment.resources) if deployment.resources else None,
+        spread=None if deployment.spread is None else deployment.spread is spec.Spread.NODES,
+        graceful_shutdown_timeout_s=deployment.graceful_shutdown_timeout_seconds,
+        health_check_period_s=deployment.health_check_period_seconds,
+        health_check_timeout_s=deployment.health_check_timeout_seconds,
+    )

@@ -1,0 +1,56 @@
+"""A ServeApplication becomes a Target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from remora_api.target import code_bundle, digest, revision_inputs, target_from
+from remora_api.v1alpha1 import ServeApplication
+from remora_api.wire import GroupTarget, Resources
+
+
+def application(**spec: Any) -> ServeApplication:
+    return ServeApplication.from_manifest(
+        {"metadata": {"name": "hello", "generation": 3}, "spec": {"importPath": "hello:app", **spec}}
+    )
+
+
+def test_carries_what_the_spec_says() -> None:
+    bundle = code_bundle({"hello.py": "app = 1"})
+    target = target_from(
+        application(replicas=2, args={"size": 3}, rollout={"maxSurge": 2, "maxUnavailable": 1}),
+        revision="hello-1",
+        code=bundle,
+        groups=[GroupTarget(name="cpu", template="t1")],
+        drain_nodes=["b", "a"],
+    )
+    assert (target.application, target.generation, target.revision) == ("hello", 3, "hello-1")
+    assert (target.ingress_replicas, target.args, target.code) == (2, {"size": 3}, bundle)
+    assert (target.max_surge, target.max_unavailable, target.drain_nodes) == (2, 1, ("a", "b"))
+
+
+def test_overrides_name_units_and_ray_resources() -> None:
+    (override,) = target_from(
+        application(deployments=[{"name": "M", "resources": {"cpu": "500m", "memory": "1Ki", "nvidia.com/gpu": 1}}]),
+        revision="r",
+    ).deployments
+    assert override.resources == Resources(cpu_milli=500, memory_bytes=1024, custom={"GPU": 1.0})
+    assert (override.replicas, override.has_user_config, override.spread) == (None, False, None)
+
+
+def test_a_falsy_user_config_is_still_one() -> None:
+    (override,) = target_from(application(deployments=[{"name": "M", "userConfig": {}}]), revision="r").deployments
+    assert override.has_user_config
+    assert override.user_config == {}
+
+
+def test_what_changes_in_place_is_no_part_of_the_revision() -> None:
+    before = revision_inputs(application(replicas=1), None)
+    after = revision_inputs(application(replicas=4, deployments=[{"name": "M", "userConfig": {"a": 1}}]), None)
+    assert before == after
+    assert before != revision_inputs(application(args={"a": 1}), None)
+
+
+def test_digest_does_not_depend_on_order() -> None:
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    assert code_bundle({"a": "1"}).digest != code_bundle({"a": "2"}).digest
