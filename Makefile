@@ -1,0 +1,57 @@
+# Everything that is done with Remora's sources. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help venv check format generate test test-unit test-ray test-cluster demo demo-down bench-quick clean
+
+help: ## What can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+$(VENV)/.installed: pyproject.toml
+	@echo "installing Python packages into $(VENV) (about 30 s with a warm cache)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+venv: $(VENV)/.installed ## The Python environment, in .venv
+
+check: venv ## Format, lint, types, layers, generated files, unit tests: under a minute
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m remora_api generate --check
+	$(BIN)/pytest -q tests/architecture tests/unit tests/model
+
+format: venv ## Format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+generate: venv ## Write the CRD, its chart copy and the reference page from the models
+	$(BIN)/python -m remora_api generate
+
+test: venv ## Everything: checks, unit, real Ray, real Kubernetes (skipped with the reason where it cannot run)
+	$(BIN)/python -m tests.run
+
+test-unit: venv ## Pure modules only
+	$(BIN)/pytest -q tests/architecture tests/unit tests/model
+
+test-ray: venv ## With a real Ray on this machine
+	$(BIN)/pytest -q tests/integration
+
+test-cluster: venv ## On the real Kubernetes of tests/cluster
+	$(BIN)/pytest -q tests/e2e
+
+demo: venv ## Install the operator and examples/hello on a cluster (CONTEXT=… to name one) and call it
+	@$(BIN)/python -m demo up $(if $(CONTEXT),--context $(CONTEXT))
+
+demo-down: venv ## Remove everything that `make demo` made
+	@$(BIN)/python -m demo down
+
+bench-quick: venv ## Figures of the README, in under 3 minutes
+	$(BIN)/python -m benchmarks.quick
+
+clean: ## Remove what was built here; the proving ground has `python -m tests.cluster down`
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist
