@@ -61,9 +61,27 @@ def matches(pattern: str, message: str) -> Rule:
 
 @dataclass(frozen=True, slots=True)
 class ListMap:
-    """A list whose items are known by some of their fields: unique, and merged item by item in server-side apply."""
+    """A list whose items are known by one of their fields: unique, and merged item by item in server-side apply."""
 
-    keys: tuple[str, ...] = ("name",)
+    key: str = "name"
+
+    def check(self, items: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the items, or raise at the first whose key an earlier one has."""
+        seen: set[Any] = set()
+        for index, item in enumerate(items):
+            key = getattr(item, self.key)
+            if key in seen:
+                raise PydanticCustomError(
+                    "rule",
+                    "duplicate {key} {value}: each may be there once",
+                    {"key": self.key, "value": repr(key), "field": f"[{index}]"},
+                )
+            seen.add(key)
+        return items
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check after the items themselves were checked."""
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
 
 
 @dataclass(frozen=True, slots=True)

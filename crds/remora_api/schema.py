@@ -120,8 +120,8 @@ def _marked(schema: Schema, marks: tuple[Any, ...]) -> Schema:
                 added[_LENGTHS[schema["type"]][0]] = least
             case MaxLen(most):
                 added[_LENGTHS[schema["type"]][1]] = most
-            case ListMap(keys):
-                added |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
+            case ListMap(key):
+                added |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
             case AtomicMap():
                 added["x-kubernetes-map-type"] = "atomic"
             case _:

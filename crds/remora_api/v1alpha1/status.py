@@ -90,7 +90,7 @@ class ServeApplicationStatus(Model):
     observed_generation: Int = -1
     """Generation of the spec that this status is about. Below metadata.generation: the operator has not seen the latest
     change yet."""
-    conditions: Annotated[tuple[Condition, ...], ListMap(("type",))] = ()
+    conditions: Annotated[tuple[Condition, ...], ListMap("type")] = ()
     """Ready sums up. Reconciling and Stalled are present only while true. Wait for it with
     `kubectl wait --for=condition=Ready sapp/NAME`."""
     ready: str = ""
