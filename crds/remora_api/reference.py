@@ -93,7 +93,7 @@ def _row(name: str, field: Schema, *, required: bool) -> str:
 
 
 def _default(field: Schema) -> str:
-    if "default" not in field or field["default"] == {}:
+    if "default" not in field or "properties" in field:
         return ""
     default = field["default"]
     if isinstance(default, dict):

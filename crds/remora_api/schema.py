@@ -142,15 +142,33 @@ def _with_rules(schema: Schema, rules: Sequence[Rule]) -> Schema:
 
 
 def _written_default(info: FieldInfo) -> Any:
-    """Return the default as JSON, or None when absence says it as well.
-
-    The default of an object is `{}`: the API server goes on to fill in the defaults of its fields.
-    """
-    if info.is_required() or any(isinstance(mark, Unwritten) for mark in info.metadata):
+    """Return the default as JSON, or None when absence says it as well."""
+    if info.is_required() or _is_unwritten(info):
         return None
     default = info.get_default(call_default_factory=True)
     if isinstance(default, BaseModel):
-        return default.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    if isinstance(default, StrEnum):
-        return default.value
-    return None if default in (None, "", (), {}) else default
+        return _as_json(default)
+    return None if default in _SILENT else _as_json(default)
+
+
+def _is_unwritten(info: FieldInfo) -> bool:
+    return any(isinstance(mark, Unwritten) for mark in info.metadata)
+
+
+_SILENT = (None, "", (), {})
+"""Defaults that absence says as well."""
+
+
+def _as_json(value: Any) -> Any:
+    """Return a default as JSON. An object's is complete: the API server holds it to the object's rules as it stands."""
+    match value:
+        case RootModel():
+            return value.root
+        case BaseModel():
+            written = {name: info for name, info in type(value).model_fields.items() if not _is_unwritten(info)}
+            fields = {info.alias or name: getattr(value, name) for name, info in written.items()}
+            return {name: _as_json(inner) for name, inner in fields.items() if inner not in _SILENT}
+        case StrEnum():
+            return value.value
+        case _:
+            return value

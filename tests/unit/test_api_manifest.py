@@ -33,7 +33,7 @@ def test_accepts(row: Good) -> None:
 def test_refuses_and_names_the_field(row: Bad) -> None:
     with pytest.raises(InvalidManifest) as refusal:
         ServeApplication.from_manifest(row.manifest, strict=True)
-    assert [problem.path for problem in refusal.value.problems] == [row.path]
+    assert [problem.path for problem in refusal.value.problems] == [row.path("models")]
     assert row.words("models") in str(refusal.value)
 
 

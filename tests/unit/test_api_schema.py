@@ -84,7 +84,7 @@ def test_only_args_user_config_and_pod_templates_are_free_form() -> None:
 
 
 def test_an_object_is_born_with_a_status_that_is_about_no_generation() -> None:
-    assert ALL[".status"]["default"] == {}
+    assert ALL[".status"]["default"]["observedGeneration"] == -1
     assert ALL[".status.observedGeneration"]["default"] == -1
 
 
@@ -148,14 +148,14 @@ def test_renders_a_model() -> None:
     }
 
 
-def test_the_default_of_an_object_is_empty_as_its_fields_have_theirs() -> None:
+def test_the_default_of_an_object_is_complete_as_its_rules_are_applied_to_it() -> None:
     class Outer(Model):
         """Outer."""
 
         sample: Sample = Sample()
         """A sample."""
 
-    assert model_schema(Outer)["properties"]["sample"]["default"] == {}
+    assert model_schema(Outer)["properties"]["sample"]["default"] == {"low": 2}
 
 
 def test_a_list_without_a_key_is_replaced_as_a_whole() -> None:

@@ -37,8 +37,12 @@ class Bad:
 
     name: str
     manifest: Manifest
-    path: str
+    paths: str | Mapping[Reader, str]
     says: str | Mapping[Reader, str]
+
+    def path(self, reader: Reader) -> str:
+        """Return the field that this reader has to name."""
+        return self.paths if isinstance(self.paths, str) else self.paths[reader]
 
     def words(self, reader: Reader) -> str:
         """Return what this reader has to say."""
