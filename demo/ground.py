@@ -1,0 +1,78 @@
+"""The proving ground as a place for the demo: the real Kubernetes of tests/cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from demo.access import CommandFailed
+from demo.screen import step
+from tests.cluster import Cluster, ClusterError, running
+
+IMAGES = {
+    "image.repository": "remora.dev/operator",
+    "image.tag": "dev",
+    "runtimeImage.repository": "remora.dev/runtime",
+    "runtimeImage.tag": "dev",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Access to the proving ground; its own kubeconfig, so that no other cluster can be meant."""
+
+    cluster: Cluster
+
+    @property
+    def kubectl_hint(self) -> str:
+        return ".venv/bin/python -m tests.cluster kubectl"
+
+    def kubectl(self, *arguments: str) -> str:
+        try:
+            return self.cluster.kubectl(*arguments)
+        except ClusterError as error:
+            raise CommandFailed(str(error)) from error
+
+    def helm(self, *arguments: str) -> str:
+        try:
+            return self.cluster.helm(*arguments)
+        except ClusterError as error:
+            raise CommandFailed(str(error)) from error
+
+    def images(self) -> dict[str, str]:
+        """Build what changed and load it into both nodes."""
+        try:
+            self.cluster.reload()
+        except ClusterError as error:
+            raise CommandFailed(str(error)) from error
+        return IMAGES
+
+    @contextmanager
+    def outside(self, namespace: str, service: str, port: int) -> Iterator[str]:
+        """Lead a loopback port to the Service's cluster address."""
+        with self.cluster.forward(namespace, service, port) as local:
+            yield f"http://127.0.0.1:{local}"
+
+
+def missing() -> str | None:
+    """Return why this machine cannot host the proving ground, or None."""
+    return running().missing()
+
+
+def reach(*, create: bool) -> Ground:
+    """Return access to the proving ground, bringing it up where `create`; raises CommandFailed."""
+    cluster = running()
+    if create:
+        with step("cluster: etcd, API server, scheduler, two nodes (the first time builds them, about 10 minutes)"):
+            try:
+                cluster.up()
+            except ClusterError as error:
+                raise CommandFailed(str(error)) from error
+    return Ground(cluster)
+
+
+def down() -> None:
+    """Take the proving ground down."""
+    with step("cluster: down"):
+        running().down()

@@ -1,0 +1,33 @@
+"""Applications that the end-to-end tests deploy, and the manifests to deploy them with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+
+
+def source(name: str) -> str:
+    """Return the text of an application's module."""
+    return (HERE / f"{name}.py").read_text()
+
+
+def application(name: str, import_path: str, **spec: Any) -> dict[str, Any]:
+    """Return a small ServeApplication: one proxy, one worker to begin with, little of everything."""
+    small: dict[str, Any] = {
+        "importPath": import_path,
+        "workers": [{"name": "default", "minReplicas": 1, "maxReplicas": 4, "resources": {"cpu": "500m", "memory": "1Gi"}}],
+        "proxy": {"replicas": 1},
+    }
+    return {
+        "apiVersion": "remora.dev/v1alpha1",
+        "kind": "ServeApplication",
+        "metadata": {"name": name},
+        "spec": small | spec,
+    }
+
+
+def deployment(name: str, **options: Any) -> dict[str, Any]:
+    """Return an entry of `spec.deployments` that needs little."""
+    return {"name": name, "resources": {"cpu": "100m", "memory": "200Mi"}, **options}

@@ -1,0 +1,81 @@
+"""Fixtures of the end-to-end tests: the operator installed once, a namespace of its own for each test."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from demo.ground import Ground
+from demo.story import SYSTEM, install
+from tests.cluster import Cluster
+from tests.cluster.fixtures import cluster
+from tests.e2e.stage import Stage, eventually
+
+__all__ = ["cluster"]
+
+
+@pytest.fixture(scope="session")
+def operator(cluster: Cluster) -> Cluster:
+    """The operator, installed with Helm from this checkout as the demo installs it; returns its cluster."""
+    install(Ground(cluster))
+    return cluster
+
+
+@pytest.fixture
+def stage(operator: Cluster) -> Iterator[Stage]:
+    """A namespace under Pod Security `restricted`, gone after the test."""
+    with _namespace(operator) as namespace:
+        yield Stage(operator, namespace)
+
+
+@pytest.fixture
+def other_stage(operator: Cluster) -> Iterator[Stage]:
+    """A second such namespace."""
+    with _namespace(operator) as namespace:
+        yield Stage(operator, namespace)
+
+
+@pytest.fixture
+def absent_operator(operator: Cluster) -> Callable[[], AbstractContextManager[Callable[[], float]]]:
+    """A context in which no operator runs: scaled to 0, and its Lease older than its duration."""
+
+    def lease_age_s() -> float:
+        lease = json.loads(operator.kubectl("get", "lease", "-n", SYSTEM, "-o", "json"))["items"][0]
+        renewed = datetime.fromisoformat(lease["spec"]["renewTime"])
+        return (datetime.now(UTC) - renewed).total_seconds()
+
+    def pods() -> list[Any]:
+        selector = "app.kubernetes.io/name=remora,app.kubernetes.io/component=operator"
+        return list(json.loads(operator.kubectl("get", "pods", "-n", SYSTEM, "-l", selector, "-o", "json"))["items"])
+
+    @contextmanager
+    def absent() -> Iterator[Callable[[], float]]:
+        name = operator.kubectl("get", "deployment", "-n", SYSTEM, "-o", "name").strip()
+        operator.kubectl("scale", "-n", SYSTEM, name, "--replicas=0")
+        try:
+            eventually(lambda: not pods(), 60, "no operator pod")
+            eventually(lambda: lease_age_s() > 15, 60, "an old Lease")
+            yield lease_age_s
+        finally:
+            operator.kubectl("scale", "-n", SYSTEM, name, "--replicas=2")
+            operator.kubectl("rollout", "status", "-n", SYSTEM, name, "--timeout=120s")
+
+    return absent
+
+
+@contextmanager
+def _namespace(cluster: Cluster) -> Iterator[str]:
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    cluster.kubectl("apply", "-f", "-", input=json.dumps(manifest))
+    try:
+        yield name
+    finally:
+        cluster.kubectl("delete", "namespace", name, "--wait=true", "--timeout=120s")

@@ -1,0 +1,190 @@
+"""A namespace of a test's own, with the verbs that end-to-end tests are written in.
+
+Everything a test makes lives in its namespace, which goes when the test ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any, TypeVar
+
+from tests.cluster import Cluster
+from tests.load.http import Answer
+
+ROOT = Path(__file__).parent.parent.parent
+HTTP_PORT = 8000
+
+
+T = TypeVar("T")
+
+
+def eventually(probe: Callable[[], T], within_s: float, what: str) -> T:
+    """Return the first truthy value of `probe`; fails with the last value seen after `within_s` seconds."""
+    began, pause = time.monotonic(), Event()
+    while True:
+        value = probe()
+        if value:
+            return value
+        assert time.monotonic() - began < within_s, f"{what}: not within {within_s:.0f} s; last seen {value!r}"
+        pause.wait(0.3)
+
+
+@dataclass(slots=True)
+class Load:
+    """A running load generator outside the cluster."""
+
+    process: subprocess.Popen[str]
+    report: dict[str, Any] = field(default_factory=dict)
+
+    def stop(self) -> dict[str, Any]:
+        """End it, wait for its streams to end, and return its figures."""
+        if not self.report:
+            self.process.send_signal(signal.SIGTERM)
+            output, _ = self.process.communicate(timeout=90)
+            self.report = json.loads(output)
+        return self.report
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One namespace of the cluster."""
+
+    cluster: Cluster
+    namespace: str
+
+    def kubectl(self, *arguments: str, input: str | None = None, check: bool = True) -> str:
+        """Run kubectl in this namespace."""
+        return self.cluster.kubectl("-n", self.namespace, *arguments, input=input, check=check)
+
+    def apply(self, *manifests: dict[str, Any]) -> None:
+        """Apply manifests as a user does: `kubectl apply -f -`."""
+        documents = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
+        self.kubectl("apply", "-f", "-", input=json.dumps(documents))
+
+    def get(self, kind: str, name: str) -> dict[str, Any]:
+        """Return one object, or {} when there is none."""
+        text = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
+        return json.loads(text) if text.strip() else {}
+
+    def list(self, kind: str, **labels: str) -> list[dict[str, Any]]:
+        """Return objects by labels of `remora.dev/`."""
+        selector = ",".join(f"remora.dev/{name}={value}" for name, value in labels.items())
+        return list(json.loads(self.kubectl("get", kind, "-l", selector, "-o", "json"))["items"])
+
+    def pods(self, application: str, component: str) -> list[dict[str, Any]]:
+        """Return an application's pods of one component that are not being deleted."""
+        pods = self.list("pods", application=application, component=component)
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+    def condition(self, application: str, kind: str) -> dict[str, Any]:
+        """Return one condition of an application, or {}."""
+        status = self.get("sapp", application).get("status", {})
+        return next((c for c in status.get("conditions", []) if c["type"] == kind), {})
+
+    def is_current(self, application: str) -> bool:
+        """Whether Ready=True was said of the generation that is in the spec now."""
+        resource = self.get("sapp", application)
+        ready = next((c for c in resource.get("status", {}).get("conditions", []) if c["type"] == "Ready"), {})
+        return (
+            ready.get("status") == "True"
+            and resource["status"].get("observedGeneration") == resource["metadata"]["generation"]
+            and ready.get("observedGeneration", resource["metadata"]["generation"])
+            == resource["metadata"]["generation"]
+        )
+
+    def wait_ready(self, application: str, within_s: float = 180) -> None:
+        """Wait for Ready=True of the current generation; the failure shows the whole status and the pods."""
+        try:
+            eventually(lambda: self.is_current(application), within_s, f"{application} Ready")
+        except AssertionError as error:
+            status = json.dumps(self.get("sapp", application).get("status", {}), indent=1)
+            pods = self.kubectl("get", "pods", "-o", "wide", check=False)
+            raise AssertionError(f"{error}\n{status}\n{pods}") from error
+
+    def address(self, application: str) -> str:
+        """Return `IP:PORT` of the application's Service, as the cluster's network knows it."""
+        (service,) = self.list("services", application=application, component="proxy")
+        return f"{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
+
+    def ask(
+        self, application: str, path: str = "/", method: str = "GET", body: str = "", timeout_s: float = 30
+    ) -> tuple[Answer, str]:
+        """Send one request through the Service from outside the cluster; no retry."""
+        url = f"http://{self.address(application)}{path}"
+        command = [sys.executable, "-m", "tests.load.ask", url, method, body, str(timeout_s)]
+        done = subprocess.run(
+            self.cluster.command(*command),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s + 30,
+            check=False,
+        )
+        assert done.returncode == 0, f"{method} {url}: {done.stderr.strip().splitlines()[-1:]}"
+        head, _, text = done.stdout.partition("\n")
+        status_and_headers = json.loads(head)
+        return Answer(status_and_headers["status"], status_and_headers["headers"]), text
+
+    def answer(self, application: str, path: str = "/", body: str = "") -> str:
+        """Return the text of a 200 answer."""
+        head, text = self.ask(application, path, "POST" if body else "GET", body)
+        assert head.status == 200, f"{path}: {head.status} {text}"
+        return text
+
+    @contextmanager
+    def load(self, application: str, *options: str, path: str = "/") -> Iterator[Load]:
+        """Send load through the Service while the context is entered."""
+        url = f"http://{self.address(application)}"
+        command = [
+            sys.executable,
+            "-m",
+            "tests.load",
+            url + path,
+            *(option.replace("SERVICE", url) for option in options),
+        ]
+        process = subprocess.Popen(self.cluster.command(*command), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        load = Load(process)
+        try:
+            yield load
+            load.stop()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+    def kill_container(self, pod: dict[str, Any], container: str) -> None:
+        """SIGKILL a container's first process from its node, as the kernel's OOM killer would."""
+        current = self.get("pod", pod["metadata"]["name"])
+        status = next(c for c in current["status"]["containerStatuses"] if c["name"] == container)
+        identifier = status["containerID"].rpartition("/")[2]
+        pids = [
+            int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _is_in(entry, identifier)
+        ]
+        assert pids, f"container {container} of {pod['metadata']['name']} has no process"
+        os.kill(min(pids, key=lambda pid: _started(pid)), signal.SIGKILL)
+
+    def restarts(self, pod_name: str, container: str) -> int:
+        """Return how often a container was restarted."""
+        statuses = self.get("pod", pod_name).get("status", {}).get("containerStatuses", [])
+        return next((int(c["restartCount"]) for c in statuses if c["name"] == container), 0)
+
+
+def _is_in(entry: Path, identifier: str) -> bool:
+    try:
+        return identifier in (entry / "cgroup").read_text()
+    except OSError:  # The process ended while we looked.
+        return False
+
+
+def _started(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])

@@ -1,0 +1,121 @@
+"""What must not be noticed by a client: scaling, an absent operator, killed workers, controllers and heads."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from tests.e2e.apps import application, deployment, source
+from tests.e2e.stage import Stage, eventually
+
+pytestmark = pytest.mark.cluster
+
+
+def steady(replicas: int, **spec: Any) -> dict[str, Any]:
+    """Return the application that names the process that answers."""
+    return application(
+        "steady",
+        "steady:app",
+        code={"inline": {"steady.py": source("steady")}},
+        deployments=[deployment("Steady", replicas=replicas, maxOngoingRequests=100)],
+        **spec,
+    )
+
+
+def test_scaling_from_1_to_4_to_2_loses_no_request_and_restarts_no_pod(stage: Stage) -> None:
+    stage.apply(steady(1))
+    stage.wait_ready("steady")
+    first_worker = {pod["metadata"]["uid"] for pod in stage.pods("steady", "worker")}
+    options = ("--rate", "120", "--connections", "12", "--for", "240", "--stream", "SERVICE/stream?seconds=30")
+    with stage.load("steady", *options) as load:
+        stage.apply(steady(4))
+        stage.wait_ready("steady")
+        eventually(lambda: ready_replicas(stage) == 4, 60, "four replicas")
+        stage.apply(steady(2))
+        eventually(lambda: ready_replicas(stage) == 2, 60, "two replicas")
+        stage.wait_ready("steady")
+    report = load.stop()
+    print(f"1 → 4 → 2: {summary(report)}")
+    assert report["failures"] == []
+    assert report["streams"] == 1
+    assert report["stream_seconds"][0] > 25
+    assert len(report["answers"]) >= 4, "four replicas have answered"
+    assert first_worker <= {pod["metadata"]["uid"] for pod in stage.list("pods", application="steady")} or (
+        len(stage.pods("steady", "worker")) == 1
+    )
+
+
+def test_the_application_answers_and_heals_while_the_operator_is_away(stage: Stage, absent_operator: Any) -> None:
+    stage.apply(steady(2))
+    stage.wait_ready("steady")
+    with absent_operator() as lease_age_s:
+        assert lease_age_s() > 15
+        assert stage.answer("steady")
+
+        worker = stage.pods("steady", "worker")[0]
+        stage.kubectl("delete", "pod", worker["metadata"]["name"], "--grace-period=0", "--force")
+        eventually(lambda: ready_workers(stage, without=worker), 120, "another worker pod")
+        eventually(lambda: stage.answer("steady"), 90, "an answer after the worker's death")
+        eventually(lambda: len({stage.answer("steady") for _ in range(12)}) == 2, 120, "two replicas again")
+
+        (head,) = stage.pods("steady", "head")
+        restarts = stage.restarts(head["metadata"]["name"], "controller")
+        before = {stage.answer("steady") for _ in range(12)}
+        with stage.load("steady", "--rate", "100", "--for", "120") as load:
+            stage.kill_container(head, "controller")
+            eventually(lambda: stage.restarts(head["metadata"]["name"], "controller") > restarts, 60, "a restart")
+            eventually(lambda: controller_ready(stage), 90, "the controller ready again")
+        assert load.report["failures"] == []
+        assert {stage.answer("steady") for _ in range(12)} == before, "the same processes serve on"
+
+
+def test_a_killed_head_container_leaves_the_same_replica_processes_serving(stage: Stage) -> None:
+    stage.apply(steady(2))
+    stage.wait_ready("steady")
+    before = {stage.answer("steady") for _ in range(20)}
+    assert len(before) == 2
+    (head,) = stage.pods("steady", "head")
+    with stage.load("steady", "--rate", "100", "--for", "180") as load:
+        stage.kill_container(head, "ray")
+        eventually(lambda: stage.restarts(head["metadata"]["name"], "ray") > 0, 60, "the head container's restart")
+        eventually(lambda: controller_ready(stage), 120, "the controller ready again")
+        began = time.monotonic()
+        eventually(lambda: time.monotonic() - began > 15, 20, "a while under load")
+    assert load.report["failures"] == []
+    assert {stage.answer("steady") for _ in range(20)} == before
+    stage.wait_ready("steady")
+    stage.apply(steady(3))
+    eventually(lambda: len({stage.answer("steady") for _ in range(30)}) == 3, 150, "a third replica")
+    assert before <= {stage.answer("steady") for _ in range(60)}
+
+
+def ready_replicas(stage: Stage) -> int:
+    """Return what the status says of the deployment."""
+    deployments = stage.get("sapp", "steady").get("status", {}).get("deployments", [])
+    return next((int(entry.get("ready", 0)) for entry in deployments if entry["name"] == "Steady"), 0)
+
+
+def ready_workers(stage: Stage, without: dict[str, Any]) -> bool:
+    """Whether a worker pod other than the one given is Ready."""
+    return any(
+        c["type"] == "Ready" and c["status"] == "True"
+        for pod in stage.pods("steady", "worker")
+        if pod["metadata"]["uid"] != without["metadata"]["uid"]
+        for c in pod["status"].get("conditions", [])
+    )
+
+
+def controller_ready(stage: Stage) -> bool:
+    """Whether the kubelet finds every container of the head pod ready."""
+    (head,) = stage.pods("steady", "head")
+    return all(c["ready"] for c in head["status"]["containerStatuses"])
+
+
+def summary(report: dict[str, Any]) -> str:
+    """Return a report's figures in one line."""
+    return json.dumps(
+        {key: report[key] for key in ("requests", "failed", "p50_ms", "p99_ms", "longest_ms", "stream_seconds")}
+    )
