@@ -155,7 +155,7 @@ def _is_unwritten(info: FieldInfo) -> bool:
     return any(isinstance(mark, Unwritten) for mark in info.metadata)
 
 
-_SILENT = (None, "", (), {})
+_SILENT: tuple[Any, ...] = (None, "", (), {})
 """Defaults that absence says as well."""
 
 
