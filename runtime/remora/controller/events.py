@@ -1,0 +1,235 @@
+"""News, and what it makes of the World.
+
+Pure. `learn` takes in what happened outside; `enact` writes down what was decided, before it is done, so that a
+controller that dies in between finds it in its checkpoint. News that comes too late to matter changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar, assert_never
+
+from remora.controller import actions, versions
+from remora.controller.lifecycle import Phase, Step, after, allows
+from remora.controller.state import Build, BuildKey, Crashes, Graph, Node, NodeId, Replica, Serving, World
+from remora.types import ReplicaId
+from remora_api.wire import BuildState, Target
+
+STABLE_S = 60
+"""A replica that ran this long did not fail to start, whatever ends it later."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSet:
+    """The operator wants an application to be so."""
+
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class TargetDeleted:
+    """The operator wants an application gone."""
+
+    application: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodesSeen:
+    """All nodes that are alive."""
+
+    nodes: Mapping[NodeId, Node]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildDone:
+    """A graph was built."""
+
+    key: BuildKey
+    graph: Graph
+
+
+@dataclass(frozen=True, slots=True)
+class BuildFailed:
+    """The user's code could not be imported, or describes no graph."""
+
+    key: BuildKey
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildLost:
+    """The build came to nothing through no fault of the code: its node went away."""
+
+    key: BuildKey
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaReady:
+    """A replica listens."""
+
+    replica: ReplicaId
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaFailed:
+    """A replica did not start, is unhealthy, or did not take its new settings."""
+
+    replica: ReplicaId
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaDied:
+    """Ray says that a replica's process is dead."""
+
+    replica: ReplicaId
+    message: str = ""
+
+
+Event = (
+    TargetSet
+    | TargetDeleted
+    | NodesSeen
+    | BuildDone
+    | BuildFailed
+    | BuildLost
+    | ReplicaReady
+    | ReplicaFailed
+    | ReplicaDied
+)
+
+
+def learn(world: World, event: Event, now: float) -> World:
+    """Return the world after a piece of news."""
+    return _settle(_learn(world, event, now))
+
+
+def _learn(world: World, event: Event, now: float) -> World:
+    match event:
+        case TargetSet(target):
+            return replace(world, targets={**world.targets, target.application: target})
+        case TargetDeleted(application):
+            return replace(world, targets=_without(world.targets, application))
+        case NodesSeen(nodes):
+            return replace(world, nodes=nodes)
+        case BuildDone(key, graph):
+            return _with_build(world, key, Build(BuildState.BUILT, graph=graph, since=now))
+        case BuildFailed(key, message):
+            failures = world.builds[key].failures + 1 if key in world.builds else 1
+            return _with_build(world, key, Build(BuildState.FAILED, message=message, failures=failures, since=now))
+        case BuildLost(key, message):
+            return _with_build(world, key, Build(BuildState.WAITING, message=message, since=now))
+        case ReplicaReady(replica, host, port):
+            return _step(world, replica, Step.READY, now, host=host, port=port)
+        case ReplicaFailed(replica, message):
+            return _step(_blame(world, replica, message, now), replica, Step.FAIL, now)
+        case ReplicaDied(replica, message):
+            return _step(_blame(world, replica, message, now), replica, Step.DIED, now)
+        case _:
+            assert_never(event)
+
+
+def enact(world: World, action: actions.Action, now: float) -> World:
+    """Return the world in which an action was decided."""
+    match action:
+        case actions.BuildGraph(key):
+            before = world.builds.get(key, Build(BuildState.WAITING))
+            state = before.state if before.state is BuildState.FAILED else BuildState.BUILDING
+            return _with_build(world, key, replace(before, state=state, since=now, is_running=True))
+        case actions.Start():
+            return _with_replica(world, _replica(action, now))
+        case actions.Drain(replica):
+            return _step(world, replica, Step.DRAIN, now)
+        case actions.Kill(replica):
+            return _step(world, replica, Step.KILL, now)
+        case actions.Reconfigure(replica, in_place, settings):
+            given = replace(world.replicas[replica], settings=settings, grace_s=in_place.graceful_shutdown_timeout_s)
+            return _with_replica(world, given)
+        case _:
+            assert_never(action)
+
+
+def _settle(world: World) -> World:
+    """Bring what follows from the rest up to date: the target that is served, and what nobody needs any more."""
+    serving = {
+        application: current
+        for application, current in world.serving.items()
+        if application in world.targets or any(r.application == application for r in world.replicas.values())
+    }
+    for target in world.targets.values():
+        build = world.builds.get(versions.build_key(target))
+        if build is not None and build.graph is not None:
+            serving[target.application] = Serving(target, build.graph)
+    needed = {versions.build_key(target) for target in world.targets.values()}
+    live = {(s.target.application, d.name, d.version) for s in serving.values() for d in versions.resolve(s)}
+    return replace(
+        world,
+        serving=serving,
+        builds={key: build for key, build in world.builds.items() if key in needed},
+        crashes={key: crashes for key, crashes in world.crashes.items() if key in live},
+    )
+
+
+def _blame(world: World, id_: ReplicaId, message: str, now: float) -> World:
+    """Count a start that failed; one count for replicas that started together, as they failed for one reason."""
+    replica = world.replicas.get(id_)
+    if replica is None or replica.phase not in (Phase.STARTING, Phase.RUNNING):
+        return world
+    key = (replica.application, replica.deployment, replica.version)
+    if replica.phase is Phase.RUNNING and now - replica.since >= STABLE_S:
+        return replace(world, crashes=_without(world.crashes, key))
+    before = world.crashes.get(key)
+    if before is not None and replica.started_at < before.last_at:
+        return replace(world, crashes={**world.crashes, key: replace(before, message=message)})
+    count = before.count + 1 if before else 1
+    return replace(world, crashes={**world.crashes, key: Crashes(count, now, message)})
+
+
+def _step(world: World, id_: ReplicaId, step: Step, now: float, host: str = "", port: int = 0) -> World:
+    replica = world.replicas.get(id_)
+    if replica is None or not allows(replica.phase, step):
+        return world
+    phase = after(replica.phase, step)
+    if phase is None:
+        return replace(world, replicas=_without(world.replicas, id_))
+    moved = replace(replica, phase=phase, since=now)
+    return _with_replica(world, replace(moved, host=host, port=port) if port else moved)
+
+
+def _replica(start: actions.Start, now: float) -> Replica:
+    deployment = start.deployment
+    return Replica(
+        id=start.replica,
+        application=start.target.application,
+        deployment=deployment.name,
+        revision=start.target.revision,
+        version=deployment.version,
+        settings=deployment.settings,
+        resources=deployment.resources,
+        node=start.node,
+        phase=Phase.STARTING,
+        started_at=now,
+        since=now,
+        ingress=deployment.ingress,
+        grace_s=deployment.in_place.graceful_shutdown_timeout_s,
+    )
+
+
+def _with_replica(world: World, replica: Replica) -> World:
+    return replace(world, replicas={**world.replicas, replica.id: replica})
+
+
+def _with_build(world: World, key: BuildKey, build: Build) -> World:
+    return replace(world, builds={**world.builds, key: build})
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def _without(mapping: Mapping[K, V], key: K) -> dict[K, V]:
+    return {k: v for k, v in mapping.items() if k != key}

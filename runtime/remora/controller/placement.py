@@ -1,0 +1,78 @@
+"""Placement: the node for one new replica.
+
+Pure. The planner calls it once for each start, with what it has placed before in the same plan. Ray is told the node
+and decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from remora.controller.state import Node, NodeId, Replica
+from remora_api.wire import GroupTarget, Resources
+
+_EPSILON = 1e-9
+
+
+def eligible(
+    nodes: Mapping[NodeId, Node], groups: Sequence[GroupTarget], leaving: frozenset[NodeId]
+) -> tuple[Node, ...]:
+    """Return the nodes that may take replicas of a target: of its groups (any, when it names none) and not leaving."""
+    wanted = {(group.name, group.template) for group in groups}
+    return tuple(
+        node
+        for node in nodes.values()
+        if node.id not in leaving and (not wanted or (node.group, node.template) in wanted)
+    )
+
+
+def choose(
+    nodes: Sequence[Node],
+    replicas: Iterable[Replica],
+    application: str,
+    deployment: str,
+    needs: Resources,
+    spread: bool,
+) -> Node | None:
+    """Return the node for a new replica, or None when it fits on none.
+
+    With `spread`, the machine with the fewest replicas of the deployment comes first, then the node with the fewest.
+    Equals are filled up one after the other, so that others stay empty and can be taken away. A replica that is
+    leaving still holds its resources, but does not count as spread: it will not be there when it matters.
+    """
+    there: dict[NodeId, list[Replica]] = {node.id: [] for node in nodes}
+    for replica in replicas:
+        if replica.node in there:
+            there[replica.node].append(replica)
+    fitting = [node for node in nodes if fits(needs, node, there[node.id])]
+    if not fitting:
+        return None
+
+    same = {
+        node.id: sum(
+            r.application == application and r.deployment == deployment and not r.is_leaving for r in there[node.id]
+        )
+        for node in nodes
+    }
+    on_host: dict[str, int] = {}
+    for node in nodes:
+        on_host[node.host] = on_host.get(node.host, 0) + same[node.id]
+
+    def rank(node: Node) -> tuple[int, int, int, str]:
+        apart = (on_host[node.host], same[node.id]) if spread else (0, 0)
+        return (*apart, -len(there[node.id]), node.name)
+
+    return min(fitting, key=rank)
+
+
+def fits(needs: Resources, node: Node, replicas: Sequence[Replica]) -> bool:
+    """Tell whether a node has room beside the replicas on it."""
+    held = [replica.resources for replica in replicas]
+    if node.cpu_milli is not None and sum(r.cpu_milli for r in held) + needs.cpu_milli > node.cpu_milli:
+        return False
+    if node.memory_bytes is not None and sum(r.memory_bytes for r in held) + needs.memory_bytes > node.memory_bytes:
+        return False
+    return all(
+        sum(r.custom.get(name, 0) for r in held) + amount <= node.custom.get(name, 0) + _EPSILON
+        for name, amount in needs.custom.items()
+    )

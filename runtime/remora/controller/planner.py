@@ -1,0 +1,195 @@
+"""The planner: what to do now, given everything that is known.
+
+Pure. `loop` calls it after each piece of news and performs the result; it is safe to call at any time, and returns no
+actions when nothing is to be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from remora.controller import placement, rollout, versions
+from remora.controller.actions import Action, BuildGraph, Drain, Kill, Reconfigure, Start
+from remora.controller.events import enact
+from remora.controller.lifecycle import Phase
+from remora.controller.state import Crashes, Deployment, Replica, Serving, World
+from remora.types import ReplicaId
+from remora_api.wire import BuildState
+
+NewId = Callable[[str, str], ReplicaId]
+"""Makes a name for a replica of an application's deployment."""
+
+FAILING_AFTER = 3
+"""Starts that failed in a row after which waiting will not help."""
+DRAIN_SLACK_S = 5
+"""A draining replica ends itself after its grace; this much later it is killed."""
+KILL_AGAIN_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now, and when to ask again if no news comes before."""
+
+    actions: tuple[Action, ...] = ()
+    wake_at: float | None = None
+
+
+def plan(world: World, now: float, new_id: NewId) -> Plan:
+    """Return all that can be done now for every application."""
+    actions: list[Action] = []
+    planned = world
+    for section in (_builds, _failures, _departures, _deployments):
+        for action in section(planned, now, new_id):
+            actions.append(action)
+            planned = enact(planned, action, now)
+    return Plan(tuple(actions), _wake_at(planned, now))
+
+
+def start_delay_s(crashes: Crashes) -> float:
+    """Return how long after its last failure a start is tried again: 0.5 s, 1 s, 2 s, … at most 30 s."""
+    return min(30.0, 0.25 * 2.0 ** min(crashes.count, 10))
+
+
+def build_delay_s(failures: int) -> float:
+    """Return how long after a build failed it is tried again, should the reason lie outside: 15 s, … at most 5 min."""
+    return min(300.0, 7.5 * 2.0 ** min(failures, 10))
+
+
+def _builds(world: World, now: float, new_id: NewId) -> Iterator[Action]:
+    for target in world.targets.values():
+        key = versions.build_key(target)
+        build = world.builds.get(key)
+        if build is not None:
+            if build.is_running or build.state is BuildState.BUILT:
+                continue
+            if build.state is BuildState.FAILED and now < build.since + build_delay_s(build.failures):
+                continue
+        nodes = placement.eligible(world.nodes, target.groups, world.draining_nodes)
+        if nodes:
+            yield BuildGraph(key, target, min(nodes, key=lambda node: node.name).id)
+
+
+def _failures(world: World, now: float, new_id: NewId) -> Iterator[Action]:
+    """Kill what has failed, what does not end in time, and again what Ray did not kill."""
+    for replica in world.replicas.values():
+        match replica.phase:
+            case Phase.FAILED:
+                yield Kill(replica.id, "it failed")
+            case Phase.DRAINING if now >= _drained_by(replica):
+                yield Kill(replica.id, f"it did not end within {replica.grace_s:g} s")
+            case Phase.STOPPING if now >= replica.since + KILL_AGAIN_S:
+                yield Kill(replica.id, "it did not die when killed before")
+            case _:
+                pass
+
+
+def _departures(world: World, now: float, new_id: NewId) -> Iterator[Action]:
+    """Take away replicas of applications that were deleted, and of deployments that the code does not have any more.
+
+    The latter only once the rest of the application is as wanted: replicas of the old version may still call them.
+    """
+    for replica in world.replicas.values():
+        serving = world.serving.get(replica.application)
+        if replica.application in world.targets and serving is not None:
+            if any(deployment.name == replica.deployment for deployment in serving.graph.deployments):
+                continue
+            if not _is_complete(world, serving):
+                continue
+        elif replica.application in world.targets:
+            continue
+        yield from _take_away(replica)
+
+
+def _deployments(world: World, now: float, new_id: NewId) -> Iterator[Action]:
+    for application in world.targets:
+        serving = world.serving.get(application)
+        if serving is None:
+            continue
+        for deployment in versions.resolve(serving):
+            for action in _deployment(world, serving, deployment, now, new_id):
+                yield action
+                world = enact(world, action, now)
+
+
+def _deployment(world: World, serving: Serving, deployment: Deployment, now: float, new_id: NewId) -> Iterator[Action]:
+    application = serving.target.application
+    members = members_of(world, application, deployment.name)
+    leaving_nodes = world.draining_nodes
+    here = [r for r in members if not r.is_leaving]
+    current = [r for r in here if r.version == deployment.version and r.node not in leaving_nodes]
+    stale = [r for r in here if r not in current]
+    # Keep those that serve, and among them the oldest.
+    current.sort(key=lambda r: (not r.is_ready, r.started_at))
+    budget = rollout.Budget(serving.target.max_surge, serving.target.max_unavailable)
+    step = rollout.step(deployment.count, current, stale, len(members) - len(here), budget)
+
+    for id_ in step.drain:
+        yield from _take_away(world.replicas[id_])
+    for replica in current:
+        if replica.is_ready and replica.settings != deployment.settings and replica.id not in step.drain:
+            yield Reconfigure(replica.id, deployment.in_place, deployment.settings)
+    for _ in range(_startable(world, application, deployment, step.start, current, now)):
+        nodes = placement.eligible(world.nodes, serving.target.groups, leaving_nodes)
+        node = placement.choose(
+            nodes, world.replicas.values(), application, deployment.name, deployment.resources, deployment.spread
+        )
+        if node is None:
+            return
+        start = Start(new_id(application, deployment.name), serving.target, deployment, node.id)
+        yield start
+        world = enact(world, start, now)
+
+
+def _startable(
+    world: World, application: str, deployment: Deployment, wanted: int, current: list[Replica], now: float
+) -> int:
+    """Return how many of the wanted starts may be tried now: after a failure one at a time, and not at once."""
+    crashes = world.crashes.get((application, deployment.name, deployment.version))
+    if crashes is None or any(r.is_ready and r.since > crashes.last_at for r in current):
+        return wanted
+    is_trying = any(not r.is_ready for r in current)
+    return 0 if is_trying or now < crashes.last_at + start_delay_s(crashes) else min(1, wanted)
+
+
+def _take_away(replica: Replica) -> Iterator[Action]:
+    match replica.phase:
+        case Phase.RUNNING:
+            yield Drain(replica.id, replica.grace_s)
+        case Phase.STARTING:
+            yield Kill(replica.id, "it is not wanted any more")
+        case _:
+            pass
+
+
+def _is_complete(world: World, serving: Serving) -> bool:
+    return all(
+        sum(
+            r.is_ready and r.version == deployment.version
+            for r in members_of(world, serving.target.application, deployment.name)
+        )
+        >= deployment.count
+        for deployment in versions.resolve(serving)
+    )
+
+
+def members_of(world: World, application: str, deployment: str) -> list[Replica]:
+    """Return all replicas of a deployment, whatever their phase."""
+    return [r for r in world.replicas.values() if (r.application, r.deployment) == (application, deployment)]
+
+
+def _drained_by(replica: Replica) -> float:
+    return replica.since + replica.grace_s + DRAIN_SLACK_S
+
+
+def _wake_at(world: World, now: float) -> float | None:
+    """Return the next moment at which time alone changes the plan."""
+    moments = [crashes.last_at + start_delay_s(crashes) for crashes in world.crashes.values()]
+    moments += [
+        build.since + build_delay_s(build.failures)
+        for build in world.builds.values()
+        if build.state is BuildState.FAILED and not build.is_running
+    ]
+    moments += [_drained_by(r) for r in world.replicas.values() if r.phase is Phase.DRAINING]
+    moments += [r.since + KILL_AGAIN_S for r in world.replicas.values() if r.phase is Phase.STOPPING]
+    return min((moment for moment in moments if moment > now), default=None)

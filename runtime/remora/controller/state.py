@@ -1,0 +1,180 @@
+"""What the controller knows: targets, graphs, replicas and nodes. The nouns of planner, status and checkpoint.
+
+Pure, frozen values; `events` makes the next World of one and a piece of news.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NewType
+
+from remora.controller.lifecycle import Phase
+from remora.types import ReplicaId
+from remora_api.wire import BuildState, Resources, Target
+
+NodeId = NewType("NodeId", str)
+"""Ray's id of a node."""
+BuildKey = NewType("BuildKey", str)
+"""Stands for all that goes into a graph: see `versions.build_key`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltDeployment:
+    """One deployment as its code describes it."""
+
+    name: str
+    definition: str
+    """Digest under which the opaque bytes (class and arguments) are served."""
+    replicas: int = 1
+    max_ongoing_requests: int = 5
+    max_queued_requests: int = -1
+    user_config: Any = None
+    resources: Resources = field(default_factory=Resources)
+    spread: bool = True
+    graceful_shutdown_timeout_s: float = 20
+    health_check_period_s: float = 10
+    health_check_timeout_s: float = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """What a build made of an import path."""
+
+    ingress: str
+    deployments: tuple[BuiltDeployment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """How far one build is."""
+
+    state: BuildState
+    graph: Graph | None = None
+    message: str = ""
+    failures: int = 0
+    since: float = 0
+    """When it came into its state, or was tried last."""
+    is_running: bool = False
+    """A failed one is tried again from time to time, and stays failed until that goes well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InPlace:
+    """Settings that reach a running replica without a restart."""
+
+    max_ongoing_requests: int
+    user_config: Any
+    graceful_shutdown_timeout_s: float
+    health_check_period_s: float
+    health_check_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """One deployment as it has to be: what the code says under what the resource says."""
+
+    name: str
+    ingress: bool
+    count: int
+    version: str
+    definition: str
+    resources: Resources
+    spread: bool
+    max_queued_requests: int
+    in_place: InPlace
+    settings: str
+    """Digest of `in_place`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The last target of an application whose graph could be built: the one that replicas are made of."""
+
+    target: Target
+    graph: Graph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """One replica, from the decision to start it until Ray says that it is dead."""
+
+    id: ReplicaId
+    application: str
+    deployment: str
+    revision: str
+    version: str
+    settings: str
+    """Digest of the InPlace settings that it was last given."""
+    resources: Resources
+    node: NodeId
+    phase: Phase
+    started_at: float
+    since: float
+    """When it came into its phase."""
+    ingress: bool = False
+    grace_s: float = 20
+    """How long it may drain."""
+    host: str = ""
+    port: int = 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether routes name it."""
+        return self.phase is Phase.RUNNING
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it will be gone without further decision."""
+        return self.phase in (Phase.DRAINING, Phase.FAILED, Phase.STOPPING)
+
+    def __repr__(self) -> str:
+        return f"<Replica {self.id} {self.phase} {self.version}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One Ray node that may hold replicas: a worker pod, or this machine in local mode."""
+
+    id: NodeId
+    name: str
+    """The pod's name; `drain_nodes` means it."""
+    host: str
+    """The machine below it; replicas are spread over these."""
+    group: str = ""
+    template: str = ""
+    cpu_milli: int | None = None
+    """None is not counted."""
+    memory_bytes: int | None = None
+    custom: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Crashes:
+    """Starts of one version of a deployment that failed in a row."""
+
+    count: int
+    last_at: float
+    message: str
+
+
+CrashKey = tuple[str, str, str]
+"""Application, deployment, version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Everything that a plan is made from, but the time."""
+
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    serving: Mapping[str, Serving] = field(default_factory=dict)
+    builds: Mapping[BuildKey, Build] = field(default_factory=dict)
+    replicas: Mapping[ReplicaId, Replica] = field(default_factory=dict)
+    nodes: Mapping[NodeId, Node] = field(default_factory=dict)
+    crashes: Mapping[CrashKey, Crashes] = field(default_factory=dict)
+
+    @property
+    def draining_nodes(self) -> frozenset[NodeId]:
+        """Nodes that a target wants emptied."""
+        names = {name for target in self.targets.values() for name in target.drain_nodes}
+        return frozenset(node.id for node in self.nodes.values() if node.name in names)

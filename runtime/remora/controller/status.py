@@ -1,0 +1,120 @@
+"""Status: what the operator is told of applications and nodes.
+
+Pure. Computed anew from the World each time; messages name the deployment and the way out, for `kubectl describe`.
+"""
+
+from __future__ import annotations
+
+from remora.controller import placement, versions
+from remora.controller.planner import FAILING_AFTER, members_of
+from remora.controller.state import Build, Deployment, Node, Replica, Serving, World
+from remora_api.wire import ApplicationStatus, BuildState, BuildStatus, DeploymentStatus, NodeStatus, Target
+
+
+def applications(world: World) -> tuple[ApplicationStatus, ...]:
+    """Return every application as it is, in a stable order; deleted ones until their replicas are gone."""
+    named = {**{name: serving.target for name, serving in world.serving.items()}, **world.targets}
+    return tuple(_application(world, target) for _, target in sorted(named.items()))
+
+
+def nodes(world: World) -> tuple[NodeStatus, ...]:
+    """Return the nodes that may hold replicas."""
+    return tuple(_node(world, node) for node in sorted(world.nodes.values(), key=lambda node: node.name))
+
+
+def _application(world: World, target: Target) -> ApplicationStatus:
+    serving = world.serving.get(target.application)
+    return ApplicationStatus(
+        application=target.application,
+        generation=target.generation,
+        revision=target.revision,
+        build=_build(world, target, serving),
+        deployments=tuple(
+            _deployment(world, serving, deployment, is_wanted=target.application in world.targets)
+            for deployment in versions.resolve(serving)
+        )
+        if serving
+        else (),
+    )
+
+
+def _build(world: World, target: Target, serving: Serving | None) -> BuildStatus:
+    build = world.builds.get(versions.build_key(target), Build(BuildState.WAITING))
+    match build.state:
+        case BuildState.WAITING:
+            return BuildStatus(state=build.state, message=build.message or _waits_for_node(world, target))
+        case BuildState.BUILDING:
+            return BuildStatus(state=build.state, message=f"importing {target.import_path}")
+        case BuildState.FAILED:
+            return BuildStatus(state=build.state, message=build.message)
+        case BuildState.BUILT:
+            unknown = versions.unknown_overrides(serving) if serving else ()
+            return BuildStatus(state=build.state, message=_unknown(serving, unknown) if serving and unknown else "")
+
+
+def _unknown(serving: Serving, unknown: tuple[str, ...]) -> str:
+    names = ", ".join(repr(built.name) for built in serving.graph.deployments)
+    return f"no deployment is called {', '.join(map(repr, unknown))}; the code has {names}"
+
+
+def _waits_for_node(world: World, target: Target) -> str:
+    if not target.groups:
+        return "waiting for a worker to import the code"
+    names = ", ".join(repr(group.name) for group in target.groups)
+    return f"waiting for a worker of group {names} to import the code"
+
+
+def _deployment(world: World, serving: Serving, deployment: Deployment, *, is_wanted: bool) -> DeploymentStatus:
+    members = members_of(world, serving.target.application, deployment.name)
+    updated = sum(r.is_ready and r.version == deployment.version for r in members)
+    count = deployment.count if is_wanted else 0
+    crashes = world.crashes.get((serving.target.application, deployment.name, deployment.version))
+    is_short = updated < count
+    return DeploymentStatus(
+        name=deployment.name,
+        ingress=deployment.ingress,
+        desired=count,
+        ready=sum(r.is_ready for r in members),
+        updated=updated,
+        total=len(members),
+        version=deployment.version,
+        message=_message(world, serving, deployment, members) if is_short else "",
+        failing=is_short and crashes is not None and crashes.count >= FAILING_AFTER,
+        resources=deployment.resources,
+        spread=deployment.spread,
+    )
+
+
+def _message(world: World, serving: Serving, deployment: Deployment, members: list[Replica]) -> str:
+    crashes = world.crashes.get((serving.target.application, deployment.name, deployment.version))
+    if crashes is not None:
+        return f"deployment {deployment.name!r}: {crashes.message}"
+    starting = [r for r in members if r.version == deployment.version and not r.is_ready and not r.is_leaving]
+    if starting:
+        return f"deployment {deployment.name!r}: {len(starting)} starting"
+    eligible = placement.eligible(world.nodes, serving.target.groups, world.draining_nodes)
+    if not eligible:
+        return f"deployment {deployment.name!r}: waiting for a worker"
+    everyone = list(world.replicas.values())
+    if any(placement.fits(deployment.resources, n, [r for r in everyone if r.node == n.id]) for n in eligible):
+        return f"deployment {deployment.name!r}: waiting for old replicas to end"
+    return f"deployment {deployment.name!r}: no worker has room for {_needs(deployment)}"
+
+
+def _needs(deployment: Deployment) -> str:
+    needs = deployment.resources
+    parts = [f"{needs.cpu_milli / 1000:g} CPU"] if needs.cpu_milli else []
+    parts += [f"{needs.memory_bytes / 2**20:g} MiB"] if needs.memory_bytes else []
+    parts += [f"{amount:g} {name}" for name, amount in needs.custom.items()]
+    return ", ".join(parts) or "a replica"
+
+
+def _node(world: World, node: Node) -> NodeStatus:
+    return NodeStatus(
+        name=node.name,
+        group=node.group,
+        template=node.template,
+        replicas=sum(r.node == node.id for r in world.replicas.values()),
+        cpu_milli=node.cpu_milli or 0,
+        draining=node.id in world.draining_nodes,
+    )

@@ -1,0 +1,82 @@
+"""Versions: what a build, a replica and its settings are made of, as digests, and a deployment as it has to be.
+
+Pure. Two replicas with the same version are alike but for what `InPlace` holds, which reaches them while they run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TypeVar
+
+from remora.controller.state import BuildKey, BuiltDeployment, Deployment, Graph, InPlace, Serving
+from remora_api.target import digest
+from remora_api.wire import DeploymentOverride, Target
+
+T = TypeVar("T")
+
+
+def build_key(target: Target) -> BuildKey:
+    """Return the digest over everything that a graph is built from, and where."""
+    return BuildKey(
+        digest(
+            [
+                target.application,
+                target.revision,
+                target.import_path,
+                target.args,
+                target.code.digest if target.code else "",
+                _groups(target),
+            ]
+        )
+    )
+
+
+def resolve(serving: Serving) -> tuple[Deployment, ...]:
+    """Return the deployments of an application as they have to be."""
+    overrides = {override.name: override for override in serving.target.deployments}
+    return tuple(
+        _deployment(serving.target, serving.graph, built, overrides.get(built.name))
+        for built in serving.graph.deployments
+    )
+
+
+def unknown_overrides(serving: Serving) -> tuple[str, ...]:
+    """Return the names in the resource that no deployment of the code has."""
+    known = {built.name for built in serving.graph.deployments}
+    return tuple(override.name for override in serving.target.deployments if override.name not in known)
+
+
+def _deployment(
+    target: Target, graph: Graph, built: BuiltDeployment, override: DeploymentOverride | None
+) -> Deployment:
+    given = override or DeploymentOverride(name=built.name)
+    ingress = built.name == graph.ingress
+    count = target.ingress_replicas if ingress and target.ingress_replicas is not None else built.replicas
+    resources = given.resources or built.resources
+    in_place = InPlace(
+        max_ongoing_requests=_first(given.max_ongoing_requests, built.max_ongoing_requests),
+        user_config=given.user_config if given.has_user_config else built.user_config,
+        graceful_shutdown_timeout_s=_first(given.graceful_shutdown_timeout_s, built.graceful_shutdown_timeout_s),
+        health_check_period_s=_first(given.health_check_period_s, built.health_check_period_s),
+        health_check_timeout_s=_first(given.health_check_timeout_s, built.health_check_timeout_s),
+    )
+    return Deployment(
+        name=built.name,
+        ingress=ingress,
+        count=_first(given.replicas, count),
+        version=digest([build_key(target), built.name, resources.model_dump()]),
+        definition=built.definition,
+        resources=resources,
+        spread=_first(given.spread, built.spread),
+        max_queued_requests=_first(given.max_queued_requests, built.max_queued_requests),
+        in_place=in_place,
+        settings=digest(asdict(in_place)),
+    )
+
+
+def _groups(target: Target) -> list[list[str]]:
+    return sorted([group.name, group.template] for group in target.groups)
+
+
+def _first(value: T | None, otherwise: T) -> T:
+    return otherwise if value is None else value

@@ -1,0 +1,196 @@
+"""The planner under random changes and deaths: what it promises of every deployment holds at every step.
+
+The simulated world does what `performer` and Ray would do, one thing at a time and in any order.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from remora.controller import events, versions
+from remora.controller.actions import Action, Drain, Kill
+from remora.controller.lifecycle import Phase
+from remora.controller.planner import members_of, plan
+from remora.controller.routes import routes
+from remora.controller.state import BuiltDeployment, Graph, Node, NodeId, World
+from remora.controller.status import applications
+from remora.types import ReplicaId
+from remora_api.wire import BuildState, GroupTarget, Resources, Target
+
+NAMES = ("A", "B")
+NODES = ("n1", "n2", "n3")
+
+
+class Cluster(RuleBasedStateMachine):
+    """One application of two deployments on three nodes that come and go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.now = 0.0
+        self.numbers = count()
+        self.surge, self.unavailable = 1, 0
+        self.revision = 1
+        self.counts = dict.fromkeys(NAMES, 1)
+        self.leaving: set[str] = set()
+
+    @initialize(surge=st.integers(0, 2), unavailable=st.integers(0, 2))
+    def begin(self, surge: int, unavailable: int) -> None:
+        self.surge, self.unavailable = (1, 0) if surge == unavailable == 0 else (surge, unavailable)
+        self.nodes(set(NODES))
+        self.target()
+
+    def target(self) -> None:
+        self.learn(
+            events.TargetSet(
+                Target(
+                    application="app",
+                    generation=1,
+                    revision=f"r{self.revision}",
+                    import_path="m:app",
+                    groups=(GroupTarget(name="g", template="t"),),
+                    max_surge=self.surge,
+                    max_unavailable=self.unavailable,
+                    deployments=tuple({"name": n, "replicas": c} for n, c in self.counts.items()),  # type: ignore[misc]
+                    drain_nodes=tuple(sorted(self.leaving)),
+                )
+            )
+        )
+
+    def nodes(self, names: set[str]) -> None:
+        self.learn(
+            events.NodesSeen(
+                {
+                    NodeId(name): Node(id=NodeId(name), name=name, host=name, group="g", template="t", cpu_milli=8000)
+                    for name in names
+                }
+            )
+        )
+
+    def learn(self, event: events.Event) -> None:
+        self.world = events.learn(self.world, event, self.now)
+
+    def replicas(self, *phases: Phase) -> list[ReplicaId]:
+        return sorted(r.id for r in self.world.replicas.values() if r.phase in phases)
+
+    @rule()
+    def act(self) -> None:
+        """Ask for a plan and write it down, checking what it takes away."""
+        planned = plan(self.world, self.now, self.new_id)
+        for action in planned.actions:
+            self.check_floor(action)
+            before = self.occupied()
+            self.world = events.enact(self.world, action, self.now)
+            self.check_ceiling(before)
+
+    def new_id(self, application: str, deployment: str) -> ReplicaId:
+        return ReplicaId(f"{application}#{deployment}#{next(self.numbers):08x}")
+
+    def wanted(self) -> dict[str, int]:
+        serving = self.world.serving.get("app")
+        return {d.name: d.count for d in versions.resolve(serving)} if serving else {}
+
+    def occupied(self) -> dict[str, int]:
+        return {name: len(members_of(self.world, "app", name)) for name in NAMES}
+
+    def check_floor(self, action: Action) -> None:
+        if not isinstance(action, Drain | Kill):
+            return
+        replica = self.world.replicas[action.replica]
+        if not replica.is_ready:
+            return
+        ready = sum(r.is_ready for r in members_of(self.world, "app", replica.deployment))
+        floor = self.wanted().get(replica.deployment, 0) - self.unavailable
+        assert ready - 1 >= floor, f"{action} leaves {ready - 1} ready, below {floor}"
+
+    def check_ceiling(self, before: dict[str, int]) -> None:
+        for name, limit in self.wanted().items():
+            now = self.occupied()[name]
+            assert now <= max(limit + self.surge, before[name]), f"{name} has {now}"
+
+    @rule(name=st.sampled_from(NAMES), replicas=st.integers(0, 4))
+    def scale(self, name: str, replicas: int) -> None:
+        self.counts[name] = replicas
+        self.target()
+
+    @rule()
+    def new_revision(self) -> None:
+        self.revision += 1
+        self.target()
+
+    @rule(name=st.sampled_from(NODES))
+    def drain_node(self, name: str) -> None:
+        self.leaving ^= {name}
+        if len(self.leaving) == len(NODES):
+            self.leaving.clear()
+        self.target()
+
+    @precondition(lambda self: any(b.is_running for b in self.world.builds.values()))
+    @rule(outcome=st.sampled_from(["done", "done", "failed", "lost"]))
+    def build(self, outcome: str) -> None:
+        key = next(key for key, b in self.world.builds.items() if b.is_running)
+        self.finish(key, outcome)
+
+    def finish(self, key: versions.BuildKey, outcome: str) -> None:
+        match outcome:
+            case "done":
+                built = tuple(BuiltDeployment(name=n, definition=n, resources=Resources()) for n in NAMES)
+                self.learn(events.BuildDone(key, Graph("A", built)))
+            case "failed":
+                self.learn(events.BuildFailed(key, "ImportError"))
+            case _:
+                self.learn(events.BuildLost(key, "node gone"))
+
+    @precondition(lambda self: self.replicas(Phase.STARTING))
+    @rule(data=st.data(), fails=st.booleans())
+    def start(self, data: st.DataObject, fails: bool) -> None:
+        id_ = data.draw(st.sampled_from(self.replicas(Phase.STARTING)))
+        self.learn(events.ReplicaFailed(id_, "boom") if fails else events.ReplicaReady(id_, "h", 1))
+
+    @precondition(lambda self: self.world.replicas)
+    @rule(data=st.data())
+    def die(self, data: st.DataObject) -> None:
+        self.learn(events.ReplicaDied(data.draw(st.sampled_from(self.replicas(*Phase))), "killed"))
+
+    @rule(seconds=st.sampled_from([0.1, 1, 10, 100]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @invariant()
+    def describes_itself(self) -> None:
+        for status in applications(self.world):
+            for deployment in status.deployments:
+                assert deployment.updated >= deployment.desired or deployment.message
+        for route in routes(self.world):
+            for deployment_routes in route.deployments:
+                ready = {r.id for r in self.world.replicas.values() if r.is_ready}
+                assert {address.replica for address in deployment_routes.replicas} <= ready
+
+    def teardown(self) -> None:
+        """Left alone, with code that works, the cluster comes to rest as wanted, and stays."""
+        if not self.world.targets:
+            return
+        for _ in range(400):
+            self.act()
+            for key in [key for key, build in self.world.builds.items() if build.is_running]:
+                self.finish(key, "done")
+            for id_ in self.replicas(Phase.STARTING):
+                self.learn(events.ReplicaReady(id_, "h", 1))
+            for id_ in self.replicas(Phase.DRAINING, Phase.STOPPING):
+                self.learn(events.ReplicaDied(id_))
+            self.now += 5
+        (status,) = applications(self.world)
+        assert status.build.state is BuildState.BUILT
+        assert {d.name: (d.ready, d.updated, d.total) for d in status.deployments} == {
+            name: (n, n, n) for name, n in self.counts.items()
+        }
+        assert not any(self.world.nodes[r.node].name in self.leaving for r in self.world.replicas.values())
+        assert plan(self.world, self.now, self.new_id).actions == ()
+
+
+TestCluster = Cluster.TestCase
+TestCluster.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
