@@ -1,0 +1,210 @@
+"""Bare: the cluster on this very machine, without a container engine. One of the two backends of `Cluster`.
+
+Order of `up`: binaries → images → namespaces and certificates → control plane → nodes → images onto
+the nodes → DNS. Each stage does only what is not so yet; a cluster of which a part was lost that
+cannot be replaced alone (a namespace, the machine's boot) is cleared first.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import cgroups, clearing, control_plane, network, node, packages, store
+from .archive import Layout
+from .binaries import Binaries
+from .commands import ClusterError, run
+from .images import Images
+from .loading import load
+from .pki import ADMIN, Pki, write_kubeconfig
+from .places import Places
+from .processes import Daemon, Processes, boot_id
+from .progress import step
+from .requirements import look, missing
+from .settings import Settings
+from .topology import CONTROL_PLANE, DNS_IP, NODES, Node, within
+from .waiting import until
+
+SYSTEM = Path(__file__).parent / "manifests" / "system.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """Kubernetes as processes in network namespaces of ours."""
+
+    settings: Settings
+
+    @property
+    def places(self) -> Places:
+        return Places(self.settings.cache)
+
+    @property
+    def binaries(self) -> Binaries:
+        return Binaries(self.settings.cache)
+
+    @property
+    def processes(self) -> Processes:
+        return Processes(self.places.processes, self.places.logs)
+
+    # What `Cluster` asks of a backend.
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.places.kubeconfig
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        return tuple(each.name for each in NODES)
+
+    @property
+    def kubectl(self) -> str:
+        return str(self.binaries.component("kubectl"))
+
+    @property
+    def helm(self) -> str:
+        return str(self.binaries.helm)
+
+    def missing(self) -> str | None:
+        return missing(look(self.settings.cache, is_built=self.binaries.are_built()))
+
+    def is_up(self) -> bool:
+        """Whether it was brought up in this boot and every daemon of it lives."""
+        states = self.processes.alive()
+        return self.kubeconfig.exists() and self._can_be_continued() and bool(states) and all(states.values())
+
+    def up(self) -> None:
+        packages.install()
+        self.binaries.build()
+        self.build_images()
+        if self._is_there() and not self._can_be_continued():
+            with step("clearing what is left of an earlier cluster"):
+                self._clear()
+        with step("starting the control plane"):
+            self._start_control_plane()
+        with step("starting the nodes"), ThreadPoolExecutor() as pool:
+            for done in [pool.submit(self._start_node, each) for each in NODES]:
+                done.result()
+        self.load(self.loaded())
+        self._settle()
+
+    def down(self) -> None:
+        with step("taking the cluster down"):
+            self._clear()
+
+    def build_images(self) -> None:
+        Images(self.places, self.binaries).build()
+
+    def load(self, names: Sequence[str]) -> None:
+        known = Layout(self.places.images).names()
+        for name in names:
+            if name not in known:
+                Images(self.places, self.binaries).take(name)
+        load(names, self.places)
+
+    def loaded(self) -> tuple[str, ...]:
+        return tuple(sorted(Layout(self.places.images).names()))
+
+    def status(self) -> str:
+        if not self._is_there():
+            return "there is no cluster; `up` brings one up"
+        states = [f"{name}: {'alive' if alive else 'DEAD'}" for name, alive in self.processes.alive().items()]
+        nodes = run(
+            self.kubectl, f"--kubeconfig={self.kubeconfig}", "get", "nodes,pods", "-A", "-o", "wide", check=False
+        )
+        return "\n".join([*states, f"logs: {self.places.logs}", f"kubeconfig: {self.kubeconfig}", "", nodes])
+
+    def on_node(self, name: str, argv: Sequence[str]) -> list[str]:
+        """On the node's network, with its containerd at hand; its files are this machine's."""
+        chosen = {each.name: each for each in NODES}.get(name)
+        if chosen is None:
+            raise ClusterError(f"there is no node {name!r}: the nodes are {', '.join(self.nodes)}")
+        address = f"CONTAINERD_ADDRESS={self.places.socket(chosen)}"
+        return [*within(chosen.namespace), "env", address, f"CONTAINERD_NAMESPACE={store.NAMESPACE}", *argv]
+
+    def outside(self, argv: Sequence[str]) -> list[str]:
+        """In the control plane's namespace: no node, and yet Services, pods and their names are in reach."""
+        with_dns = f'mount --bind {self.places.resolv_conf} /etc/resolv.conf && exec "$@"'
+        return [*within(CONTROL_PLANE), "unshare", "--mount", "sh", "-c", with_dns, "sh", *argv]
+
+    def forward(self, namespace: str, service: str, port: int, local: int) -> list[str]:
+        """A program that serves 127.0.0.1:`local` until it is ended."""
+        template = "jsonpath={.spec.clusterIP}"
+        ip = self._ask("-n", namespace, "get", "service", service, "-o", template)
+        if ip in ("", "None"):
+            raise ClusterError(f"Service {namespace}/{service} has no address of its own to forward to")
+        return list(control_plane.forward_argv(local, ip, port))
+
+    # The stages.
+
+    def _start_control_plane(self) -> None:
+        self.places.state.mkdir(parents=True, exist_ok=True)
+        pki = Pki(self.places.pki)
+        pki.issue()
+        if not network.is_up():
+            network.create()
+        self.places.boot.write_text(boot_id())
+        search = "default.svc.cluster.local svc.cluster.local cluster.local"
+        self.places.resolv_conf.write_text(f"nameserver {DNS_IP}\nsearch {search}\noptions ndots:5\n")
+        self._ensure(control_plane.first(self.places, self.binaries))
+        until(lambda: control_plane.is_ready(self.places, self.binaries), what="the API server is ready", timeout_s=60)
+        self._ensure(control_plane.then(self.places, self.binaries))
+        port = self._port()
+        self.processes.ensure(control_plane.forward(port))
+        write_kubeconfig(self.kubeconfig, f"https://127.0.0.1:{port}", pki, ADMIN)
+        self._ask("apply", "-f", SYSTEM)
+
+    def _start_node(self, each: Node) -> None:
+        cgroups.create(each)
+        node.write(each, self.places)
+        self.processes.ensure(node.containerd(each, self.places))
+        until(lambda: store.answers(each, self.places), what=f"containerd of {each.name} answers", timeout_s=30)
+        self.processes.ensure(node.kubelet(each, self.places, self.binaries))
+        self.processes.ensure(node.proxy(each, self.places, self.binaries))
+
+    def _settle(self) -> None:
+        with step("waiting for nodes and DNS"):
+            self._wait("nodes", "--all", "--for=condition=Ready")
+            self._wait("deployment/coredns", "-n", "kube-system", "--for=condition=Available")
+
+    def _wait(self, *words: str) -> None:
+        self._ask("wait", *words, "--timeout=120s")
+
+    def _ask(self, *words: str | Path, check: bool = True) -> str:
+        return run(self.kubectl, f"--kubeconfig={self.kubeconfig}", *words, check=check)
+
+    def _clear(self) -> None:
+        clearing.end_processes(self.places, self.processes)
+        for each in NODES:
+            if self.places.store(each).exists():
+                store.purge(each, self.places, self.processes)
+        network.remove()
+        clearing.remove_traces(self.places)
+
+    def _is_there(self) -> bool:
+        return self.places.state.exists() or network.is_there()
+
+    def _can_be_continued(self) -> bool:
+        """Whether its namespaces and its boot are still those it was brought up in."""
+        boot = self.places.boot
+        return network.is_up() and boot.exists() and boot.read_text() == boot_id()
+
+    def _ensure(self, daemons: Iterable[Daemon]) -> None:
+        for daemon in daemons:
+            self.processes.ensure(daemon)
+
+    def _port(self) -> int:
+        """The port of the API server on loopback: chosen once, then kept for the cluster's life."""
+        chosen = self.places.port
+        if not chosen.exists():
+            chosen.write_text(str(free_port()))
+        return int(chosen.read_text())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

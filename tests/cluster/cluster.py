@@ -1,0 +1,130 @@
+"""Cluster: what tests hold in their hands. The same whether it runs on bare Debian or in kind.
+
+Every command names the cluster's own kubeconfig, so no other cluster is ever touched.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import processes
+from .backend import Backend
+from .bare import Bare, free_port
+from .commands import ClusterError, run
+from .kind import Kind, has_engine
+from .settings import Settings
+from .waiting import until
+
+
+class Cluster:
+    """A test cluster of two nodes."""
+
+    def __init__(self, backend: Backend, lock: Path) -> None:
+        self.backend = backend
+        self._lock = lock
+
+    def __repr__(self) -> str:
+        return f"<Cluster {type(self.backend).__name__.lower()} {self.kubeconfig}>"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.backend.kubeconfig
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names of the nodes that pods run on."""
+        return self.backend.nodes
+
+    def missing(self) -> str | None:
+        """One sentence on what this machine lacks to host it, or None."""
+        return self.backend.missing()
+
+    def is_up(self) -> bool:
+        return self.backend.is_up()
+
+    def up(self) -> None:
+        """Bring it up with images built and loaded; quick when all is so already."""
+        reason = self.missing()
+        if reason is not None:
+            raise ClusterError(f"this machine cannot host the test cluster: {reason}")
+        with self._alone():
+            self.backend.up()
+
+    def down(self) -> None:
+        with self._alone():
+            self.backend.down()
+
+    def reload(self) -> None:
+        """Build the images whose inputs have changed, and bring them to the nodes."""
+        with self._alone():
+            self.backend.build_images()
+            self.backend.load(self.backend.loaded())
+
+    def load(self, *images: str) -> None:
+        """Bring images that the builder knows to the nodes."""
+        with self._alone():
+            self.backend.load(images)
+
+    def kubectl_argv(self, *words: str) -> list[str]:
+        return [self.backend.kubectl, f"--kubeconfig={self.kubeconfig}", *words]
+
+    def kubectl(self, *words: str, input: str | None = None, check: bool = True) -> str:
+        """Return what kubectl prints; raise CommandFailed when it fails and `check` holds."""
+        return run(*self.kubectl_argv(*words), input=input, check=check)
+
+    def helm(self, *words: str, check: bool = True) -> str:
+        return run(self.backend.helm, f"--kubeconfig={self.kubeconfig}", *words, check=check)
+
+    def node_exec(self, node: str, *argv: str, check: bool = True) -> str:
+        """Run a program on a node's network; `ctr` there talks to the node's containerd."""
+        return run(*self.backend.on_node(node, argv), check=check)
+
+    def command(self, *argv: str) -> list[str]:
+        """Prefix a command so that it runs outside the cluster but on its network: Services and pods in reach."""
+        return self.backend.outside(argv)
+
+    @contextmanager
+    def forward(self, namespace: str, service: str, port: int) -> Iterator[int]:
+        """Give a port on 127.0.0.1 that leads to a Service, for as long as the block lasts."""
+        local = free_port()
+        argv = self.backend.forward(namespace, service, port, local)
+        with subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True) as process:
+            identity = processes.identify(process.pid)
+            try:
+                until(lambda: _listens(local), what=f"the forward to {namespace}/{service} listens", timeout_s=10)
+                yield local
+            finally:
+                processes.stop([identity], patience_s=2)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep two sessions from changing the cluster at the same time."""
+        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def running(settings: Settings | None = None) -> Cluster:
+    """The cluster of this machine, up or not: bare, or kind where a Docker engine answers."""
+    chosen = settings or Settings.read()
+    kind = chosen.backend == "kind" or (not chosen.backend and has_engine())
+    backend: Backend = Kind(chosen) if kind else Bare(chosen)
+    return Cluster(backend, chosen.cache / "lock")
+
+
+def _listens(port: int) -> bool:
+    """Whether a listening socket has the port; nobody is called, for a call would be forwarded."""
+    wanted = f"0100007F:{port:04X}"
+    lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return any(line[1] == wanted and line[3] == "0A" for line in lines)
+
+
+def replace_process(argv: Sequence[str], kubeconfig: Path) -> None:
+    """Become that program, with the cluster's kubeconfig. Does not return."""
+    os.execvp("env", ["env", f"KUBECONFIG={kubeconfig}", *argv])

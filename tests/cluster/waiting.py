@@ -1,0 +1,26 @@
+"""Waiting: until something of the machine is so. For what nobody can wake us about: other programs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from .commands import ClusterError
+
+PAUSE_S = 0.05
+
+
+def happens(condition: Callable[[], bool], *, timeout_s: float) -> bool:
+    """Whether the condition holds before the time is over; returns as soon as it does."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(PAUSE_S)
+    return True
+
+
+def until(condition: Callable[[], bool], *, what: str, timeout_s: float) -> None:
+    """Return once the condition holds; raise ClusterError naming `what` when the time is over."""
+    if not happens(condition, timeout_s=timeout_s):
+        raise ClusterError(f"{what}: not so after {timeout_s:.0f} s")
