@@ -24,7 +24,9 @@ def _condition(kind: meta.ConditionType, field: str) -> str:
 
 def _column(name: str, path: str, description: str, *, kind: str = "string", wide: bool = False) -> Manifest:
     """Return a column of `kubectl get`; a wide one shows with `-o wide` only."""
-    return {"name": name, "type": kind, "jsonPath": path, "description": description, "priority": int(wide)}
+    column = {"name": name, "type": kind, "jsonPath": path, "description": description}
+    # Priority 0 is dropped by the API server, and so would be a difference for ever.
+    return column | ({"priority": 1} if wide else {})
 
 
 COLUMNS = (

@@ -67,6 +67,16 @@ class Component(StrEnum):
     PROXY = "proxy"
 
 
+class Container:
+    """Names of the containers in the pods, by which users' pod templates reach them."""
+
+    RAY: Final = "ray"
+    """In the head pod, beside the controller."""
+    CONTROLLER: Final = "controller"
+    WORKER: Final = "worker"
+    PROXY: Final = "proxy"
+
+
 class Explained(StrEnum):
     """Words with an explanation, which the reference page prints: `WORD = "Word", "What it means."`"""
 

@@ -71,7 +71,7 @@ def _words(title: str, text: str, words: type[meta.Explained]) -> Iterator[str]:
 def _columns() -> Iterator[str]:
     yield from (f"## Columns of `kubectl get {meta.SHORT_NAME}`", "", "| column | | shown |", "|---|---|---|")
     for column in COLUMNS:
-        shown = "with `-o wide`" if column["priority"] else "always"
+        shown = "with `-o wide`" if "priority" in column else "always"
         yield f"| {column['name']} | {_cell(column['description'])} | {shown} |"
     yield ""
 

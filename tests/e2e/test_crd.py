@@ -16,6 +16,7 @@ import pytest
 
 from remora_api import crd, meta
 from tests.cluster.commands import CommandFailed
+from tests.cluster.waiting import until
 from tests.e2e.manifests.table import BAD, GOOD, SMALLEST, Bad, Good, Manifest, merged
 
 pytestmark = pytest.mark.cluster
@@ -55,6 +56,8 @@ def installed_crd(cluster: Cluster) -> Iterator[None]:
     was_there = cluster.kubectl("get", "crd", crd.NAME, "--ignore-not-found", "--output", "name").strip()
     cluster.kubectl("apply", "--filename", str(FILE))
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"crd/{crd.NAME}")
+    # What `explain` reads is published a little later.
+    until(lambda: bool(cluster.kubectl("explain", meta.PLURAL, check=False)), what="sapp is explained", timeout_s=60)
     yield
     if not was_there:
         cluster.kubectl("delete", "crd", crd.NAME, "--timeout=60s")
@@ -65,7 +68,7 @@ def kubectl(cluster: Cluster, installed_crd: None) -> Iterator[Namespace]:
     name = f"crd-{uuid4().hex[:8]}"
     cluster.kubectl("create", "namespace", name)
     yield Namespace(cluster, name)
-    cluster.kubectl("delete", "namespace", name, "--timeout=120s")
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture

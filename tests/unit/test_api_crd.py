@@ -47,7 +47,7 @@ def test_scale_and_columns_point_at_fields_that_exist() -> None:
 
 
 def test_a_plain_listing_fits_on_a_line() -> None:
-    assert [column["name"] for column in crd.COLUMNS if not column["priority"]] == [
+    assert [column["name"] for column in crd.COLUMNS if "priority" not in column] == [
         "Ready",
         "Reason",
         "Replicas",

@@ -249,4 +249,4 @@ class PodTemplate(Model):
     """Fields of a pod's spec, merged over the operator's own as `kubectl patch` would: maps key by key, containers,
     env, volumes and volumeMounts by name, other lists as a whole. For instance nodeSelector, tolerations, affinity,
     priorityClassName, runtimeClassName, volumes, or containers: [{name: worker, volumeMounts: […]}]. The operator's
-    containers are called head, controller, worker and proxy."""
+    containers are called ray and controller in the head pod, worker in worker pods, and proxy in proxy pods."""
