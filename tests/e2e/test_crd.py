@@ -27,7 +27,7 @@ FILE = Path(__file__).parents[2] / f"crds/{meta.GROUP}_{meta.PLURAL}.yaml"
 class Cluster(Protocol):
     """What these tests need of the cluster."""
 
-    def kubectl(self, *args: str, input: str | bytes | None = None, check: bool = True) -> str:
+    def kubectl(self, *words: str, input: str | None = None, check: bool = True) -> str:
         """Return what kubectl printed; raise CommandFailed when it failed."""
         ...
 
