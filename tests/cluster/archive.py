@@ -26,11 +26,7 @@ class Layout:
 
     def names(self) -> dict[str, Descriptor]:
         """Every image by name."""
-        index = self.folder / "index.json"
-        if not index.exists():
-            return {}
-        manifests: list[Descriptor] = json.loads(index.read_text())["manifests"]
-        return {entry["annotations"][REFERENCE]: entry for entry in manifests if REFERENCE in entry["annotations"]}
+        return {name: entry for entry in self._entries() if (name := _name(entry)) is not None}
 
     def digest(self, name: str) -> str | None:
         entry = self.names().get(name)
@@ -47,11 +43,23 @@ class Layout:
         return self.folder / "blobs" / algorithm / value
 
     def sweep(self) -> None:
-        """Remove blobs that no image needs any more."""
+        """Remove images that lost their name to a later build, and blobs that no image needs any more."""
+        named = list(self.names().values())
+        self._index.write_text(json.dumps({"schemaVersion": 2, "manifests": named}))
         needed = {self.path(digest) for name in self.names() for digest in self.blobs(name)}
         for path in (self.folder / "blobs").glob("*/*"):
             if path not in needed:
                 path.unlink()
+
+    @property
+    def _index(self) -> Path:
+        return self.folder / "index.json"
+
+    def _entries(self) -> list[Descriptor]:
+        if not self._index.exists():
+            return []
+        entries: list[Descriptor] = json.loads(self._index.read_text())["manifests"]
+        return entries
 
 
 def write(layout: Layout, name: str, present: Collection[str], target: Path) -> int:
@@ -68,6 +76,12 @@ def write(layout: Layout, name: str, present: Collection[str], target: Path) -> 
         for digest in travelling:
             tar.add(layout.path(digest), arcname=f"blobs/{digest.replace(':', '/')}")
     return sum(layout.path(digest).stat().st_size for digest in travelling)
+
+
+def _name(entry: Descriptor) -> str | None:
+    """The image's name; a build that takes over a name leaves the earlier image without one."""
+    name: str | None = entry.get("annotations", {}).get(REFERENCE)
+    return name
 
 
 def _add(tar: tarfile.TarFile, name: str, content: object) -> None:
