@@ -1,0 +1,72 @@
+"""The import alias: `from ray import serve`, and `ray.serve.…`, are Remora.
+
+Installed by the processes that import user code (builds, replicas, `remora run`, `remora exec`) before they do so.
+Nothing of Ray Serve is imported; a module of Ray Serve that Remora has no counterpart for is a ModuleNotFoundError
+that says so.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Final
+
+ROOT: Final = "ray.serve"
+
+MODULES: Final[Mapping[str, str]] = {
+    "ray.serve.api": "remora.serve",
+    "ray.serve.config": "remora.compat.config",
+    "ray.serve.context": "remora.replica.context",
+    "ray.serve.dag": "remora.compat.legacy",
+    "ray.serve.deployment": "remora.compat.deployment",
+    "ray.serve.drivers": "remora.compat.legacy",
+    "ray.serve.exceptions": "remora.compat.exceptions",
+    "ray.serve.handle": "remora.compat.handle",
+}
+"""Modules of Ray Serve that user code imports from, and what stands for them."""
+
+
+def install() -> None:
+    """Make `ray.serve` Remora in this process from now on. Harmless when it is already."""
+    if any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        return
+    if ROOT in sys.modules and sys.modules[ROOT].__name__ != "remora.serve":
+        raise ImportError("ray.serve was imported before Remora's alias was installed: install it first")
+    sys.meta_path.insert(0, _Finder())
+
+
+class _Finder(MetaPathFinder):
+    """Finds `ray.serve` and everything below it, before Ray's own files are looked at."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname == ROOT:
+            return ModuleSpec(fullname, _Alias(), is_package=True)
+        if fullname.startswith(ROOT + "."):
+            raise ModuleNotFoundError(
+                f"Remora has nothing for {fullname} yet: use `from remora import serve`", name=fullname
+            )
+        return None
+
+
+class _Alias(Loader):
+    """Puts Remora's modules in the place of Ray Serve's."""
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        serve = importlib.import_module("remora.serve")
+        # With a path, `import ray.serve.unknown` reaches the finder and its message.
+        serve.__dict__.setdefault("__path__", [])
+        # All at once: importing one later would set `serve.deployment`, the decorator, to a module.
+        for name, counterpart in MODULES.items():
+            sys.modules[name] = importlib.import_module(counterpart)
+            serve.__dict__.setdefault(name.rpartition(".")[2], sys.modules[name])
+        # The import system returns what stands under the name after this.
+        sys.modules[ROOT] = serve

@@ -1,0 +1,204 @@
+"""What a stage after `.then()` gets: the value of the stage before, in the form that its code expects.
+
+A plain function takes it as it is. Code written for HTTP takes a request and reads `request.json()["data"]`: there the
+value of the stage before stands, or, when that is a dict, its own items do. So a str, number, list, dict, tuple or
+bytes arrives as a subclass of its type that has `.json()` too; what has no subclasses arrives as itself or as a
+request, by what the parameter is called and annotated with.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from types import CodeType
+from typing import Any, Final
+
+from remora.compat import json as compat_json
+from remora.compat.request import Request
+
+KEY: Final = "data"
+"""The key under which a stage finds the value of the stage before in its request's JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageInput:
+    """The one argument of a call to a stage."""
+
+    value: Any
+
+
+class Form(Enum):
+    """How a stage's code wants its input."""
+
+    VALUE = "value"
+    """As it is."""
+    REQUEST = "request"
+    """As a Request, and nothing else."""
+    EITHER = "either"
+    """It may use the value, or `.json()` of it."""
+
+
+def form_of(function: Callable[..., Any]) -> Form:
+    """Return how the function wants the input, from its first parameter and from whether it mentions `json`."""
+    first = _first_parameter(function)
+    if first is None:
+        return Form.VALUE
+    annotation = first.annotation
+    if annotation is not inspect.Parameter.empty:
+        named = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+        return Form.REQUEST if named.rpartition(".")[2] == "Request" else Form.VALUE
+    if first.name in ("request", "req", "http_request") or _mentions_json(function):
+        return Form.EITHER
+    return Form.VALUE
+
+
+def shaped(given: StageInput, form: Form) -> Any:
+    """Return the stage's input in the form that its code wants."""
+    value = given.value
+    if form is Form.VALUE or isinstance(value, Request):
+        return value
+    if form is Form.EITHER:
+        either = _subclassed(value)
+        if either is not None:
+            return either
+        if hasattr(value, "json"):
+            return value
+    return StageRequest(value)
+
+
+class StageRequest(Request):
+    """A request whose JSON is the value of the stage before."""
+
+    def __init__(self, value: Any) -> None:
+        """Make a request of the value."""
+        super().__init__(
+            {
+                "type": "http",
+                "http_version": "1.1",
+                "method": "POST",
+                "scheme": "http",
+                "path": "/",
+                "raw_path": b"/",
+                "root_path": "",
+                "query_string": b"",
+                "headers": [(b"content-type", b"application/json")],
+            }
+        )
+        self.value = value
+
+    def json(self) -> Any:
+        """Return the value as a request's body."""
+        return body(self.value)
+
+    async def body(self) -> bytes:
+        """Return the value as text: itself if it is bytes or a str, else JSON."""
+        if isinstance(self.value, bytes):
+            return self.value
+        return (self.value if isinstance(self.value, str) else json.dumps(self.value)).encode()
+
+    def __reduce__(self) -> Any:
+        """Travel as the value."""
+        return StageRequest, (self.value,)
+
+
+class Body(compat_json.Object):
+    """The JSON of a stage's request: the items of a dict, and under any other key the value as a whole."""
+
+    __slots__ = ("_whole",)
+    _whole: Any
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return the item, or the value of the stage before; an unknown key of a dict is an error."""
+        if key in self:
+            return super().__getitem__(key)
+        if isinstance(key, str) and (key == KEY or not isinstance(self._whole, dict)):
+            return compat_json.awaitable(self._whole)
+        raise KeyError(key)
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return as [] does, or the default."""
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
+    def __await__(self) -> Any:
+        """Return itself: the keys work after `await` too."""
+        yield from ()
+        return self
+
+
+class BodyArray(compat_json.Array):
+    """The JSON of a stage's request when the value is a list: its items by number, itself under any key."""
+
+    __slots__ = ()
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return the item, or the list itself for a key."""
+        return compat_json.Array(self) if isinstance(index, str) else super().__getitem__(index)
+
+    def __await__(self) -> Any:
+        """Return itself: keys work after `await` too."""
+        yield from ()
+        return self
+
+
+def body(value: Any) -> Any:
+    """Return what `request.json()` is for a stage whose predecessor returned the value."""
+    if isinstance(value, list):
+        return BodyArray(value)
+    found = Body(value if isinstance(value, dict) else {KEY: value})
+    found._whole = value
+    return found
+
+
+class _WithJson:
+    """Mixin: a value that can also be asked for `.json()`."""
+
+    __slots__ = ()
+    kind: type
+
+    def json(self) -> Any:
+        """Return the value as a request's body."""
+        return body(self.kind(self))
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Travel as the plain value."""
+        return self.kind, (self.kind(self),)
+
+
+def _with_json(kind: type) -> type:
+    slots = {} if kind in (int, bytes, tuple) else {"__slots__": ()}
+    return type(f"Stage{kind.__name__.title()}", (_WithJson, kind), {**slots, "kind": kind, "__module__": __name__})
+
+
+_SUBCLASSES: Final = {kind: _with_json(kind) for kind in (str, int, float, list, dict, bytes, tuple)}
+
+
+def _subclassed(value: Any) -> Any:
+    """Return the value as its subclass with `.json()`; None when its type has none."""
+    made = _SUBCLASSES.get(type(value))
+    return None if made is None else made(value)
+
+
+def _first_parameter(function: Callable[..., Any]) -> inspect.Parameter | None:
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return None
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return parameters[0] if parameters and parameters[0].kind in positional else None
+
+
+def _mentions_json(function: Callable[..., Any]) -> bool:
+    """Return whether the code, or code defined inside it, names an attribute `json`."""
+    code = getattr(inspect.unwrap(getattr(function, "__func__", function)), "__code__", None)
+    return code is not None and _names_json(code)
+
+
+def _names_json(code: CodeType) -> bool:
+    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    return "json" in code.co_names or any(_names_json(part) for part in inner)

@@ -1,0 +1,171 @@
+"""Builds a graph: imports the user's code once, in a process of its own, and writes down what it says.
+
+``python -m remora.graph.build --import-path hello:app --code-dir DIR --args-file ARGS.json --out FILE`` runs on a
+worker node. The controller starts it, reads FILE with `result.BuildResult.from_bytes`, and never sees the code.
+Exits with 0 also when the user's code fails: FILE says how.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from remora import runner
+from remora.compat import alias
+from remora.errors import GraphError
+from remora.graph import definition
+from remora.graph.application import Application
+from remora.graph.deployment import Deployment
+from remora.graph.describe import DeploymentSpec, describe
+from remora.graph.result import BuildFailure, BuildResult, BuiltDeployment, digest
+
+_TRACEBACK_LINES = 40
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Build, and write the result or the failure to the file."""
+    parser = argparse.ArgumentParser(prog="remora.graph.build", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--import-path", required=True, help="module:attribute")
+    parser.add_argument("--code-dir", type=Path, help="directory that comes first on sys.path")
+    parser.add_argument("--args-file", type=Path, help="JSON object with the builder's arguments")
+    parser.add_argument("--out", type=Path, required=True, help="file to write the result to")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    if given.code_dir is not None:
+        sys.path.insert(0, str(given.code_dir.resolve()))
+    alias.install()
+    runner.set_runner(runner.Importing())
+    args = json.loads(given.args_file.read_text()) if given.args_file else {}
+    written = attempt(given.import_path, args).to_bytes()
+    partial = given.out.with_name(given.out.name + ".partial")
+    partial.write_bytes(written)
+    partial.replace(given.out)
+
+
+def attempt(import_path: str, args: Mapping[str, Any]) -> BuildResult | BuildFailure:
+    """Build, and return a failure instead of raising it. What user code raises is not Remora's to judge."""
+    try:
+        return build(resolve(import_path, args))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything, SystemExit included
+        return failure(import_path, error)
+
+
+def build(application: Application) -> BuildResult:
+    """Return options and definitions of the application; raise GraphError when there is no graph in it."""
+    graph = describe(application)
+    written = {spec.name: definition.dumps(spec, graph) for spec in graph.deployments}
+    return BuildResult(
+        ingress=graph.ingress,
+        deployments=tuple(_built(spec, digest(written[spec.name])) for spec in graph.deployments),
+        definitions={digest(data): data for data in written.values()},
+        warnings=graph.warnings,
+    )
+
+
+def resolve(import_path: str, args: Mapping[str, Any]) -> Application:
+    """Import the module and return the application that the attribute is, or that it builds."""
+    module_name, separator, attribute = import_path.partition(":")
+    if not (module_name and separator and attribute):
+        raise GraphError("must be module:attribute, for instance hello:app for the variable app in hello.py")
+    found: Any = importlib.import_module(module_name)
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise GraphError(f"module {module_name!r} has no attribute {attribute!r}; {_applications_in(found)}")
+        found = getattr(found, part)
+    return as_application(found, args)
+
+
+def as_application(found: Any, args: Mapping[str, Any]) -> Application:
+    """Return what an import path led to as an Application; a builder function is called with the arguments."""
+    if isinstance(found, Application | Deployment) and args:
+        raise GraphError("args are given, and the attribute is not a builder function that could take them")
+    if isinstance(found, Deployment):
+        return found.bind()
+    if isinstance(found, Application):
+        return found
+    if not inspect.isroutine(found):
+        raise GraphError(
+            f"is {type(found).__name__}, and must be an Application (Deployment.bind(…)), a Deployment, "
+            "or a function that returns one"
+        )
+    built = _call_builder(found, args)
+    if not isinstance(built, Application | Deployment):
+        raise GraphError(f"the builder function returned {type(built).__name__}, and must return an Application")
+    return as_application(built, {})
+
+
+def failure(import_path: str, error: BaseException) -> BuildFailure:
+    """Say in one sentence what went wrong where, and keep the traceback's tail."""
+    kind = type(error).__name__
+    text = traceback.format_exception(type(error), error, _users(error))
+    lines = "".join(text).rstrip().splitlines()
+    last_line = " ".join("".join(traceback.format_exception_only(error)[-1:]).split())[:500]
+    reason = str(error) if isinstance(error, GraphError) else last_line
+    return BuildFailure(kind, f"import path {import_path!r}: {reason}", "\n".join(lines[-_TRACEBACK_LINES:]))
+
+
+def _users(error: BaseException) -> Any:
+    """Return the traceback without Remora's and importlib's frames before the user's own."""
+    trace = error.__traceback__
+    while trace is not None and _is_ours(trace.tb_frame.f_globals.get("__name__", "")):
+        trace = trace.tb_next
+    return trace
+
+
+def _is_ours(module: str) -> bool:
+    return module in ("importlib", "__main__") or module.startswith(("importlib.", "remora."))
+
+
+def _applications_in(module: Any) -> str:
+    names = [name for name, value in vars(module).items() if isinstance(value, Application | Deployment)]
+    return f"it has {', '.join(sorted(names))}" if names else "it has no application"
+
+
+def _call_builder(builder: Any, args: Mapping[str, Any]) -> Any:
+    """Call `builder()`, or `builder(args)`: a dict, or the pydantic model that the parameter is annotated with."""
+    parameters = list(inspect.signature(builder).parameters.values())
+    if not parameters:
+        if args:
+            raise GraphError(f"args are given, and the builder function {builder.__name__} takes none")
+        return builder()
+    if len(parameters) > 1:
+        raise GraphError(f"the builder function {builder.__name__} must take one argument: a dict or a pydantic model")
+    hint = get_type_hints(builder).get(parameters[0].name)
+    model = hint if inspect.isclass(hint) and hasattr(hint, "model_validate") else None
+    return builder(model.model_validate(dict(args)) if model else dict(args))
+
+
+def _built(spec: DeploymentSpec, name: str) -> BuiltDeployment:
+    options = spec.options
+    actor = options.ray_actor_options
+    return BuiltDeployment(
+        name=spec.name,
+        digest=name,
+        ingress=spec.ingress,
+        dependencies=spec.dependencies,
+        then=spec.then,
+        replicas=options.replicas,
+        max_ongoing_requests=options.max_ongoing_requests,
+        max_queued_requests=options.max_queued_requests,
+        user_config=options.user_config,
+        has_user_config=options.has_user_config,
+        cpu_milli=actor.cpu_milli,
+        memory_bytes=actor.memory,
+        custom=actor.custom,
+        graceful_shutdown_wait_loop_s=options.graceful_shutdown_wait_loop_s,
+        graceful_shutdown_timeout_s=options.graceful_shutdown_timeout_s,
+        health_check_period_s=options.health_check_period_s,
+        health_check_timeout_s=options.health_check_timeout_s,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+"""Options of a deployment: the names of Ray Serve's decorator, checked when the decorator runs.
+
+Pure. An unknown name, a wrong type or a value out of range is an OptionError that names the deployment. A name that
+Remora knows and does not act upon yet is accepted and said so (`without_effect`): a program written for Ray Serve
+loads, and nobody believes in a setting that does nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final, Literal
+
+from remora.errors import OptionError
+
+NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.:-]*[A-Za-z0-9_])?")
+
+_REMOVED: Final = {"version": "it was removed; replicas are replaced when their code or options change: leave it out"}
+
+_WITHOUT_EFFECT: Final = (
+    "placement_group_bundles",
+    "placement_group_strategy",
+    "placement_group_bundle_label_selector",
+    "max_replicas_per_node",
+    "backpressure_config",
+    "autoscaling_config",
+    "logging_config",
+    "request_router_config",
+    "gang_scheduling_config",
+    "deployment_actors",
+    "rolling_update_percentage",
+    "max_surge_percent",
+    "max_constructor_retry_count",
+)
+"""Names of Ray Serve that are accepted and do nothing yet."""
+
+_ACTOR_OPTIONS: Final = ("num_cpus", "num_gpus", "memory", "resources")
+_ACTOR_OPTIONS_WITHOUT_EFFECT: Final = (
+    "accelerator_type",
+    "runtime_env",
+    "label_selector",
+    "fallback_strategy",
+    "object_store_memory",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ActorOptions:
+    """What one replica needs of its node: `ray_actor_options`."""
+
+    num_cpus: float = 1
+    num_gpus: float = 0
+    memory: int = 0
+    """Bytes; 0 is no limit."""
+    resources: Mapping[str, float] = field(default_factory=dict)
+    """Other Ray resources by name."""
+
+    @property
+    def cpu_milli(self) -> int:
+        """CPUs in thousandths, as Kubernetes counts them."""
+        return round(self.num_cpus * 1000)
+
+    @property
+    def custom(self) -> dict[str, float]:
+        """All that is neither CPU nor memory, by Ray's names."""
+        gpus = {"GPU": float(self.num_gpus)} if self.num_gpus else {}
+        return {**gpus, **self.resources}
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentOptions:
+    """What @serve.deployment says of one deployment. Make and change it with `of` and `changed`, which check."""
+
+    name: str
+    num_replicas: int | Literal["auto"] = 1
+    max_ongoing_requests: int = 5
+    max_queued_requests: int = -1
+    user_config: Any = None
+    has_user_config: bool = False
+    ray_actor_options: ActorOptions = ActorOptions()
+    graceful_shutdown_wait_loop_s: float = 2.0
+    graceful_shutdown_timeout_s: float = 20.0
+    health_check_period_s: float = 10.0
+    health_check_timeout_s: float = 30.0
+    without_effect: tuple[str, ...] = ()
+    """Options that were given and have no effect yet, by name."""
+
+    @property
+    def replicas(self) -> int:
+        """Replicas to start with; "auto" is 1 until there is autoscaling."""
+        return 1 if self.num_replicas == "auto" else self.num_replicas
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One sentence for each option that has no effect yet."""
+        return tuple(
+            f"deployment {self.name!r}: option {option} is accepted and has no effect yet"
+            for option in self.without_effect
+        )
+
+
+def of(default_name: str, given: Mapping[str, Any]) -> DeploymentOptions:
+    """Return the options that the decorator was given, the rest by default; raise OptionError."""
+    return changed(DeploymentOptions(name=default_name), given)
+
+
+def changed(options: DeploymentOptions, given: Mapping[str, Any]) -> DeploymentOptions:
+    """Return the options with some of them given anew, as `Deployment.options` does; raise OptionError."""
+    name = _name(given.get("name") or options.name, options.name)
+    values: dict[str, Any] = {"name": name}
+    idle = [known for known in options.without_effect if known.split("[")[0] not in given]
+    for option, value in given.items():
+        if option == "name":
+            continue
+        if option in _REMOVED:
+            raise OptionError(f"deployment {name!r}: option {option} cannot be set: {_REMOVED[option]}")
+        if option in _WITHOUT_EFFECT:
+            idle += [option] if value is not None else []
+        elif option in _CHECKS:
+            values[option] = _CHECKS[option](value, f"deployment {name!r}: option {option}")
+        else:
+            raise OptionError(f"deployment {name!r}: unknown option {option!r}; {_nearest(option, _NAMES)}")
+    values["has_user_config"] = values.get("user_config", options.user_config) is not None
+    if values.get("num_replicas") == "auto":
+        idle.append('num_replicas["auto"]')
+    actor = given.get("ray_actor_options") or {}
+    idle += [f"ray_actor_options[{key}]" for key in _ACTOR_OPTIONS_WITHOUT_EFFECT if actor.get(key)]
+    return replace(options, **values, without_effect=tuple(dict.fromkeys(idle)))
+
+
+def _name(value: Any, known_as: str) -> str:
+    """Return a name that can stand in a resource, a route and an actor's name."""
+    if not isinstance(value, str) or len(value) > 100 or NAME.fullmatch(value) is None:
+        raise OptionError(
+            f"deployment {known_as!r}: the name {value!r} must be 1 to 100 letters, digits, '_', '-', '.' and ':'; "
+            "give another with @serve.deployment(name=…)"
+        )
+    return value
+
+
+def _nearest(word: str, known: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(sorted(known))}"
+
+
+def _number(kind: Callable[[Any], Any], least: float, what: str) -> Callable[[Any, str], Any]:
+    """Return a check for numbers: `what` says in words what is wanted."""
+
+    def check(value: Any, where: str) -> Any:
+        right = isinstance(value, int | float) and not isinstance(value, bool) and value == value
+        if right and kind is int:
+            right = float(value).is_integer()
+        if not right or value < least:
+            raise OptionError(f"{where} is {value!r}, and must be {what}")
+        return kind(value)
+
+    return check
+
+
+def _or_default(check: Callable[[Any, str], Any], default: Any) -> Callable[[Any, str], Any]:
+    """Return a check that takes None for the default."""
+    return lambda value, where: default if value is None else check(value, where)
+
+
+_positive = _number(int, 1, "a whole number above 0")
+
+
+def _replicas(value: Any, where: str) -> Any:
+    return value if value == "auto" else _number(int, 1, 'a whole number above 0, or "auto"')(value, where)
+
+
+def _user_config(value: Any, where: str) -> Any:
+    """Return the value as JSON has it: it travels to the replicas, and may come from a manifest as well."""
+    try:
+        return json.loads(json.dumps(value))
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"{where} must be what JSON can hold, so that it can reach the replicas: {error}") from error
+
+
+def _actor_options(value: Any, where: str) -> ActorOptions:
+    if not isinstance(value, Mapping):
+        raise OptionError(f"{where} is {value!r}, and must be a dict of {', '.join(_ACTOR_OPTIONS)}")
+    given: dict[str, Any] = {}
+    for key, wanted in value.items():
+        if key in _ACTOR_OPTIONS_WITHOUT_EFFECT or (wanted is None and key in _ACTOR_OPTIONS):
+            continue
+        if key not in _ACTOR_OPTIONS:
+            raise OptionError(f"{where} has an unknown key {key!r}; {_nearest(str(key), _ACTOR_OPTIONS)}")
+        given[key] = _ACTOR_CHECKS[key](wanted, f"{where}[{key!r}]")
+    return ActorOptions(**given)
+
+
+def _resources(value: Any, where: str) -> dict[str, float]:
+    if not isinstance(value, Mapping):
+        raise OptionError(f"{where} is {value!r}, and must be a dict of resource names and amounts")
+    amount = _number(float, 0, "a number of at least 0")
+    return {str(name): amount(wanted, f"{where}[{name!r}]") for name, wanted in value.items()}
+
+
+_seconds = _number(float, 0, "a number of seconds of at least 0")
+_ACTOR_CHECKS: Final[dict[str, Callable[[Any, str], Any]]] = {
+    "num_cpus": _number(float, 0, "a number of at least 0"),
+    "num_gpus": _number(float, 0, "a number of at least 0"),
+    "memory": _number(int, 0, "a whole number of bytes"),
+    "resources": _resources,
+}
+_CHECKS: Final[dict[str, Callable[[Any, str], Any]]] = {
+    "num_replicas": _or_default(_replicas, 1),
+    "max_ongoing_requests": _positive,
+    "max_queued_requests": _number(int, -1, "a whole number of at least -1, which is no limit"),
+    "user_config": _user_config,
+    "ray_actor_options": _or_default(_actor_options, ActorOptions()),
+    "graceful_shutdown_wait_loop_s": _seconds,
+    "graceful_shutdown_timeout_s": _seconds,
+    "health_check_period_s": _number(float, 0.001, "a number of seconds above 0"),
+    "health_check_timeout_s": _number(float, 0.001, "a number of seconds above 0"),
+}
+_NAMES: Final = ("name", *_CHECKS, *_WITHOUT_EFFECT)
+KNOWN: Final = tuple(known.name for known in fields(DeploymentOptions))

@@ -1,0 +1,55 @@
+"""The request that user code is working on: known to the code, passed on by its handle calls, ended with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from remora.types import CallMetadata
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RequestContext:
+    """One request, on the replica that works on it."""
+
+    request_id: str = ""
+    route: str = ""
+    app_name: str = ""
+    multiplexed_model_id: str = ""
+    session_id: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Trace headers."""
+    calls: set[asyncio.Task[object]] = field(default_factory=set)
+    """Handle calls under way on its behalf."""
+
+    @classmethod
+    def of_call(cls, metadata: CallMetadata, app_name: str) -> RequestContext:
+        """Return the context of a handle call."""
+        return cls(
+            request_id=metadata.request_id,
+            route=metadata.route,
+            app_name=app_name,
+            multiplexed_model_id=metadata.multiplexed_model_id,
+            session_id=metadata.session_id,
+            headers=metadata.headers,
+        )
+
+    def cancel_calls(self) -> None:
+        """End all calls made for this request: nobody waits for them any more."""
+        for task in tuple(self.calls):
+            task.cancel()
+
+
+_request: ContextVar[RequestContext | None] = ContextVar("remora_request", default=None)
+
+
+def current() -> RequestContext:
+    """Return the request that this task or thread works on; an empty one outside of requests."""
+    return _request.get() or RequestContext()
+
+
+def enter(context: RequestContext) -> None:
+    """Make the context that of the current task, and of the tasks and pool threads that it starts."""
+    _request.set(context)

@@ -1,0 +1,175 @@
+"""Responses: what `handle.remote()` returns before the other replica has answered."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
+from typing import Any
+
+from remora.errors import RemoraError, RequestCancelledError
+from remora.handle import context
+from remora.handle.runtime import Runtime
+
+
+class DeploymentResponse:
+    """One result to come. Await it, or call `result` outside of the event loop.
+
+    Given as an argument to another `remote()`, it is replaced by its value when that is there.
+    """
+
+    def __init__(self, work: Coroutine[Any, Any, Any], runtime: Runtime, request_id: str) -> None:
+        self._runtime = runtime
+        self._request_id = request_id
+        self._was_cancelled = False
+        self._task: asyncio.Task[Any] | None = None
+        self._future: concurrent.futures.Future[Any] | None = None
+        if runtime.is_here():
+            self._task = _started(work, runtime.loop)
+        else:
+            self._future = asyncio.run_coroutine_threadsafe(_under_request(work), runtime.loop)
+
+    @property
+    def request_id(self) -> str:
+        """The id of the request that the call belongs to."""
+        return self._request_id
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        """Return the value, or raise what the other replica's code raised."""
+        return self._value().__await__()
+
+    def result(self, timeout_s: float | None = None, *, _skip_asyncio_check: bool = False) -> Any:
+        """Wait in this thread for the value; raises TimeoutError after the time, and the call goes on."""
+        if self._task is not None and self._runtime.is_here():
+            raise RemoraError(
+                "response.result() would block the event loop for ever: use `await response` in async code"
+            )
+        try:
+            return self._threadsafe().result(timeout_s)
+        except concurrent.futures.CancelledError:
+            raise RequestCancelledError("the call was cancelled") from None
+        except concurrent.futures.TimeoutError as error:
+            if self._threadsafe().done():
+                raise
+            raise TimeoutError(f"no response within {timeout_s} s; it is still under way") from error
+
+    def cancel(self) -> None:
+        """End the call, here and on the other replica. Nothing happens when it is done."""
+        self._was_cancelled = True
+        if self._future is not None:
+            self._future.cancel()
+        elif self._task is not None:
+            if self._runtime.is_here():
+                self._task.cancel()
+            else:
+                self._runtime.loop.call_soon_threadsafe(self._task.cancel)
+
+    def cancelled(self) -> bool:
+        """Return whether `cancel` was called before the value was there."""
+        work = self._task or self._future
+        return self._was_cancelled and (work is None or not work.done() or work.cancelled())
+
+    async def _value(self) -> Any:
+        try:
+            if self._task is not None and self._runtime.is_here():
+                return await self._task
+            return await asyncio.wrap_future(self._threadsafe())
+        except asyncio.CancelledError:
+            if self._was_cancelled and not _is_being_cancelled():
+                raise RequestCancelledError("the call was cancelled") from None
+            raise
+
+    def _threadsafe(self) -> concurrent.futures.Future[Any]:
+        """Return a future that other threads may wait for."""
+        if self._future is None:
+            assert self._task is not None
+            self._future = asyncio.run_coroutine_threadsafe(_waited(self._task), self._runtime.loop)
+        return self._future
+
+    def __reduce__(self) -> Any:
+        """Refuse to travel half-done."""
+        raise RemoraError(
+            "a response inside a list, dict or object cannot be passed on: pass it as an argument of its own, "
+            "or await it"
+        )
+
+
+class DeploymentResponseGenerator:
+    """Results to come, one after the other: iterate with `async for`, or with `for` outside of the event loop."""
+
+    def __init__(self, items: AsyncIterator[Any], runtime: Runtime, request_id: str) -> None:
+        self._items = items
+        self._runtime = runtime
+        self._request_id = request_id
+
+    @property
+    def request_id(self) -> str:
+        """The id of the request that the call belongs to."""
+        return self._request_id
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        """Return itself."""
+        return self
+
+    async def __anext__(self) -> Any:
+        """Return the next item."""
+        if self._runtime.is_here():
+            return await anext(self._items)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_next(self._items), self._runtime.loop))
+
+    def __iter__(self) -> Iterator[Any]:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> Any:
+        """Wait in this thread for the next item."""
+        if self._runtime.is_here():
+            raise RemoraError("iterating over a response would block the event loop: use `async for` in async code")
+        try:
+            return asyncio.run_coroutine_threadsafe(_next(self._items), self._runtime.loop).result()
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def cancel(self) -> None:
+        """End the call, here and on the other replica."""
+        closing = _closed(self._items)
+        if self._runtime.is_here():
+            _started(closing, self._runtime.loop)
+        else:
+            asyncio.run_coroutine_threadsafe(closing, self._runtime.loop)
+
+
+def _started(work: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any]:
+    """Start the work as part of the current request, which owns it: it is cancelled with the request."""
+    task = loop.create_task(work)
+    calls = context.current().calls
+    calls.add(task)
+    task.add_done_callback(calls.discard)
+    # A call whose response nobody awaits is not an error: user code may fire and forget.
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task
+
+
+async def _under_request(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run work that a pool thread started as part of the request that the thread works on."""
+    return await _started(work, asyncio.get_running_loop())
+
+
+async def _waited(task: asyncio.Task[Any]) -> Any:
+    return await task
+
+
+async def _next(items: AsyncIterator[Any]) -> Any:
+    return await anext(items)
+
+
+async def _closed(items: AsyncIterator[Any]) -> None:
+    close = getattr(items, "aclose", None)
+    if close is not None:
+        await close()
+
+
+def _is_being_cancelled() -> bool:
+    """True when the awaiting task itself is being cancelled, not only what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

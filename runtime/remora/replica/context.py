@@ -1,0 +1,49 @@
+"""The replica that user code runs on: `serve.get_replica_context()`."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from remora.errors import RemoraError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReplicaContext:
+    """Which replica this is. `servable_object` is the user's instance or function; None while it is constructed."""
+
+    app_name: str
+    deployment: str
+    replica_tag: str
+    """Unique id of the replica."""
+    servable_object: Any = None
+
+    @property
+    def replica_id(self) -> str:
+        """Unique id of the replica."""
+        return self.replica_tag
+
+
+_replica: ContextVar[ReplicaContext | None] = ContextVar("remora_replica", default=None)
+_last: ReplicaContext | None = None
+
+
+def enter(context: ReplicaContext) -> None:
+    """Make the context that of the current task, and of threads of the user's own, which have no other."""
+    global _last
+    _last = context
+    _replica.set(context)
+
+
+def current() -> ReplicaContext | None:
+    """Return the replica that this code runs on, if it is one."""
+    return _replica.get() or _last
+
+
+def get_replica_context() -> ReplicaContext:
+    """Return the replica that this code runs on; raise RemoraError outside of replicas."""
+    context = current()
+    if context is None:
+        raise RemoraError("serve.get_replica_context() works in a deployment's methods only, on a replica")
+    return context

@@ -1,0 +1,349 @@
+"""UserCallable: the user's object on a replica, behind the three ways in which it is called.
+
+Last step of a request: `proxy → replica.server → UserCallable → the user's code`; `replica.server` sees it as a
+types.Service. It takes a definition, constructs the object, and then answers HTTP (`asgi`), handle calls (`call`) and
+streaming handle calls (`stream`), each within the context of its request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from remora.compat import stage
+from remora.compat.request import BadJson, Request
+from remora.errors import BackPressureError, DeploymentUnavailable
+from remora.graph.definition import Definition
+from remora.handle import DeploymentHandle, payload
+from remora.handle import context as request_context
+from remora.handle import failure as remote_failure
+from remora.handle.context import RequestContext
+from remora.replica import construct, failure, responses
+from remora.replica import context as replica_context
+from remora.replica.context import ReplicaContext
+from remora.replica.ingress import app_of
+from remora.replica.invoke import Method, in_thread, is_stream, items, method_of, methods_of
+from remora.replica.lifespan import Lifespan
+from remora.types import ASGIApp, CallMetadata, Message, Payload, Receive, RemoteFailure, Scope, Send
+
+log = logging.getLogger("remora.serve")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which replica this is, and what it is allowed."""
+
+    application: str
+    replica: str
+    max_ongoing_requests: int = 5
+
+
+class UserCallable:
+    """The user's object, constructed and serving. Made by `create`; ended by `close`."""
+
+    def __init__(self, found: Definition, instance: Any, app: ASGIApp | None, identity: Identity) -> None:
+        """Wrap an object that is constructed already."""
+        self._deployment = found.deployment
+        self._instance = instance
+        self._app = app
+        self._identity = identity
+        self._lifespan = Lifespan(app) if app is not None else None
+        self._following = [DeploymentHandle(name, identity.application) for name in found.then]
+        self._replica = ReplicaContext(identity.application, found.deployment, identity.replica, instance)
+        self._methods: dict[str, Method | None] = {}
+        self._pool = _threads(identity.max_ongoing_requests, "user")
+        self._care = _threads(1, "care")
+        """For `reconfigure` and `check_health`: these must not wait behind requests."""
+
+    @classmethod
+    async def create(cls, definition: bytes, identity: Identity, user_config: Any = None) -> UserCallable:
+        """Import the user's module, construct the object, configure it; raise DeploymentFailure.
+
+        Handles must have their caller before (`handle.runtime.set_caller`): constructors may call.
+        """
+        found = construct.load(definition, identity.application)
+        before = ReplicaContext(identity.application, found.deployment, identity.replica)
+        replica_context.enter(before)
+        instance = await construct.construct(found)
+        replica_context.enter(replace(before, servable_object=instance))
+        with failure.of(found.deployment, "its ASGI application cannot be made"):
+            app = app_of(instance)
+        made = cls(found, instance, app, identity)
+        if user_config is not None:
+            await made._configure(user_config, on_loop=True)
+        if made._lifespan is not None:
+            with failure.of(found.deployment, "it cannot start"):
+                await made._lifespan.startup()
+        return made
+
+    @property
+    def deployment(self) -> str:
+        """Name of the deployment."""
+        return self._deployment
+
+    async def reconfigure(self, user_config: Any, max_ongoing_requests: int | None = None) -> None:
+        """Give the object a new user_config, and size its threads; raise DeploymentFailure when its code raises."""
+        if max_ongoing_requests is not None and max_ongoing_requests != self._identity.max_ongoing_requests:
+            self._identity = replace(self._identity, max_ongoing_requests=max_ongoing_requests)
+            retired, self._pool = self._pool, _threads(max_ongoing_requests, "user")
+            retired.shutdown(wait=False)
+        if user_config is not None:
+            await self._configure(user_config, on_loop=False)
+
+    async def check_health(self) -> None:
+        """Ask the object for its health, if it has `check_health`; raise DeploymentFailure when that raises."""
+        check = getattr(self._instance, "check_health", None)
+        if callable(check):
+            replica_context.enter(self._replica)
+            with failure.of(self._deployment, "check_health failed"):
+                await self._cared_for(check)
+
+    async def close(self) -> None:
+        """End the ASGI application and the object; what its code raises is logged."""
+        replica_context.enter(self._replica)
+        if self._lifespan is not None:
+            await self._lifespan.shutdown()
+        try:
+            await construct.destroy(self._instance)
+        except Exception:
+            log.exception("deployment %r: __del__ failed", self._deployment)
+        for pool in (self._pool, self._care):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    # ── HTTP ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request or WebSocket; raises only when the answer broke off, or on cancellation."""
+        context = self._enter(_context_of(scope, self._identity.application))
+        watched = _Watched(send)
+        try:
+            if self._app is not None:
+                await self._asgi_app(self._app, scope, receive, watched)
+            elif scope["type"] == "http":
+                await self._http(scope, receive, watched)
+            else:
+                await watched({"type": "websocket.close", "code": 1000, "reason": "no WebSocket here"})
+        except ClientDisconnect:
+            log.info("deployment %r: the client of request %s left", self._deployment, context.request_id)
+        except asyncio.CancelledError:
+            context.cancel_calls()
+            raise
+        except Exception:
+            log.exception("deployment %r: request %s failed", self._deployment, context.request_id)
+            if watched.started:
+                raise
+            await responses.send_text(send, 500, "Internal Server Error")
+
+    async def _asgi_app(self, app: ASGIApp, scope: Scope, receive: Receive, send: _Watched) -> None:
+        if self._lifespan is not None:
+            scope.setdefault("state", dict(self._lifespan.state))
+        try:
+            await app(scope, receive, send)
+        except Exception:
+            # Frameworks answer with 500 first, then raise for the server's log.
+            if not send.finished:
+                raise
+            log.exception("deployment %r: its ASGI application failed", self._deployment)
+
+    async def _http(self, scope: Scope, receive: Receive, send: _Watched) -> None:
+        request = Request(scope, receive, send)
+        try:
+            await request.preload()
+            value = await self._answer(request)
+            response = responses.of(value, self._pool)
+        except (BadJson, BackPressureError, DeploymentUnavailable, HTTPException) as error:
+            response = _refusal(error)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Any:
+        """Return what the deployment, and the stages after it, make of the request."""
+        method = self._method("__call__")
+        value = await method.run(self._pool, (request,) if method.takes_arguments else (), {})
+        return await self._through_stages(value)
+
+    async def _through_stages(self, value: Any) -> Any:
+        """Return the value that the stages after this one make of it. A starlette Response ends the chain."""
+        for next_stage in self._following:
+            if isinstance(value, Response):
+                break
+            if is_stream(value):
+                raise TypeError(
+                    f"deployment {self._deployment!r} returned a generator, and the stage "
+                    f"{next_stage.deployment_name!r} after it needs a value: collect it first"
+                )
+            value = await next_stage.remote(stage.StageInput(value))
+        return value
+
+    # ── handles ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def call(self, metadata: CallMetadata, arguments: Payload) -> Payload:
+        """Run one handle call; raises RemoteFailure when the user's code raises."""
+        context = self._enter(RequestContext.of_call(metadata, self._identity.application))
+        try:
+            value = await self._run(metadata, arguments)
+            if is_stream(value):
+                raise TypeError(
+                    f"method {metadata.method!r} of deployment {self._deployment!r} returned a generator: "
+                    "call it with handle.options(stream=True)"
+                )
+            if metadata.method == "__call__":
+                value = await self._through_stages(value)
+            return self._pickled(value)
+        except asyncio.CancelledError:
+            context.cancel_calls()
+            raise
+        except Exception as error:
+            raise self._failed(metadata, error) from error
+
+    async def stream(self, metadata: CallMetadata, arguments: Payload) -> AsyncIterator[Payload]:
+        """Run one streaming handle call; raises RemoteFailure when the user's code raises."""
+        context = self._enter(RequestContext.of_call(metadata, self._identity.application))
+        try:
+            value = await self._run(metadata, arguments)
+            if not is_stream(value):
+                raise TypeError(
+                    f"method {metadata.method!r} of deployment {self._deployment!r} returned "
+                    f"{type(value).__name__} and no generator: call it without stream=True"
+                )
+            async for item in items(value, self._pool):
+                yield self._pickled(item)
+        except (asyncio.CancelledError, GeneratorExit):
+            context.cancel_calls()
+            raise
+        except Exception as error:
+            raise self._failed(metadata, error) from error
+
+    async def _run(self, metadata: CallMetadata, arguments: Payload) -> Any:
+        method = self._method(metadata.method)
+        args, kwargs = payload.loads_call(arguments)
+        return await method.run(self._pool, self._shaped(method, metadata.method, args, kwargs), kwargs)
+
+    def _shaped(self, method: Method, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """Return the arguments; the one of a stage, or of the head of a chain, in the form that its code wants."""
+        if len(args) != 1 or kwargs:
+            return args
+        (given,) = args
+        if not isinstance(given, stage.StageInput):
+            if not self._following or name != "__call__":
+                return args
+            given = stage.StageInput(given)
+        return (stage.shaped(given, method.form),) if method.takes_arguments else ()
+
+    def _pickled(self, value: Any) -> Payload:
+        try:
+            return payload.dumps(value)
+        except Exception as error:
+            raise TypeError(
+                f"deployment {self._deployment!r} returned {type(value).__name__}, which cannot be pickled: {error}"
+            ) from error
+
+    def _failed(self, metadata: CallMetadata, error: Exception) -> RemoteFailure:
+        log.error(
+            "deployment %r: %s of request %s failed",
+            self._deployment,
+            metadata.method,
+            metadata.request_id,
+            exc_info=error,
+        )
+        return remote_failure.pack(error, self._deployment)
+
+    # ── the object ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _enter(self, context: RequestContext) -> RequestContext:
+        """Make the request the current one; the server runs each in a task of its own."""
+        replica_context.enter(self._replica)
+        request_context.enter(context)
+        return context
+
+    def _method(self, name: str) -> Method:
+        """Return the method; raise AttributeError naming those that there are."""
+        if name not in self._methods:
+            self._methods[name] = method_of(self._instance, name)
+        found = self._methods[name]
+        if found is None:
+            known = ", ".join(methods_of(self._instance)) or "none"
+            raise AttributeError(f"deployment {self._deployment!r} has no method {name!r}; its methods are: {known}")
+        return found
+
+    async def _configure(self, user_config: Any, *, on_loop: bool) -> None:
+        reconfigure = getattr(self._instance, "reconfigure", None)
+        if not callable(reconfigure):
+            raise failure.DeploymentFailure(
+                f"deployment {self._deployment!r}: a user_config is given and its class has no method reconfigure"
+            )
+        replica_context.enter(self._replica)
+        with failure.of(self._deployment, "reconfigure failed"):
+            if on_loop:
+                result = reconfigure(user_config)
+                if inspect.isawaitable(result):
+                    await result
+            else:
+                await self._cared_for(reconfigure, user_config)
+
+    async def _cared_for(self, function: Callable[..., Any], *args: Any) -> None:
+        """Run a method of care: async on the loop, plain in its own thread, so that requests go on."""
+        if inspect.iscoroutinefunction(function):
+            await function(*args)
+            return
+        result = await in_thread(self._care, function, *args)
+        if inspect.isawaitable(result):
+            await result
+
+
+class _Watched:
+    """A `send` that remembers how far the answer got."""
+
+    __slots__ = ("_send", "finished", "started")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+        self.finished = False
+
+    async def __call__(self, message: Message) -> None:
+        self.started = True
+        await self._send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.finished = True
+
+
+def _threads(count: int, what: str) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=max(1, count), thread_name_prefix=f"remora-{what}")
+
+
+def _context_of(scope: Scope, application: str) -> RequestContext:
+    """Return the context that an HTTP request brings along in its headers."""
+    headers = {name: value for name, value in scope.get("headers", ()) if name in _HEADERS}
+    text = {name: value.decode("latin-1") for name, value in headers.items()}
+    return RequestContext(
+        request_id=text.get(b"x-request-id", ""),
+        route=scope.get("root_path") or "/",
+        app_name=application,
+        multiplexed_model_id=text.get(b"serve_multiplexed_model_id", text.get(b"serve-multiplexed-model-id", "")),
+        session_id=text.get(b"x-session-id", ""),
+        headers={name.decode(): value for name, value in text.items() if name in _TRACE},
+    )
+
+
+_TRACE = frozenset({b"traceparent", b"tracestate"})
+_HEADERS = _TRACE | {b"x-request-id", b"x-session-id", b"serve_multiplexed_model_id", b"serve-multiplexed-model-id"}
+
+
+def _refusal(error: Exception) -> Response:
+    """Return the answer to a request that the client, or the load, is to blame for."""
+    match error:
+        case BadJson():
+            return responses.failed(400, f"the request's body is not JSON: {error}")
+        case HTTPException():
+            return responses.failed(error.status_code, error.detail, dict(error.headers or {}))
+        case _:
+            return responses.failed(503, str(error), {"retry-after": "1"})

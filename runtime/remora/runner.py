@@ -1,0 +1,106 @@
+"""Who performs `serve.run` and its kin in this process.
+
+A process that imports user code to build or serve it must not start anything, whatever that code says at its top
+level: it sets `Importing`. A script under `remora run` or `remora exec` has a runner that starts the application here
+(`remora.local`, imported when it is first needed).
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from remora.errors import RemoraError
+
+if TYPE_CHECKING:
+    from remora.graph.application import Application
+    from remora.handle import DeploymentHandle
+
+log = logging.getLogger("remora.serve")
+
+
+class Runner(Protocol):
+    """What stands behind serve.start, run, delete, shutdown, status and get_app_handle."""
+
+    def start(self, **options: Any) -> None:
+        """Start an instance unless there is one; the options are Ray Serve's (`http_options`, …)."""
+        ...
+
+    def run(
+        self, app: Application, *, name: str, route_prefix: str | None, blocking: bool, options: Mapping[str, Any]
+    ) -> DeploymentHandle:
+        """Deploy the application, wait until it serves, and return a handle to its ingress."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Take the application away; no error when there is none."""
+        ...
+
+    def shutdown(self) -> None:
+        """End the instance and all of its applications."""
+        ...
+
+    def status(self) -> Any:
+        """Return what runs."""
+        ...
+
+    def app_handle(self, name: str) -> DeploymentHandle:
+        """Return a handle to the application's ingress."""
+        ...
+
+
+class Importing:
+    """Runner of a process that only imports the user's code: nothing is started, and the log says so."""
+
+    def start(self, **options: Any) -> None:
+        """Do nothing."""
+
+    def run(
+        self, app: Application, *, name: str, route_prefix: str | None, blocking: bool, options: Mapping[str, Any]
+    ) -> DeploymentHandle:
+        """Return a handle that works once the application serves."""
+        log.info("serve.run(%r) is left out: the module is imported to be served, not run", app)
+        return self.app_handle(name)
+
+    def delete(self, name: str) -> None:
+        """Do nothing."""
+
+    def shutdown(self) -> None:
+        """Do nothing."""
+
+    def status(self) -> Any:
+        """Refuse: there is no instance here to ask."""
+        raise RemoraError("serve.status() works in the script that runs the application, not while it is imported")
+
+    def app_handle(self, name: str) -> DeploymentHandle:
+        """Return a handle to an application's ingress, found when it is first used."""
+        from remora.handle import DeploymentHandle
+
+        return DeploymentHandle("", name)
+
+
+_runner: Runner | None = None
+
+
+def set_runner(runner: Runner | None) -> None:
+    """Choose who performs serve.run from now on; None is the local runner."""
+    global _runner
+    _runner = runner
+
+
+def current() -> Runner:
+    """Return who performs serve.run; raise RemoraError when nobody can."""
+    if _runner is not None:
+        return _runner
+    try:
+        local = importlib.import_module("remora.local")
+    except ModuleNotFoundError as error:
+        if error.name != "remora.local":
+            raise
+        raise RemoraError(
+            "serve.run cannot start an application in this process yet: use `remora run module:app`"
+        ) from error
+    runner: Runner = local.runner()
+    return runner
