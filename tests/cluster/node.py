@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from .binaries import Binaries
 from .pki import PROXY, Pki
@@ -17,12 +18,12 @@ def write(node: Node, places: Places) -> None:
     folder = places.node(node)
     for name in ("cni", "run", "pods"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    (folder / "cni" / "10-pods.conflist").write_text(json.dumps(cni(node, places)))
-    (folder / "containerd.toml").write_text(containerd_settings(node, places))
-    (folder / "purge.toml").write_text(purge_settings(node, places))
-    (folder / "resolv.conf").write_text(f"nameserver {CONTROL_PLANE_IP}\n")  # Where nobody answers, at once.
-    (folder / "kubelet.yaml").write_text(json.dumps(kubelet_settings(node, places)))
-    (folder / "proxy.yaml").write_text(json.dumps(proxy_settings(places)))
+    _put(folder / "cni" / "10-pods.conflist", json.dumps(cni(node, places)))
+    _put(folder / "containerd.toml", containerd_settings(node, places))
+    _put(folder / "purge.toml", purge_settings(node, places))
+    _put(folder / "resolv.conf", f"nameserver {CONTROL_PLANE_IP}\n")  # Where nobody answers, at once.
+    _put(folder / "kubelet.yaml", json.dumps(kubelet_settings(node, places)))
+    _put(folder / "proxy.yaml", json.dumps(proxy_settings(places)))
 
 
 def containerd(node: Node, places: Places) -> Daemon:
@@ -137,6 +138,12 @@ def proxy_settings(places: Places) -> Mapping[str, object]:
         "clientConnection": {"kubeconfig": str(Pki(places.pki).kubeconfig(PROXY))},
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
     }
+
+
+def _put(path: Path, content: str) -> None:
+    """Write the file unless it holds this already: kube-proxy ends itself whenever its own is written."""
+    if not path.exists() or path.read_text() != content:
+        path.write_text(content)
 
 
 def _containerd_folders(node: Node, places: Places) -> str:
