@@ -1,0 +1,214 @@
+"""One HTTP request or WebSocket at the replica: a stream on one side, ASGI's receive and send on the other.
+
+`replica.server` makes one for each REQUEST and hands its two methods to the user's application.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from remora.errors import ProtocolError
+from remora.transport.frames import DATA, END, FAILURE, MAX_PART_BYTES, MESSAGE, RESPONSE
+from remora.transport.messages import (
+    Cause,
+    FailureHead,
+    Headers,
+    HeadTooLarge,
+    RequestHead,
+    ResponseHead,
+    cut_message,
+    pack,
+    unpack_message,
+)
+from remora.transport.server import ServerStream
+from remora.transport.stream import StreamClosed
+from remora.types import Message, Scope
+
+_ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
+
+
+class AnswerBroken(Exception):
+    """The application did not keep to ASGI, or to its own Content-Length."""
+
+
+class HttpExchange:
+    """Receive and send of one HTTP request."""
+
+    __slots__ = ("_body", "_ended", "_held", "_load", "_stream", "complete", "head", "started")
+
+    def __init__(self, stream: ServerStream, head: RequestHead, part: bytes, load: Callable[[], int]) -> None:
+        self.head = head
+        self.started = False
+        """The application has sent its status."""
+        self.complete = False
+        self._stream = stream
+        self._body: bytes | None = part
+        self._ended = stream.request_ended
+        self._held: tuple[int, Headers] | None = None
+        self._load = load
+
+    def scope(self) -> Scope:
+        """Return the ASGI scope, as a server in the replica would have made it."""
+        head = self.head
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": head.http_version,
+            "method": head.method,
+            "scheme": head.scheme,
+            "path": head.path,
+            "raw_path": head.raw_path,
+            "query_string": head.query_string,
+            "root_path": head.root_path,
+            "headers": head.headers,
+            "client": head.client,
+            "server": head.server,
+            "state": {},
+        }
+
+    async def receive(self) -> Message:
+        """The next part of the body; after the last one, waits until the client goes."""
+        part, self._body = self._body, None
+        if part is not None and (part or self._ended):
+            return {"type": "http.request", "body": part, "more_body": not self._ended}
+        try:
+            # After END the client sends nothing more: reading on waits for the end of the stream.
+            kind, part = await self._stream.read()
+        except StreamClosed:
+            return {"type": "http.disconnect"}
+        self._ended = bool(kind & END)
+        return {"type": "http.request", "body": part, "more_body": not self._ended}
+
+    async def send(self, message: Message) -> None:
+        """Status first, then the body; waits while the client reads slowly. Raises OSError once the client has gone."""
+        kind = message["type"]
+        if self.complete:
+            raise AnswerBroken(f"{kind} was sent after the last part of the body")
+        if self._stream.closed is not None:
+            raise OSError("the client has gone")
+        if kind == "http.response.body":
+            await self._send_body(message.get("body", b""), more=message.get("more_body", False))
+        elif kind == "http.response.start":
+            if self.started:
+                raise AnswerBroken("http.response.start was sent twice")
+            self.started = True
+            # Held until the turn ends, so that a short answer is one frame.
+            self._held = message["status"], list(message.get("headers", ()))
+            self._stream.announce(self)
+        else:
+            raise AnswerBroken(f"{kind} is not expected here")
+
+    def release(self) -> None:
+        """Send the status without waiting for the body any longer."""
+        if self._held is not None:
+            status, headers = self._held
+            self._held = None
+            try:
+                self._answer_head(RESPONSE, status, headers, b"")
+            except AnswerBroken as error:
+                self.fail(Cause.BROKEN, str(error))
+                self._end()
+
+    async def _send_body(self, body: bytes, *, more: bool) -> None:
+        if not self.started:
+            raise AnswerBroken("http.response.body was sent before http.response.start")
+        if self._held is not None:
+            status, headers = self._held
+            self._held = None
+            fits = len(body) <= MAX_PART_BYTES
+            kind = RESPONSE | END if fits and not more else RESPONSE
+            self._answer_head(kind, status, headers, bytes(body[:MAX_PART_BYTES]))
+            body = b"" if fits else body[MAX_PART_BYTES:]
+            if kind & END:
+                self._end()
+                return
+        await self._stream.write_body(body, end=not more)
+        if not more:
+            self._end()
+
+    def _answer_head(self, kind: int, status: int, headers: Headers, part: bytes) -> None:
+        try:
+            payload = pack(ResponseHead(status, headers, self._load()), part)
+        except (HeadTooLarge, TypeError, OverflowError) as error:
+            raise AnswerBroken(f"the response's headers cannot be sent: {error}") from error
+        self._stream.answer(kind, payload)
+
+    def _end(self) -> None:
+        self.complete = True
+        self._stream.close(StreamClosed("the answer is complete"))
+
+    def fail(self, cause: Cause, text: str) -> None:
+        """End the stream without an answer, or in the middle of one."""
+        self._held = None
+        self._stream.answer(FAILURE | END, pack(FailureHead(cause, text, [], self._load())))
+
+
+class SocketExchange:
+    """Receive and send of one WebSocket: every ASGI message crosses as it is."""
+
+    __slots__ = ("_done", "_load", "_opened", "_stream", "head")
+
+    def __init__(self, stream: ServerStream, head: RequestHead, load: Callable[[], int]) -> None:
+        self.head = head
+        self._stream = stream
+        self._load = load
+        self._opened = False
+        self._done = False
+
+    def scope(self) -> Scope:
+        """Return the ASGI scope, as a server in the replica would have made it."""
+        head = self.head
+        return {
+            "type": "websocket",
+            "asgi": _ASGI,
+            "http_version": head.http_version,
+            "scheme": head.scheme,
+            "path": head.path,
+            "raw_path": head.raw_path,
+            "query_string": head.query_string,
+            "root_path": head.root_path,
+            "headers": head.headers,
+            "client": head.client,
+            "server": head.server,
+            "subprotocols": head.subprotocols,
+            "state": {},
+            "extensions": {"websocket.http.response": {}},
+        }
+
+    async def receive(self) -> Message:
+        """The next message of the client."""
+        if not self._opened:
+            self._opened = True
+            return {"type": "websocket.connect"}
+        packed = bytearray()
+        while True:
+            try:
+                kind, part = await self._stream.read()
+            except StreamClosed:
+                return {"type": "websocket.disconnect", "code": 1006}
+            if kind & ~END != MESSAGE or not part:
+                raise ProtocolError("a WebSocket stream carries only messages")
+            packed += memoryview(part)[1:]
+            if part[0]:
+                return unpack_message(bytes(packed))
+
+    async def send(self, message: Message) -> None:
+        """Send one message; waits while the client reads slowly."""
+        if self._stream.closed is not None:
+            raise OSError("the client has gone")
+        if "headers" in message:
+            message = {**message, "headers": list(message["headers"])}
+        for part in cut_message(message):
+            await self._stream.write(MESSAGE, part)
+
+    async def finish(self) -> None:
+        """The application returned: nothing more comes from here."""
+        if not self._done and self._stream.closed is None:
+            self._done = True
+            await self._stream.write(DATA | END, b"")
+
+    def fail(self, cause: Cause, text: str) -> None:
+        """End the stream because the application raised."""
+        self._done = True
+        self._stream.answer(FAILURE | END, pack(FailureHead(cause, text, [], self._load())))

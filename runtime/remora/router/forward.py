@@ -1,0 +1,125 @@
+"""One HTTP request on its way to a replica and its answer on the way back. The proxy calls `forward`.
+
+acquire a place → open → ACCEPT → rest of the body ┐
+      ▲                  │                         ├→ RESPONSE → parts → END
+      └─ refused, or lost before ACCEPT            ┘
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from remora.errors import ProtocolError, RemoraError, ReplicaUnavailableError
+from remora.router.pool import Pool
+from remora.transport.client import ClientStream, LinkLost, Refused
+from remora.transport.frames import DATA, END, FAILURE, REQUEST, RESPONSE
+from remora.transport.messages import (
+    Cause,
+    FailureHead,
+    Headers,
+    RequestHead,
+    ResponseHead,
+    pack,
+    unpack,
+)
+from remora.transport.stream import StreamClosed
+from remora.types import Receive, Send
+
+# Of the connection between client and proxy, not of the request (RFC 9110, 7.6.1).
+HOP_BY_HOP: Final = frozenset(
+    (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade")
+)
+
+
+class ApplicationFailed(RemoraError):
+    """The user's code raised, or ended the request without an answer."""
+
+    def __init__(self, cause: Cause, text: str) -> None:
+        super().__init__(text)
+        self.cause = cause
+
+
+async def forward(
+    pool: Pool, head: RequestHead, part: bytes, receive: Receive | None, send: Send, extra: Headers
+) -> int:
+    """Send a request to a replica of ``pool`` and its answer to ``send``; return the status.
+
+    ``part`` is what has arrived of the body, and ``receive`` gives the rest; None if there is none. ``extra`` headers
+    are added to the answer. Cancelling cancels the user's code. Raises BackPressureError, DeploymentUnavailable,
+    ReplicaUnavailableError and ApplicationFailed; if ``send`` was called before, the answer cannot be completed.
+    """
+    kind = REQUEST if receive is not None else REQUEST | END
+    payload = pack(head, part)
+    again = False
+    while True:
+        link = pool.try_acquire() or await pool.acquire(front=again)
+        stream = link.open(kind, payload)
+        if stream is None:
+            link.release()
+            again = True
+            continue
+        upload = _upload(stream, receive) if receive is not None else None
+        try:
+            answer, content = await stream.read()
+            if answer & ~END != RESPONSE:
+                raise _failure(answer, content)
+            response, first = unpack(ResponseHead, content)
+            link.reported(response.load)
+            await _answer(stream, response, first, bool(answer & END), send, extra)
+            return response.status
+        except Refused as refusal:
+            link.refused(refusal.load)
+            again = True
+        except LinkLost as lost:
+            if lost.started:
+                raise ReplicaUnavailableError("the replica vanished while it worked on the request") from lost
+            again = True
+        finally:
+            if upload is not None:
+                upload.cancel()
+            if stream.closed is None:
+                stream.cancel()
+
+
+async def _answer(
+    stream: ClientStream, head: ResponseHead, part: bytes, ended: bool, send: Send, extra: Headers
+) -> None:
+    headers = [pair for pair in head.headers if pair[0] not in HOP_BY_HOP]
+    headers += extra
+    await send({"type": "http.response.start", "status": head.status, "headers": headers})
+    if part or ended:
+        await send({"type": "http.response.body", "body": part, "more_body": not ended})
+    while not ended:
+        kind, part = await stream.read()
+        if kind & ~END != DATA:
+            raise _failure(kind, part)
+        ended = bool(kind & END)
+        await send({"type": "http.response.body", "body": part, "more_body": not ended})
+
+
+def _failure(kind: int, payload: bytes) -> RemoraError:
+    if kind & ~END != FAILURE:
+        return ProtocolError(f"a frame of kind {kind:#x} in an answer")
+    head, _ = unpack(FailureHead, payload)
+    return ApplicationFailed(head.cause, head.text)
+
+
+def _upload(stream: ClientStream, receive: Receive) -> asyncio.Task[None]:
+    return asyncio.get_running_loop().create_task(_send_rest(stream, receive))
+
+
+async def _send_rest(stream: ClientStream, receive: Receive) -> None:
+    """Send the rest of the body, as fast as the replica reads. Asks for nothing before the request was accepted."""
+    more = True
+    try:
+        while more:
+            await stream.writable()
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                stream.cancel()
+                return
+            more = message.get("more_body", False)
+            await stream.write_body(message.get("body", b""), end=not more)
+    except (StreamClosed, Refused, LinkLost):
+        return  # Whoever reads the answer learns the same.

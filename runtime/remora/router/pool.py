@@ -1,0 +1,184 @@
+"""The replicas of one deployment, and the requests that wait for one of them.
+
+`acquire` decides in one synchronous step; whoever finds all replicas full waits in order, and is woken by an answer, by
+a replica that reports room, or by a new replica. Nothing polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from random import Random
+
+from remora.errors import BackPressureError, DeploymentUnavailable
+from remora.router.balancing import choose
+from remora.router.link import Link, State
+from remora_api.wire import DeploymentRoutes
+
+
+class Pool:
+    """Made by `cluster` for each deployment in its snapshot."""
+
+    def __init__(self, application: str, deployment: str, *, key: str, rng: Random, hold_s: float) -> None:
+        self.application = application
+        self.deployment = deployment
+        self.ever_ready = False
+        self._key = key
+        self._rng = rng
+        self._hold_s = hold_s
+        self._max_queued = -1
+        self._links: dict[str, Link] = {}
+        self._leaving: set[Link] = set()
+        self._ready: Sequence[Link] = ()
+        self._waiters: deque[asyncio.Future[Link]] = deque()
+        self._giving_up: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.application}/{self.deployment} {len(self._ready)} ready, {len(self._waiters)} queued>"
+
+    @property
+    def ready(self) -> int:
+        """Replicas that are connected and take requests."""
+        return len(self._ready)
+
+    @property
+    def queued(self) -> int:
+        """Requests that wait here."""
+        return len(self._waiters)
+
+    @property
+    def links(self) -> Sequence[Link]:
+        """All replicas of the last snapshot."""
+        return tuple(self._links.values())
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether no link is left, leaving ones included."""
+        return not self._links and all(link.state is State.CLOSED for link in self._leaving)
+
+    def update(self, routes: DeploymentRoutes) -> None:
+        """Follow a snapshot: connect to new addresses, let go of those that left."""
+        self._max_queued = routes.max_queued_requests
+        wanted = {address.replica: address for address in routes.replicas}
+        for replica, link in list(self._links.items()):
+            address = wanted.get(replica)
+            if address is None or (address.host, address.port) != (link.address.host, link.address.port):
+                del self._links[replica]
+                self._let_go(link)
+            else:
+                link.address = address
+        for replica, address in wanted.items():
+            if replica not in self._links:
+                self._links[replica] = link = Link(address, self.application, self._key, self)
+                link.start()
+        self.link_changed()
+
+    async def close(self) -> None:
+        """The deployment is gone: nobody may wait for it, and present requests are cut."""
+        self._closed = True
+        self._fail_waiters()
+        links = [*self._links.values(), *self._leaving]
+        self._links.clear()
+        self._leaving.clear()
+        for link in links:
+            await link.close()
+
+    def retire(self) -> None:
+        """The deployment has left the snapshot: finish what is under way, take nothing new."""
+        self._closed = True
+        self._fail_waiters()
+        for link in self._links.values():
+            self._let_go(link)
+        self._links.clear()
+        self.link_changed()
+
+    def try_acquire(self) -> Link | None:
+        """Reserve a place on a replica, if one is free and nobody waits; the caller opens a stream or releases it."""
+        if self._waiters:
+            return None
+        link = choose(self._ready, self._rng)
+        if link is not None:
+            link.reserve()
+        return link
+
+    async def acquire(self, *, front: bool = False) -> Link:
+        """Reserve a place on a replica, waiting for one if need be; ``front`` for a request that already had its turn.
+
+        Raises BackPressureError when too many wait, DeploymentUnavailable when there is nothing to wait for.
+        """
+        link = self.try_acquire()
+        if link is not None:
+            return link
+        if self._closed:
+            raise self._unavailable()
+        if 0 <= self._max_queued <= len(self._waiters):
+            raise BackPressureError(
+                f"all replicas of {self.deployment!r} are full and {len(self._waiters)} requests wait already"
+            )
+        waiter: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
+        if front:
+            self._waiters.appendleft(waiter)
+        else:
+            self._waiters.append(waiter)
+        self._watch_hope()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                waiter.result().release()
+            raise
+        finally:
+            if waiter.cancelled() and waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    def _let_go(self, link: Link) -> None:
+        self._leaving.add(link)
+        link.remove()
+
+    def link_changed(self) -> None:
+        """A link takes requests now, or no longer."""
+        self._ready = [link for link in self._links.values() if link.takes_requests]
+        if self._ready:
+            self.ever_ready = True
+        if self._leaving:
+            self._leaving = {link for link in self._leaving if link.state is not State.CLOSED}
+        self.room_made()
+        self._watch_hope()
+
+    def room_made(self) -> None:
+        """A replica may have room for one more: serve whoever waits."""
+        while self._waiters:
+            link = choose(self._ready, self._rng)
+            if link is None:
+                break
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                link.reserve()
+                waiter.set_result(link)
+
+    def _watch_hope(self) -> None:
+        """Whoever waits gives up after ``hold_s`` without any replica; at once if there never was one."""
+        hopeless = not any(link.state is State.CONNECTING or link.state is State.READY for link in self._links.values())
+        if not (hopeless and self._waiters):
+            if self._giving_up is not None:
+                self._giving_up.cancel()
+                self._giving_up = None
+        elif not self.ever_ready:
+            self._fail_waiters()
+        elif self._giving_up is None:
+            self._giving_up = asyncio.get_running_loop().call_later(self._hold_s, self._give_up)
+
+    def _give_up(self) -> None:
+        self._giving_up = None
+        self._fail_waiters()
+
+    def _fail_waiters(self) -> None:
+        waiters, self._waiters = self._waiters, deque()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(self._unavailable())
+
+    def _unavailable(self) -> DeploymentUnavailable:
+        return DeploymentUnavailable(f"no replica of {self.deployment!r} of application {self.application!r} is ready")

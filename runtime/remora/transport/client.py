@@ -1,0 +1,210 @@
+"""The calling end: opens streams on a connection to one replica. The router decides on which.
+
+client.connect → ClientConnection.open → ClientStream.read … | Refused | LinkLost
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from remora.errors import ProtocolError, RemoraError
+from remora.transport.connection import HANDSHAKE_S, Connection
+from remora.transport.credits import WINDOW_BYTES
+from remora.transport.frames import (
+    ACCEPT,
+    CANCEL,
+    CHALLENGE,
+    CREDIT,
+    DATA,
+    END,
+    FAILURE,
+    GOAWAY,
+    ITEM,
+    LOAD,
+    MESSAGE,
+    PING,
+    PROOF,
+    REFUSED,
+    RESPONSE,
+    RESULT,
+    WELCOME,
+    unpack_u32,
+)
+from remora.transport.handshake import NONCE_BYTES, ClientHandshake, HandshakeError, Identity
+from remora.transport.stream import Stream, StreamClosed
+
+_ANSWERS: Final = frozenset((RESPONSE, RESULT, ITEM, FAILURE, DATA, MESSAGE))
+_MAX_STREAM_ID: Final = 2**32 - 1
+
+
+class Refused(RemoraError):
+    """The replica is full or drains; it has looked at nothing."""
+
+    def __init__(self, load: int) -> None:
+        super().__init__(f"the replica refused the request at load {load}")
+        self.load = load
+
+
+class LinkLost(RemoraError):
+    """The connection ended under the stream. ``started``: the user's code has begun, or may have."""
+
+    def __init__(self, started: bool, why: str) -> None:
+        super().__init__(why)
+        self.started = started
+
+
+class Listener(Protocol):
+    """Who has to know how a connection fares: the router's link."""
+
+    def on_load(self, load: int) -> None:
+        """The replica has room again."""
+        ...
+
+    def on_goaway(self) -> None:
+        """The replica takes nothing new."""
+        ...
+
+    def on_silence(self, silent: bool) -> None:
+        """The replica's process has become silent, or speaks again."""
+        ...
+
+    def on_lost(self, error: Exception | None) -> None:
+        """The connection is over; its streams have been told."""
+        ...
+
+
+class ClientStream(Stream):
+    """One request to a replica. Whoever opened it reads until a frame with END, or cancels."""
+
+    __slots__ = ("_connection", "_on_closed", "accepted", "sent_bytes")
+
+    def __init__(self, connection: ClientConnection, id: int, on_closed: Callable[[], None]) -> None:
+        # No credit before ACCEPT: until then only the first part is on its way, and can be sent elsewhere.
+        super().__init__(connection, id, 0)
+        self.accepted = False
+        self.sent_bytes = 0
+        """The opening frame is with the other host once so many bytes of the connection are."""
+        self._connection = connection
+        self._on_closed = on_closed
+
+    def cancel(self) -> None:
+        """Give the request up: the replica cancels the user's code."""
+        if self.closed is None:
+            self.parts.clear()
+            self._connection.put(CANCEL, self.id)
+            self.close(StreamClosed("the request was cancelled"))
+
+    def close(self, reason: Exception) -> None:
+        """End the stream at this end and free its place."""
+        if self.closed is None:
+            self._connection.streams.pop(self.id, None)
+            super().close(reason)
+            self._on_closed()
+
+
+class ClientConnection(Connection[ClientStream]):
+    """Made by `connect`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, handshake: ClientHandshake, listener: Listener) -> None:
+        super().__init__(loop)
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self._handshake = handshake
+        self._listener = listener
+        self._next_id = 1
+
+    def open(self, kind: int, payload: bytes, on_closed: Callable[[], None]) -> ClientStream:
+        """Open a stream with its first frame, ``kind`` with END if it is the last. ``on_closed`` is called once."""
+        stream = ClientStream(self, self._next_id, on_closed)
+        self._next_id += 1
+        self.streams[stream.id] = stream
+        self.put(kind, stream.id, payload)
+        stream.sent_bytes = self.sent_bytes
+        return stream
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Return whether stream numbers run out: open another connection."""
+        return self._next_id >= _MAX_STREAM_ID
+
+    def on_handshake(self, kind: int, payload: bytes) -> None:
+        if kind == CHALLENGE:
+            self.put(PROOF, 0, self._handshake.proof(payload))
+            self.flush()
+        elif kind == WELCOME:
+            self._handshake.check(payload)
+            self.establish()
+            if not self.ready.done():
+                self.ready.set_result(None)
+        else:
+            raise HandshakeError(f"a frame of kind {kind:#x} before the handshake")
+
+    def on_frame(self, kind: int, id: int, payload: bytes) -> None:
+        if id == 0:
+            self._on_connection_frame(kind, payload)
+            return
+        stream = self.streams.get(id)
+        if stream is None:
+            return  # Cancelled here while this was on its way.
+        bare = kind & ~END
+        if bare == ACCEPT:
+            stream.accepted = True
+            stream.grant(WINDOW_BYTES)
+        elif bare == CREDIT:
+            stream.grant(unpack_u32(payload))
+        elif bare == REFUSED:
+            stream.close(Refused(unpack_u32(payload)))
+        elif bare in _ANSWERS:
+            stream.deliver(kind, payload)
+            if kind & END:
+                stream.close(StreamClosed("the answer is complete"))
+        else:
+            raise ProtocolError(f"a replica sent a frame of kind {kind:#x} on a stream")
+
+    def _on_connection_frame(self, kind: int, payload: bytes) -> None:
+        if kind == LOAD:
+            self._listener.on_load(unpack_u32(payload))
+        elif kind == GOAWAY:
+            self._listener.on_goaway()
+        elif kind != PING:
+            raise ProtocolError(f"a replica sent a frame of kind {kind:#x}")
+
+    def on_silence(self, silent: bool) -> None:
+        self._listener.on_silence(silent)
+
+    def on_violation(self, error: ProtocolError) -> None:
+        if not self.ready.done():
+            self.ready.set_exception(error)
+        self._lose(error, self.sent_bytes)
+
+    def on_lost(self, error: Exception | None, received_bytes: int | None) -> None:
+        why = f"the connection to {self.peer} was lost" + (f": {error}" if error else "")
+        if not self.ready.done():
+            self.ready.set_exception(HandshakeError(f"{why}, before the handshake was complete"))
+        for stream in list(self.streams.values()):
+            # A replica that ended its side had written ACCEPT before any user code began.
+            unseen = received_bytes is not None and stream.sent_bytes <= received_bytes
+            stream.close(LinkLost(stream.accepted or unseen, why))
+        self._listener.on_lost(error)
+
+
+async def connect(
+    host: str, port: int, *, key: str, identity: Identity, listener: Listener, timeout_s: float = HANDSHAKE_S
+) -> ClientConnection:
+    """Connect to a replica and return once both ends have proved who they are.
+
+    Raises OSError and TimeoutError when nobody answers, HandshakeError when a stranger does.
+    """
+    loop = asyncio.get_running_loop()
+    handshake = ClientHandshake(key, identity, secrets.token_bytes(NONCE_BYTES))
+    connection = ClientConnection(loop, handshake, listener)
+    try:
+        async with asyncio.timeout(timeout_s):
+            await loop.create_connection(lambda: connection, host, port)
+            await connection.ready
+    except BaseException:
+        connection.abort()
+        raise
+    return connection

@@ -1,0 +1,242 @@
+"""One socket, many streams: what both ends of a connection share.
+
+Writes are collected and go out once per turn of the loop; large bodies take turns, one part a stream, so that none
+starves the others. Nothing but the fixed-length handshake is looked at before the other end has proved who it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import deque
+from typing import Final, Generic, TypeVar, cast
+
+from remora.errors import ProtocolError
+from remora.transport import liveness
+from remora.transport.frames import HEADER, HEADER_BYTES, MAX_PAYLOAD_BYTES, PING, Decoder
+from remora.transport.stream import Stream
+
+TURN_BYTES: Final = 256 * 1024
+"""Of parts, in one turn of the loop."""
+HANDSHAKE_S: Final = 3.0
+
+AnyStream = TypeVar("AnyStream", bound=Stream)
+
+
+class Connection(asyncio.Protocol, Generic[AnyStream]):
+    """The shared half. Subclasses say what frames mean: `on_handshake`, `on_frame`, `on_silence` and `on_lost`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.streams: dict[int, AnyStream] = {}
+        self.established = False
+        self.silent_s = 0.0
+        """How long the other end has said nothing, in whole ticks."""
+        self.sent_bytes = 0
+        """Of all frames that `put` or a flush has taken, in the order of the wire."""
+        self._transport: asyncio.Transport | None = None
+        self._decoder = Decoder()
+        self._out: list[bytes] = []
+        self._out_bytes = 0
+        self._ring: deque[Stream] = deque()
+        self._flushing = False
+        self._paused = False
+        self._heard = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    # ── for subclasses ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_connected(self) -> None:
+        """The socket is open; nobody has proved anything."""
+
+    def on_handshake(self, kind: int, payload: bytes) -> None:
+        """A frame before `establish`. Raises ProtocolError to end the connection."""
+        raise NotImplementedError
+
+    def on_frame(self, kind: int, id: int, payload: bytes) -> None:
+        """A frame after `establish`. Raises ProtocolError to end the connection."""
+        raise NotImplementedError
+
+    def on_silence(self, silent: bool) -> None:
+        """The other end has become silent although its host answers, or speaks again."""
+
+    def on_lost(self, error: Exception | None, received_bytes: int | None) -> None:
+        """The connection is over.
+
+        ``received_bytes`` of what was sent reached the other host for certain; None: whatever it did read, it has
+        answered before it went away.
+        """
+        raise NotImplementedError
+
+    def on_violation(self, error: ProtocolError) -> None:
+        """The other end broke the protocol; the connection ends now."""
+
+    # ── the other end ────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def peer(self) -> str:
+        """Return host and port of the other end, for messages."""
+        address = self._transport.get_extra_info("peername") if self._transport else None
+        return f"{address[0]}:{address[1]}" if address else "nobody"
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether the socket is open."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def establish(self) -> None:
+        """The other end has proved who it is: real frames from here on."""
+        self.established = True
+        self._decoder.limit = MAX_PAYLOAD_BYTES
+        self._restart_timer(liveness.PING_S)
+
+    def close(self) -> None:
+        """Write what is pending, then close."""
+        if self._transport is not None:
+            self.flush()
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def put(self, kind: int, stream: int, payload: bytes = b"") -> None:
+        """Write a frame this turn, before any queued part."""
+        self._append(kind, stream, payload)
+        if not self._flushing:
+            self._flushing = True
+            self.loop.call_soon(self.flush)
+
+    def queue(self, stream: Stream, kind: int, payload: bytes) -> None:
+        """Write a part when this stream's turn comes."""
+        if not stream.parts:
+            # Small answers need no turns: while little goes out, a part goes at once.
+            if self._out_bytes < TURN_BYTES // 4 and not self._ring and not self._paused:
+                self.put(kind, stream.id, payload)
+                return
+            self._ring.append(stream)
+        stream.parts.append((kind, payload))
+        if not self._flushing:
+            self._flushing = True
+            self.loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Hand what this turn has collected to the socket, in one write."""
+        self._flushing = False
+        if self._transport is None:
+            self._out.clear()
+            return
+        if self._ring and not self._paused:
+            self._take_turns()
+        if self._out:
+            data = b"".join(self._out)
+            self._out.clear()
+            self._out_bytes = 0
+            self._transport.write(data)
+        if self._ring and not self._paused and not self._flushing:
+            self._flushing = True
+            self.loop.call_soon(self.flush)
+
+    def _take_turns(self) -> None:
+        ring = self._ring
+        while ring and self._out_bytes < TURN_BYTES:
+            stream = ring.popleft()
+            if stream.parts:
+                kind, part = stream.parts.popleft()
+                self._append(kind, stream.id, part)
+            if stream.parts:
+                ring.append(stream)
+
+    def _append(self, kind: int, stream: int, payload: bytes) -> None:
+        size = len(payload)
+        self._out.append(HEADER.pack(size, kind, stream))
+        if size:
+            self._out.append(payload)
+        size += HEADER_BYTES
+        self._out_bytes += size
+        self.sent_bytes += size
+
+    # ── asyncio.Protocol ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=TURN_BYTES)
+        self._restart_timer(HANDSHAKE_S)
+        self.on_connected()
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = True
+        try:
+            frames = self._decoder.feed(data)
+            for kind, id, payload in frames:
+                if self.established:
+                    self.on_frame(kind, id, payload)
+                else:
+                    self.on_handshake(kind, payload)
+        except ProtocolError as error:
+            self.on_violation(error)
+            self.abort()
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if self._ring and not self._flushing:
+            self._flushing = True
+            self.loop.call_soon(self.flush)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._lose(error, None)
+        self._transport = None
+
+    def _lose(self, error: Exception | None, received_bytes: int | None) -> None:
+        if self._timer is None:
+            return
+        self._timer.cancel()
+        self._timer = None
+        self._out.clear()
+        self._ring.clear()
+        self.on_lost(error, received_bytes)
+
+    # ── liveness ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _restart_timer(self, delay_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(delay_s, self._tick)
+
+    def _tick(self) -> None:
+        if not self.established:
+            self.on_violation(ProtocolError(f"{self.peer} did not finish the handshake in {HANDSHAKE_S:g} s"))
+            self.abort()
+            return
+        if self._heard:
+            self._heard = False
+            if self.silent_s >= liveness.SILENT_AFTER_S:
+                self.on_silence(False)
+            self.silent_s = 0.0
+        else:
+            self.silent_s += liveness.PING_S
+            if self.silent_s >= liveness.SILENT_AFTER_S and self._ends_in_silence():
+                return
+        self._timer = self.loop.call_later(liveness.PING_S, self._tick)
+        self.put(PING, 0)
+
+    def _ends_in_silence(self) -> bool:
+        """Give the connection up if the other host is gone; a host that answers has only a process that is busy."""
+        transport = self._transport
+        sock: socket.socket | None = transport.get_extra_info("socket") if transport else None
+        if transport is None or sock is None:
+            return False
+        if not liveness.host_is_gone(sock):
+            if self.silent_s < liveness.SILENT_AFTER_S + liveness.PING_S:
+                self.on_silence(True)
+            return False
+        pending = liveness.unacknowledged_bytes(sock) + transport.get_write_buffer_size() + self._out_bytes
+        self._lose(TimeoutError(f"{self.peer} has been silent for {self.silent_s:g} s"), self.sent_bytes - pending)
+        transport.abort()
+        return True

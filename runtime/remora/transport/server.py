@@ -1,0 +1,211 @@
+"""The replica's end: accepts connections and streams, and turns frames into what a Host can serve.
+
+listen → ServerConnection (handshake, frames) → Host.take → ACCEPT, then the user's code | REFUSED
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from typing import Final, Protocol
+
+from remora.errors import ProtocolError
+from remora.transport.connection import Connection
+from remora.transport.credits import WINDOW_BYTES
+from remora.transport.frames import (
+    ACCEPT,
+    CALL,
+    CANCEL,
+    CHALLENGE,
+    CREDIT,
+    DATA,
+    END,
+    GOAWAY,
+    LOAD,
+    MESSAGE,
+    PING,
+    PROOF,
+    REFUSED,
+    REQUEST,
+    WELCOME,
+    pack_u32,
+    unpack_u32,
+)
+from remora.transport.handshake import NONCE_BYTES, HandshakeError, Identity, ReplicaHandshake
+from remora.transport.stream import Stream, StreamClosed
+
+logger = logging.getLogger(__name__)
+
+BACKLOG: Final = 1024
+
+
+class Host(Protocol):
+    """What serves the streams: the replica's server."""
+
+    connections: set[ServerConnection]
+
+    @property
+    def load(self) -> int:
+        """Streams that are being served."""
+        ...
+
+    @property
+    def draining(self) -> bool:
+        """Whether nothing new is taken."""
+        ...
+
+    def take(self, stream: ServerStream, kind: int, payload: bytes) -> bool:
+        """Serve a stream that REQUEST or CALL opened, from the loop's next turn on; False refuses it."""
+        ...
+
+
+class ServerStream(Stream):
+    """One request, at the replica. The Host's task reads and writes it, then calls `finish`."""
+
+    __slots__ = ("_connection", "request_ended", "task")
+
+    def __init__(self, connection: ServerConnection, id: int, request_ended: bool) -> None:
+        super().__init__(connection, id, WINDOW_BYTES)
+        self.request_ended = request_ended
+        """The opening frame was the whole request."""
+        self.task: asyncio.Task[None] | None = None
+        self._connection = connection
+
+    def answer(self, kind: int, payload: bytes) -> None:
+        """Send a head. Nothing happens if the client has gone."""
+        if self.closed is None:
+            self._connection.put(kind, self.id, payload)
+
+    def announce(self, head: HeldHead) -> None:
+        """Have ``head.release`` called before this turn's write, unless its body brought it out earlier."""
+        self._connection.held.append(head)
+        self._connection.wake()
+
+    def vanish(self, reason: str) -> None:
+        """The client wants no answer any more: cancel the user's code."""
+        if self.closed is None:
+            self.parts.clear()
+            self.close(StreamClosed(reason))
+            if self.task is not None:
+                self.task.cancel(reason)
+
+    def finish(self) -> None:
+        """The Host is done with it."""
+        self._connection.streams.pop(self.id, None)
+        self.close(StreamClosed("the answer is complete"))
+
+
+class HeldHead(Protocol):
+    """A response head that waits for the first part of its body, until the turn ends."""
+
+    def release(self) -> None:
+        """Send the head alone if it still waits."""
+        ...
+
+
+class ServerConnection(Connection[ServerStream]):
+    """One client: a proxy or another replica."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, host: Host, handshake: ReplicaHandshake) -> None:
+        super().__init__(loop)
+        self.held: list[HeldHead] = []
+        self._host = host
+        self._handshake = handshake
+        self._last_id = 0
+        self._was_refused = False
+
+    def on_connected(self) -> None:
+        self._host.connections.add(self)
+        self.put(CHALLENGE, 0, self._handshake.challenge())
+        self.flush()
+
+    def on_handshake(self, kind: int, payload: bytes) -> None:
+        if kind != PROOF:
+            raise HandshakeError(f"a frame of kind {kind:#x} before the handshake")
+        self.put(WELCOME, 0, self._handshake.welcome(payload))
+        self.establish()
+        if self._host.draining:
+            self.put(GOAWAY, 0)
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # ACCEPT leaves before the tasks that this data started take their first step: a client that never sees it
+        # knows that the user's code has not begun.
+        if self._out:
+            self.flush()
+
+    def flush(self) -> None:
+        if self.held:
+            held, self.held = self.held, []
+            for head in held:
+                head.release()
+        super().flush()
+
+    def wake(self) -> None:
+        """Make sure that this turn ends with a flush."""
+        if not self._flushing:
+            self._flushing = True
+            self.loop.call_soon(self.flush)
+
+    def go_away(self) -> None:
+        """Tell the client to open nothing new here."""
+        if self.established:
+            self.put(GOAWAY, 0)
+
+    def announce_room(self, load: int) -> None:
+        """Tell a client that was refused that there is room again."""
+        if self._was_refused:
+            self._was_refused = False
+            self.put(LOAD, 0, pack_u32(load))
+
+    def on_frame(self, kind: int, id: int, payload: bytes) -> None:
+        bare = kind & ~END
+        if bare in (REQUEST, CALL):
+            self._open(bare, id, bool(kind & END), payload)
+            return
+        stream = self.streams.get(id)
+        if stream is None:
+            if id == 0 and kind != PING:
+                raise ProtocolError(f"a client sent a frame of kind {kind:#x}")
+            return  # Finished or refused here while this was on its way.
+        if bare in (DATA, MESSAGE):
+            stream.deliver(kind, payload)
+        elif bare == CREDIT:
+            stream.grant(unpack_u32(payload))
+        elif bare == CANCEL:
+            stream.vanish("the client has gone")
+        else:
+            raise ProtocolError(f"a client sent a frame of kind {kind:#x} on a stream")
+
+    def _open(self, kind: int, id: int, ended: bool, payload: bytes) -> None:
+        if id <= self._last_id:
+            raise ProtocolError(f"stream {id} was opened after {self._last_id}")
+        self._last_id = id
+        stream = ServerStream(self, id, ended)
+        self.streams[id] = stream
+        if self._host.take(stream, kind, payload):
+            self.put(ACCEPT, id)
+        else:
+            del self.streams[id]
+            self._was_refused = True
+            self.put(REFUSED, id, pack_u32(self._host.load))
+
+    def on_violation(self, error: ProtocolError) -> None:
+        logger.warning("closing the connection from %s: %s", self.peer, error)
+
+    def on_lost(self, error: Exception | None, received_bytes: int | None) -> None:
+        self._host.connections.discard(self)
+        for stream in list(self.streams.values()):
+            stream.vanish("the connection to the client was lost")
+
+
+async def listen(host_name: str, port: int, *, host: Host, key: str, identity: Identity) -> asyncio.Server:
+    """Listen for clients that hold ``key`` and look for exactly ``identity``."""
+    loop = asyncio.get_running_loop()
+
+    def accept() -> ServerConnection:
+        return ServerConnection(loop, host, ReplicaHandshake(key, identity, secrets.token_bytes(NONCE_BYTES)))
+
+    return await loop.create_server(accept, host_name, port, backlog=BACKLOG)
