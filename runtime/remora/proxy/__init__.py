@@ -1,0 +1,56 @@
+"""The proxy: HTTP in, framed sockets out. A process without Ray and without user code.
+
+Reading order: `server` (the process), `app` (a request), `routes`, `routing`, then `remora.router`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from collections.abc import Sequence
+
+from remora.proxy.settings import Settings
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a proxy until SIGTERM or SIGINT; a second signal ends the drain. Returns the exit code."""
+    settings = Settings.read(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(settings))
+    return 0
+
+
+async def _run(settings: Settings) -> None:
+    from remora.proxy.server import ProxyServer
+
+    server = ProxyServer(settings, write=_write, wall_clock=time.time)  # noqa: TID251 - the process's one clock
+    first, second = asyncio.Event(), asyncio.Event()
+
+    def stop() -> None:
+        (second if first.is_set() else first).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    await server.start()
+    await first.wait()
+    draining = asyncio.ensure_future(server.drain())
+    hurried = asyncio.ensure_future(second.wait())
+    await asyncio.wait((draining, hurried), return_when=asyncio.FIRST_COMPLETED)
+    for task in (draining, hurried):
+        task.cancel()
+    await asyncio.wait((draining, hurried))
+    await server.stop()
+
+
+def _write(lines: bytes) -> None:
+    sys.stdout.buffer.write(lines)
+    sys.stdout.buffer.flush()

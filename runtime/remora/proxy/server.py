@@ -1,0 +1,153 @@
+"""The proxy process: its two ports, and how it leaves without resetting anyone.
+
+    SERVING ─SIGTERM─▶ LAME ─lame_s─▶ CLOSING ─quiet or drain_s─▶ GONE
+
+LAME: not ready, but serving as ever, until nobody is sent here any more. CLOSING: every answer says
+``Connection: close``; a connection that is idle stays open for one more request, since a client may be just sending.
+(Uvicorn's own shutdown closes idle connections at once, which resets that client.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from email.utils import formatdate
+from enum import StrEnum
+from random import Random
+from typing import Final, cast
+
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from remora.proxy.access_log import AccessLog
+from remora.proxy.admin import admin
+from remora.proxy.app import ProxyApp
+from remora.proxy.metrics import Metrics
+from remora.proxy.protocol import ProxyProtocol
+from remora.proxy.routing import CurrentRouting
+from remora.proxy.settings import Settings
+from remora.router.router import Router
+from remora.types import ASGIApp
+
+logger = logging.getLogger(__name__)
+
+BACKLOG: Final = 2048
+DATE_S: Final = 1.0
+CHECK_S: Final = 0.1
+
+
+class Phase(StrEnum):
+    """Where the proxy is in its life."""
+
+    SERVING = "serving"
+    LAME = "lame"
+    CLOSING = "closing"
+    GONE = "gone"
+
+
+class ProxyServer:
+    """`start`, then `drain` (on SIGTERM), then `stop`. ``port`` and ``admin_port`` are the bound ones."""
+
+    def __init__(
+        self, settings: Settings, *, write: Callable[[bytes], object], wall_clock: Callable[[], float]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        rng = Random()
+        self.phase = Phase.SERVING
+        self.port = settings.port
+        self.admin_port = settings.admin_port
+        self._settings = settings
+        self.router = Router(settings.data_key, rng=rng, hold_s=settings.hold_s)
+        self.routing = CurrentRouting(self.router, rng)
+        self.metrics = Metrics()
+        self._access_log = AccessLog(write, wall_clock, clock) if settings.access_log else None
+        self._app = ProxyApp(self.routing, self.metrics, rng=rng, access_log=self._access_log, clock=clock)
+        self._admin = admin(self.routing, self.metrics, key=settings.proxy_key, not_ready=self._not_ready)
+        self._state = ServerState()
+        self._listening: list[asyncio.Server] = []
+        self._watching: asyncio.Task[None] | None = None
+        self._wall_clock = wall_clock
+        self._dating: asyncio.TimerHandle | None = None
+
+    def _not_ready(self) -> str | None:
+        if self.phase is not Phase.SERVING:
+            return f"{self.phase.value}: this proxy is about to exit"
+        if not self.routing.known:
+            return "no routing yet: neither pushed by the operator nor read from the file"
+        return None
+
+    async def start(self) -> None:
+        """Listen on both ports."""
+        settings = self._settings
+        if settings.routing_file is not None:
+            self.routing.read(settings.routing_file)
+            self._watching = asyncio.create_task(self.routing.watch(settings.routing_file))
+        public = await self._listen(self._app, ProxyProtocol, self._state, settings.host, settings.port)
+        private = await self._listen(
+            cast(ASGIApp, self._admin), HttpToolsProtocol, ServerState(), settings.host, settings.admin_port
+        )
+        self.port, self.admin_port = (server.sockets[0].getsockname()[1] for server in (public, private))
+        self._listening = [public, private]
+        self._write_date()
+        logger.info("serving on port %d, admin on port %d", self.port, self.admin_port)
+
+    async def drain(self) -> None:
+        """Leave: returns when nothing is under way, or at the deadline."""
+        loop = asyncio.get_running_loop()
+        self.phase = Phase.LAME
+        logger.info("draining: serving for %g s more while the endpoint disappears", self._settings.lame_s)
+        await asyncio.sleep(self._settings.lame_s)
+        self.phase = Phase.CLOSING
+        self._app.closing = True
+        deadline = loop.time() + self._settings.drain_s
+        quiet_since = loop.time()
+        seen = self._state.total_requests
+        while self._state.connections and loop.time() < deadline:
+            if self.metrics.ongoing or self._state.total_requests != seen:
+                seen, quiet_since = self._state.total_requests, loop.time()
+            elif loop.time() - quiet_since >= self._settings.quiet_s:
+                break
+            await asyncio.sleep(CHECK_S)
+        if self.metrics.ongoing:
+            logger.warning("%d requests are cut at the drain deadline", self.metrics.ongoing)
+
+    async def stop(self) -> None:
+        """Close everything now."""
+        self.phase = Phase.GONE
+        for server in self._listening:
+            server.close()
+        for connection in list(self._state.connections):
+            connection.transport.close()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait((self._watching,))
+        if self._dating is not None:
+            self._dating.cancel()
+        await self.router.close()
+        if self._access_log is not None:
+            await self._access_log.close()
+
+    async def _listen(
+        self, app: ASGIApp, protocol: type[HttpToolsProtocol], state: ServerState, host: str, port: int
+    ) -> asyncio.Server:
+        config = Config(
+            app,
+            loop="none",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=self._settings.keep_alive_s,
+        )
+        config.load()
+        return await asyncio.get_running_loop().create_server(
+            lambda: protocol(config, state, {}), host, port, backlog=BACKLOG
+        )
+
+    def _write_date(self) -> None:
+        """Put the second's date into all answers. Uvicorn's server would do this; only its protocol is used here."""
+        self._state.default_headers = [(b"date", formatdate(self._wall_clock(), usegmt=True).encode())]
+        self._dating = asyncio.get_running_loop().call_later(DATE_S, self._write_date)
