@@ -1,0 +1,299 @@
+"""Conditions: what the application's state means, in the form that Kubernetes' tools read (kstatus).
+
+Pure. `verdict` is a chain of questions in the order in which an application comes up; the first that is not answered
+well is the reason. Reconciling and Stalled are there only while true and never both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from remora_api import wire
+from remora_api.meta import ConditionType, Reason
+from remora_api.v1alpha1 import Condition, ConditionStatus
+from remora_operator.workers import GroupCount
+
+MAX_MESSAGE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the conditions are made from."""
+
+    name: str
+    generation: int
+    revision: str
+    suspended: bool = False
+    code_problem: str = ""
+    head_ready: bool = False
+    head_trouble: str = ""
+    controller_reachable: bool = False
+    controller_error: str = ""
+    application: wire.ApplicationStatus | None = None
+    """What the controller of the newest Ray cluster says."""
+    serving: wire.ApplicationStatus | None = None
+    """What the controller of the Ray cluster that serves says, or said last."""
+    is_moving: bool = False
+    """Requests still go to an older Ray cluster."""
+    workers: tuple[GroupCount, ...] = ()
+    worker_trouble: str = ""
+    unplaced: tuple[str, ...] = ()
+    proxies_ready: int = 0
+    proxies_desired: int = 0
+    proxy_trouble: str = ""
+    last_progress: datetime | None = None
+    """When a pod last became ready."""
+    was_ready: bool = False
+    """The spec of this generation was Ready already."""
+
+    @property
+    def is_behind(self) -> bool:
+        """The controller speaks of an older spec, or not at all."""
+        status = self.application
+        return status is None or status.generation != self.generation or status.revision != self.revision
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the latest spec is served, and if not, why and whether waiting helps."""
+
+    reason: Reason
+    message: str
+    is_ready: bool = False
+    is_stalled: bool = False
+
+
+def verdict(facts: Facts) -> Verdict:
+    """Return the first thing that keeps the application from being as wanted."""
+    found = (question(facts) for question in _QUESTIONS)
+    return next((it for it in found if it is not None), Verdict(Reason.SERVING, _all_is_well(facts), is_ready=True))
+
+
+def conditions(
+    facts: Facts, outcome: Verdict, before: Sequence[Condition], deadline: timedelta, now: datetime
+) -> tuple[Condition, ...]:
+    """Return the conditions of a status; a condition keeps its transition time while its status stays."""
+    known = {it.type: it for it in before}
+    outcome = _with_deadline(facts, outcome, known, deadline, now)
+    available, why = _available(facts)
+    head = facts.head_ready and facts.controller_reachable
+    wanted = [
+        (ConditionType.READY, outcome.is_ready, outcome.reason, outcome.message),
+        (ConditionType.AVAILABLE, available, Reason.SERVING if available else why[0], why[1]),
+        (ConditionType.HEAD_READY, head, Reason.SERVING if head else Reason.WAITING_FOR_HEAD, _head_message(facts)),
+        (
+            ConditionType.PROXY_READY,
+            facts.proxies_ready > 0,
+            Reason.SERVING if facts.proxies_ready else Reason.WAITING_FOR_PROXY,
+            f"{facts.proxies_ready} of {facts.proxies_desired} proxies are ready",
+        ),
+    ]
+    if not outcome.is_ready:
+        kind = ConditionType.STALLED if outcome.is_stalled else ConditionType.RECONCILING
+        wanted.append((kind, True, outcome.reason, outcome.message))
+    return tuple(
+        _condition(kind, holds, reason, message, facts.generation, known.get(kind.value), now)
+        for kind, holds, reason, message in wanted
+    )
+
+
+# ── the questions, in the order in which an application comes up ─────────────────────────────────────────────────
+
+
+def _suspended(facts: Facts) -> Verdict | None:
+    if not facts.suspended:
+        return None
+    return Verdict(Reason.SUSPENDED, "spec.suspend is true: nothing runs; set it to false to start", is_stalled=True)
+
+
+def _code(facts: Facts) -> Verdict | None:
+    return Verdict(Reason.CODE_NOT_FOUND, facts.code_problem, is_stalled=True) if facts.code_problem else None
+
+
+def _build_failed(facts: Facts) -> Verdict | None:
+    status = facts.application
+    if status is None or status.revision != facts.revision or status.build.state is not wire.BuildState.FAILED:
+        return None
+    return Verdict(Reason.BUILD_FAILED, status.build.message or "the code could not be imported", is_stalled=True)
+
+
+def _failing(facts: Facts) -> Verdict | None:
+    status = facts.application
+    failing = [it for it in status.deployments if it.failing] if status else []
+    if not failing or facts.is_behind:
+        return None
+    return Verdict(Reason.REPLICAS_FAILING, "; ".join(map(_say, failing)), is_stalled=True)
+
+
+def _capacity(facts: Facts) -> Verdict | None:
+    if not facts.unplaced:
+        return None
+    message = (
+        f"deployment {', '.join(facts.unplaced)}: a replica fits on no worker group, or its group is at maxReplicas; "
+        "lower the deployment's resources or replicas, or raise the group's resources or maxReplicas"
+    )
+    return Verdict(Reason.NO_CAPACITY, message, is_stalled=True)
+
+
+def _head(facts: Facts) -> Verdict | None:
+    if (facts.head_ready and facts.controller_reachable) or facts.was_ready:
+        # A head that is away later keeps nobody from being served; HeadReady tells.
+        return None
+    reason = Reason.POD_FAILED if facts.head_trouble else Reason.WAITING_FOR_HEAD
+    return Verdict(reason, _head_message(facts))
+
+
+def _workers(facts: Facts) -> Verdict | None:
+    if any(it.ready for it in facts.workers):
+        return None
+    if facts.worker_trouble:
+        return Verdict(Reason.POD_FAILED, facts.worker_trouble)
+    return Verdict(Reason.WAITING_FOR_WORKERS, "no worker pod is ready yet")
+
+
+def _taken(facts: Facts) -> Verdict | None:
+    if not facts.is_behind or (facts.was_ready and facts.application is None):
+        return None
+    return Verdict(Reason.BUILDING, f"the controller has not taken generation {facts.generation} yet")
+
+
+def _build(facts: Facts) -> Verdict | None:
+    status = facts.application
+    if status is None or status.build.state is wire.BuildState.BUILT:
+        return None
+    return Verdict(Reason.BUILDING, status.build.message or "the code is being imported on a worker pod")
+
+
+def _replicas(facts: Facts) -> Verdict | None:
+    status = facts.application
+    if status is None:
+        return None
+    short = [it for it in status.deployments if it.updated < it.desired or it.total > it.desired]
+    if not short:
+        return None
+    rolls = any(it.ready > it.updated or it.total > it.desired for it in short)
+    message = "; ".join(_say(it) for it in short)
+    if facts.worker_trouble:
+        message = f"{message}; {facts.worker_trouble}"
+    return Verdict(Reason.ROLLING_OUT if rolls else Reason.WAITING_FOR_REPLICAS, message)
+
+
+def _proxies(facts: Facts) -> Verdict | None:
+    if facts.proxies_ready >= facts.proxies_desired or (facts.was_ready and facts.proxies_ready):
+        return None
+    if facts.proxy_trouble:
+        return Verdict(Reason.POD_FAILED, facts.proxy_trouble)
+    return Verdict(Reason.WAITING_FOR_PROXY, f"{facts.proxies_ready} of {facts.proxies_desired} proxies are ready")
+
+
+def _moving(facts: Facts) -> Verdict | None:
+    return (
+        Verdict(Reason.ROLLING_OUT, "requests move from the old Ray cluster to the new one")
+        if facts.is_moving
+        else None
+    )
+
+
+_QUESTIONS: tuple[Callable[[Facts], Verdict | None], ...] = (
+    _suspended,
+    _code,
+    _build_failed,
+    _failing,
+    _capacity,
+    _head,
+    _workers,
+    _taken,
+    _build,
+    _replicas,
+    _proxies,
+    _moving,
+)
+
+
+# ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _with_deadline(
+    facts: Facts, outcome: Verdict, known: dict[str, Condition], deadline: timedelta, now: datetime
+) -> Verdict:
+    """Turn waiting into Stalled once nothing has moved for too long.
+
+    Time counts from the moment when work on this generation began, and again from every pod that became ready.
+    """
+    if outcome.is_ready or outcome.is_stalled:
+        return outcome
+    stuck = known.get(ConditionType.STALLED.value)
+    began = known.get(ConditionType.RECONCILING.value) or stuck
+    if began is None or began.observed_generation != facts.generation:
+        return outcome
+    since = max(began.last_transition_time, facts.last_progress or began.last_transition_time)
+    was_stuck = stuck is not None and stuck.reason == Reason.PROGRESS_DEADLINE_EXCEEDED.value
+    still = was_stuck and stuck is not None and since <= stuck.last_transition_time
+    if not still and now - since < deadline:
+        return outcome
+    message = f"no progress for {int(deadline.total_seconds())} s: {outcome.message}"
+    return Verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, message, is_stalled=True)
+
+
+def _available(facts: Facts) -> tuple[bool, tuple[Reason, str]]:
+    if facts.suspended:
+        return False, (Reason.SUSPENDED, "spec.suspend is true")
+    if facts.proxies_ready == 0:
+        return False, (Reason.WAITING_FOR_PROXY, "no proxy is ready")
+    if facts.serving is None:
+        if facts.was_ready:
+            return True, (Reason.SERVING, "as last known: the controller does not answer")
+        return False, (Reason.NO_REPLICAS, "nothing is known of replicas yet")
+    ingress = [it for it in facts.serving.deployments if it.ingress]
+    if not any(it.ready for it in ingress):
+        return False, (Reason.NO_REPLICAS, "no replica of the ingress deployment answers")
+    return True, (Reason.SERVING, "requests are answered")
+
+
+def _head_message(facts: Facts) -> str:
+    if facts.head_trouble:
+        return facts.head_trouble
+    if not facts.head_ready:
+        return "the head pod is not ready"
+    if not facts.controller_reachable:
+        return f"the controller does not answer: {facts.controller_error or 'not connected yet'}"
+    return "the Ray head and the controller answer"
+
+
+def _say(deployment: wire.DeploymentStatus) -> str:
+    text = f"deployment {deployment.name}: {deployment.ready} of {deployment.desired} replicas are ready"
+    return f"{text}: {deployment.message}" if deployment.message else text
+
+
+def _all_is_well(facts: Facts) -> str:
+    if facts.application is None:
+        return "as last known: the controller does not answer"
+    ready = sum(it.ready for it in facts.application.deployments)
+    return f"{ready} replicas of {len(facts.application.deployments)} deployments answer"
+
+
+def _condition(
+    kind: ConditionType,
+    holds: bool,
+    reason: Reason,
+    message: str,
+    generation: int,
+    before: Condition | None,
+    now: datetime,
+) -> Condition:
+    status = ConditionStatus.TRUE if holds else ConditionStatus.FALSE
+    # Work on a new generation begins anew, so that its deadline does too.
+    same_work = kind is not ConditionType.RECONCILING or (
+        before is not None and before.observed_generation == generation
+    )
+    kept = before is not None and before.status is status and same_work
+    return Condition(
+        type=kind.value,
+        status=status,
+        observed_generation=generation,
+        last_transition_time=before.last_transition_time if before is not None and kept else now.replace(microsecond=0),
+        reason=reason.value,
+        message=message[:MAX_MESSAGE],
+    )

@@ -1,0 +1,146 @@
+"""Controllers: one link to each, that hands it its target and long-polls its status.
+
+Each link is two tasks with their own deadlines, so a head that swallows packets holds up nobody: a reconcile only says
+what the target is and reads what the link knows. Whenever that changes, the link wakes the application.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+from pydantic import ValidationError
+
+from remora_api import wire
+from remora_operator.errors import OperatorError
+from remora_operator.kinds import Key
+from remora_operator.observed import ControllerView
+from remora_operator.plan import Link
+from remora_operator.queue import Backoff
+from remora_operator.signed_http import SignedHttp
+
+log = logging.getLogger(__name__)
+
+POLL_S = 30.0
+PUT_S = 10.0
+RETRY = Backoff(base_s=0.5, limit_s=10.0)
+
+
+class ControllerLinks:
+    """All links, by application and Ray cluster."""
+
+    def __init__(self, http: SignedHttp, wake: Callable[[Key], None]) -> None:
+        self._http = http
+        self._wake = wake
+        self._links: dict[Key, dict[int, _Link]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._links.values()))
+
+    def views(self, key: Key) -> Mapping[int, ControllerView]:
+        """Return what is known of an application's controllers."""
+        return {number: link.view for number, link in self._links.get(key, {}).items()}
+
+    def follow(self, key: Key, wanted: tuple[Link, ...]) -> None:
+        """Keep exactly these links, each with its target."""
+        links = self._links.setdefault(key, {})
+        for number in set(links) - {it.incarnation for it in wanted}:
+            links.pop(number).close()
+        for it in wanted:
+            if it.incarnation not in links:
+                links[it.incarnation] = _Link(key, it, self._http, self._wake)
+            links[it.incarnation].aim(it.target)
+        if not links:
+            del self._links[key]
+
+    def close(self) -> None:
+        """End all links."""
+        for key in list(self._links):
+            self.follow(key, ())
+
+
+class _Link:
+    """The way to one controller."""
+
+    def __init__(self, key: Key, link: Link, http: SignedHttp, wake: Callable[[Key], None]) -> None:
+        self.view = ControllerView()
+        self._key = key
+        self._url = link.url
+        self._secret = link.key
+        self._http = http
+        self._wake = wake
+        self._target: wire.Target | None = None
+        self._epoch = ""
+        self._taken: tuple[str, wire.Target | None] = ("", None)
+        self._aimed = asyncio.Event()
+        self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._put())]
+
+    def aim(self, target: wire.Target | None) -> None:
+        """Have the controller reach this; None leaves it with what it has."""
+        if target is not None and target != self._target:
+            self._target = target
+            self._aimed.set()
+
+    def close(self) -> None:
+        """Stop both tasks."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _poll(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._poll_once()
+                failures = 0
+            except (OperatorError, ValidationError) as error:
+                failures += 1
+                self._learn(ControllerView(False, self.view.status, str(error)[:300]))
+                await asyncio.sleep(RETRY.delay_s(failures))
+
+    async def _poll_once(self) -> None:
+        after = self.view.status.version if self.view.status and self.view.is_reachable else 0
+        query = f"/v1/status?epoch={self._epoch}&after={after}&timeout_s={POLL_S:.0f}"
+        status, body = await self._http.request("GET", self._url, query, self._secret, timeout_s=POLL_S + PUT_S)
+        if status == 204:
+            return
+        said = wire.ControllerStatus.model_validate_json(body)
+        if said.epoch != self._epoch:
+            self._epoch = said.epoch
+            # It started anew: what it was told may be lost.
+            self._aimed.set()
+        self._learn(ControllerView(True, said))
+
+    def _learn(self, view: ControllerView) -> None:
+        if view != self.view:
+            self.view = view
+            self._wake(self._key)
+
+    async def _put(self) -> None:
+        failures = 0
+        while True:
+            await self._aimed.wait()
+            self._aimed.clear()
+            target = self._target
+            if target is None or self._taken == (self._epoch, target):
+                continue
+            epoch = self._epoch
+            try:
+                await self._http.request(
+                    "PUT",
+                    self._url,
+                    f"/v1/targets/{target.application}",
+                    self._secret,
+                    body=target.model_dump_json().encode(),
+                    timeout_s=PUT_S,
+                )
+            except OperatorError as error:
+                failures += 1
+                if self.view.is_reachable:
+                    extra = {"namespace": self._key.namespace, "app": self._key.name, "error": str(error)}
+                    log.warning("the controller did not take the target", extra=extra)
+                await asyncio.sleep(RETRY.delay_s(failures))
+                self._aimed.set()
+            else:
+                failures = 0
+                self._taken = (epoch, target)

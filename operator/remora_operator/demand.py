@@ -1,0 +1,144 @@
+"""Demand: how many worker pods of each group the replicas need.
+
+Pure. The controller says how many replicas of what size there have to be; this packs them into pods, largest first,
+filling the groups in the order in which the resource lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from remora_api import wire
+from remora_api.target import ray_resources
+from remora_api.v1alpha1 import WorkerGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What one pod of a group has for replicas, and how many pods there may be."""
+
+    group: str
+    cpu_milli: int
+    memory_bytes: int
+    """0 means that memory is not counted."""
+    custom: Mapping[str, float]
+    minimum: int
+    maximum: int
+
+    @classmethod
+    def of(cls, group: WorkerGroup) -> Capacity:
+        """Return the capacity of a worker group."""
+        return cls(
+            group=group.name,
+            cpu_milli=group.resources.cpu_milli or 0,
+            memory_bytes=group.resources.memory_bytes or 0,
+            custom=ray_resources(group.resources.others),
+            minimum=group.min_replicas,
+            maximum=group.max_replicas,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Replicas of one deployment."""
+
+    deployment: str
+    replicas: int
+    resources: wire.Resources
+    spread: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """The answer."""
+
+    pods: Mapping[str, int]
+    """By group: what the replicas need, neither below nor above what the group allows, taken together."""
+    unplaced: tuple[str, ...] = ()
+    """Deployments some replica of which fits nowhere."""
+
+
+@dataclass(slots=True)
+class _Bin:
+    """One pod while it is being filled."""
+
+    capacity: Capacity
+    cpu_milli: int
+    memory_bytes: int
+    custom: dict[str, float]
+    holds: set[str] = field(default_factory=set)
+
+    def takes(self, need: Need) -> bool:
+        wants = need.resources
+        return (
+            wants.cpu_milli <= self.cpu_milli
+            and (not self.capacity.memory_bytes or wants.memory_bytes <= self.memory_bytes)
+            and all(amount <= self.custom.get(name, 0.0) + 1e-9 for name, amount in wants.custom.items())
+        )
+
+    def put(self, need: Need) -> None:
+        self.cpu_milli -= need.resources.cpu_milli
+        self.memory_bytes -= need.resources.memory_bytes
+        for name, amount in need.resources.custom.items():
+            self.custom[name] = self.custom.get(name, 0.0) - amount
+        self.holds.add(need.deployment)
+
+
+def demand(needs: Iterable[Need], groups: Sequence[Capacity]) -> Demand:
+    """Return the number of pods of each group.
+
+    Example: pods of 2 CPUs; A needs 3 × 1 CPU, B 2 × 0.5 CPU → A A | A B | … and B's second replica goes to the first
+    pod with room that does not hold B yet: none, so a third pod is opened for the spread.
+    """
+    bins: list[_Bin] = []
+    opened = {group.group: 0 for group in groups}
+    unplaced: list[str] = []
+    for need in sorted(needs, key=_size, reverse=True):
+        for index in range(need.replicas):
+            apart = need.spread and index == 1
+            if not _place(need, bins, groups, opened, apart=apart) and need.deployment not in unplaced:
+                unplaced.append(need.deployment)
+    pods = {it.group: min(max(opened[it.group], it.minimum), it.maximum) for it in groups}
+    return Demand(pods, tuple(sorted(unplaced)))
+
+
+def needs_of(status: wire.ApplicationStatus, max_surge: int) -> list[Need]:
+    """Return what an application's deployments need, with room for the surge while one is being replaced."""
+    return [
+        Need(
+            deployment=it.name,
+            replicas=it.desired + (min(max_surge, it.desired) if _is_replaced(it) else 0),
+            resources=it.resources,
+            spread=it.spread,
+        )
+        for it in status.deployments
+    ]
+
+
+def _is_replaced(deployment: wire.DeploymentStatus) -> bool:
+    """Some replicas are of another version and have to be kept until their successors are ready."""
+    return deployment.updated < deployment.desired and deployment.ready > deployment.updated
+
+
+def _place(need: Need, bins: list[_Bin], groups: Sequence[Capacity], opened: dict[str, int], *, apart: bool) -> bool:
+    """Put one replica; `apart` from others of its deployment if that is possible at all."""
+    fitting = [it for it in bins if it.takes(need)]
+    if apart:
+        fitting = [it for it in fitting if need.deployment not in it.holds]
+    if fitting:
+        fitting[0].put(need)
+        return True
+    for group in groups:
+        fresh = _Bin(group, group.cpu_milli, group.memory_bytes, dict(group.custom))
+        if opened[group.group] < group.maximum and fresh.takes(need):
+            opened[group.group] += 1
+            bins.append(fresh)
+            fresh.put(need)
+            return True
+    return apart and _place(need, bins, groups, opened, apart=False)
+
+
+def _size(need: Need) -> tuple[float, int, int, str]:
+    wants = need.resources
+    return (sum(wants.custom.values()), wants.cpu_milli, wants.memory_bytes, need.deployment)

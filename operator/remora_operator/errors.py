@@ -1,0 +1,23 @@
+"""What can go wrong between the operator and the world, by what to do about it."""
+
+from __future__ import annotations
+
+
+class OperatorError(Exception):
+    """Base of the operator's own errors; the message states the fact, the object and the way out."""
+
+
+class Transient(OperatorError):
+    """Will probably work later: try again, more slowly each time."""
+
+
+class Permanent(OperatorError):
+    """Will fail again until somebody changes something."""
+
+
+class NotLeading(Transient):
+    """Another operator leads, or may lead by now: nothing may be written."""
+
+
+class Conflict(Permanent):
+    """An object with the name of a child exists and belongs to somebody else."""

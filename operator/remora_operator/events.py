@@ -1,0 +1,71 @@
+"""Events: what a person reads in `kubectl describe`. One for each change of the state, none while it stays.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from remora_api.meta import ConditionType
+from remora_api.target import digest
+from remora_api.v1alpha1 import Condition, ServeApplication, ServeApplicationStatus
+from remora_operator.kinds import EVENT, Manifest
+
+MAX_NOTE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something happened to the application."""
+
+    reason: str
+    note: str
+    is_warning: bool = False
+    action: str = "Reconcile"
+
+
+def changes(before: ServeApplicationStatus, after: ServeApplicationStatus) -> tuple[Event, ...]:
+    """Return an event when the reason of Ready, or what is stalled, is not what it was; else none."""
+    ready = after.condition(ConditionType.READY.value)
+    stalled = after.condition(ConditionType.STALLED.value)
+    was_ready = before.condition(ConditionType.READY.value)
+    was_stalled = before.condition(ConditionType.STALLED.value)
+    if stalled is not None:
+        return () if _same(stalled, was_stalled) else (Event(stalled.reason, stalled.message[:MAX_NOTE], True),)
+    if ready is None or (was_ready is not None and was_ready.reason == ready.reason):
+        return ()
+    return (Event(ready.reason, ready.message[:MAX_NOTE]),)
+
+
+def _same(one: Condition, other: Condition | None) -> bool:
+    return other is not None and (one.reason, one.message) == (other.reason, other.message)
+
+
+def manifest(event: Event, application: ServeApplication, instance: str, now: datetime) -> Manifest:
+    """Return the event as an object. Its name follows from what it says and when, so that a retry makes no second."""
+    metadata = application.metadata
+    stamp = now.isoformat(timespec="microseconds")
+    return {
+        "apiVersion": EVENT.api_version,
+        "kind": EVENT.name,
+        "metadata": {
+            "name": f"{metadata.name}.{digest([metadata.uid, event.reason, event.note, stamp])}",
+            "namespace": metadata.namespace,
+        },
+        "eventTime": stamp.replace("+00:00", "Z"),
+        "reportingController": "remora.dev/operator",
+        "reportingInstance": instance[:128],
+        "action": event.action,
+        "reason": event.reason,
+        "note": event.note,
+        "type": "Warning" if event.is_warning else "Normal",
+        "regarding": {
+            "apiVersion": application.api_version,
+            "kind": application.kind,
+            "namespace": metadata.namespace,
+            "name": metadata.name,
+            "uid": metadata.uid,
+        },
+    }

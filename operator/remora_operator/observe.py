@@ -1,0 +1,121 @@
+"""First step of a reconcile: gathers what is, without a call to anybody unless the user's code changed.
+
+Objects come from the store that the watches fill, controllers and proxies from their links. Only the ConfigMap with
+user code is read from the API server, and only when its version moved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from remora_api import wire
+from remora_api.target import code_bundle
+from remora_api.v1alpha1 import ServeApplication
+from remora_operator.cluster import Cluster
+from remora_operator.controller_client import ControllerLinks
+from remora_operator.kinds import CHILDREN, CONFIG_MAP, POD, Key
+from remora_operator.observed import CodeMissing, Observed, child_from, pod_from
+from remora_operator.proxy_client import ProxyPushes
+from remora_operator.store import Store
+
+MAX_CODE_BYTES = 1 << 20
+"""As much as a ConfigMap can hold."""
+SECRETS_TRUSTED = timedelta(minutes=10)
+"""How long a Secret counts as existing after it was created or found: Secrets cannot be watched."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadCode:
+    version: str
+    code: wire.CodeBundle | CodeMissing
+
+
+@dataclass(slots=True)
+class Observer:
+    """Gathers; remembers only what it would otherwise have to read again."""
+
+    cluster: Cluster
+    store: Store
+    links: ControllerLinks
+    pushes: ProxyPushes
+    _code: dict[Key, _ReadCode] = field(default_factory=dict)
+    _secrets: dict[Key, dict[str, datetime]] = field(default_factory=dict)
+    _code_users: dict[Key, set[Key]] = field(default_factory=dict)
+
+    async def observe(self, key: Key, application: ServeApplication, now: datetime) -> Observed:
+        """Return everything that a plan for this application is made from."""
+        uid = application.metadata.uid
+        children = {}
+        pods = []
+        for kind, manifest in self.store.of(key):
+            owners = manifest["metadata"].get("ownerReferences") or []
+            if kind is POD:
+                pod = pod_from(manifest)
+                pods += [pod] if pod is not None else []
+            elif kind in CHILDREN and any(it.get("uid") == uid for it in owners):
+                child = child_from(manifest)
+                children[child.ref] = child
+        return Observed(
+            children=children,
+            pods=tuple(pods),
+            code=await self._code_of(key, application),
+            controllers=self.links.views(key),
+            secrets=frozenset(
+                name for name, seen in self._secrets.get(key, {}).items() if now - seen < SECRETS_TRUSTED
+            ),
+            routed=self.pushes.routed(key),
+        )
+
+    def secret_exists(self, key: Key, name: str, now: datetime) -> None:
+        """Note that a Secret was created or found to be there."""
+        self._secrets.setdefault(key, {})[name] = now
+
+    def users_of(self, config_map: Key) -> set[Key]:
+        """Return the applications whose code is in a ConfigMap."""
+        return self._code_users.get(config_map, set())
+
+    def forget(self, key: Key) -> None:
+        """Drop what is remembered of an application that is gone."""
+        self._secrets.pop(key, None)
+        self._code.pop(key, None)
+        self._uses(key, None)
+
+    async def _code_of(self, key: Key, application: ServeApplication) -> wire.CodeBundle | CodeMissing | None:
+        code = application.spec.code
+        self._uses(key, Key(key.namespace, code.config_map.name) if code and code.config_map else None)
+        if code is None:
+            return None
+        if code.inline is not None:
+            return code_bundle(code.inline)
+        assert code.config_map is not None  # the schema: exactly one of the two
+        return await self._read(key, Key(key.namespace, code.config_map.name))
+
+    async def _read(self, key: Key, config_map: Key) -> wire.CodeBundle | CodeMissing:
+        version = self.store.config_map_version(config_map)
+        known = self._code.get(key)
+        if known is not None and version and known.version == f"{config_map.name}@{version}":
+            return known.code
+        manifest = await self.cluster.get(CONFIG_MAP, config_map.namespace, config_map.name)
+        if manifest is None:
+            self._code.pop(key, None)
+            return CodeMissing(
+                f"ConfigMap {config_map.name} of spec.code does not exist in namespace "
+                f"{config_map.namespace}: create it"
+            )
+        data: dict[str, str] = manifest.get("data") or {}
+        read: wire.CodeBundle | CodeMissing = code_bundle(data)
+        if not data:
+            read = CodeMissing(f"ConfigMap {config_map.name} of spec.code has no data: add your files as its keys")
+        elif sum(map(len, data.values())) > MAX_CODE_BYTES:
+            read = CodeMissing(
+                f"ConfigMap {config_map.name} of spec.code is larger than 1 MiB: put code into the image"
+            )
+        self._code[key] = _ReadCode(f"{config_map.name}@{manifest['metadata'].get('resourceVersion', '')}", read)
+        return read
+
+    def _uses(self, key: Key, config_map: Key | None) -> None:
+        for users in self._code_users.values():
+            users.discard(key)
+        if config_map is not None:
+            self._code_users.setdefault(config_map, set()).add(key)

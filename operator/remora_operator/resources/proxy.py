@@ -1,0 +1,157 @@
+"""The proxies of one application: Deployment, the Service in front of them, and what they start with.
+
+Pure. The operator pushes routing to each proxy; the ConfigMap made here is for proxies that start while it is away.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from remora_api import wire
+from remora_api.keys import Purpose
+from remora_api.meta import Component, Port
+from remora_api.target import digest
+from remora_api.v1alpha1 import ServeApplication, ServiceType
+from remora_operator import names
+from remora_operator.kinds import BUDGET, CONFIG_MAP, DEPLOYMENT, SERVICE, Manifest
+from remora_operator.resources import pod
+from remora_operator.resources.head import IMAGE_ANNOTATION
+from remora_operator.resources.metadata import Owner, child, labels, selector
+
+SERVICE_PORT = 80
+ROUTING_FOLDER = "/var/run/remora/routing"
+ROUTING_FILE = "routing.json"
+GRACE_S = 90
+"""Time for the endpoint to go and for requests in flight to end; longer ones are cut."""
+
+
+def inputs(application: ServeApplication) -> dict[str, Any]:
+    """Return the part of the spec that proxy pods are made from, without their number and image.
+
+    The image is Remora's own: proxies hold no user code. A later one alone replaces no pod.
+    """
+    spec = application.spec
+    return {
+        "pull": [spec.image_pull_policy, [it.name for it in spec.image_pull_secrets]],
+        "resources": spec.proxy.resources.root,
+        "podTemplate": spec.proxy.pod_template.model_dump(mode="json", by_alias=True)
+        if spec.proxy.pod_template
+        else None,
+    }
+
+
+def deployment(owner: Owner, application: ServeApplication, image: str, made_from: str) -> Manifest:
+    """Return the Deployment of the proxies."""
+    proxy = application.spec.proxy
+    container = pod.container(
+        "proxy",
+        image,
+        ["proxy"],
+        application=application,
+        env=[
+            pod.field("POD_NAME", "metadata.name"),
+            pod.field("POD_IP", "status.podIP"),
+            pod.field("NODE_NAME", "spec.nodeName"),
+            pod.value("REMORA_APPLICATION", owner.name),
+            pod.value("REMORA_ROUTING_FILE", f"{ROUTING_FOLDER}/{ROUTING_FILE}"),
+        ],
+        ports={"http": Port.HTTP, "admin": Port.PROXY_ADMIN},
+        resources=pod.requests_and_limits(proxy.resources),
+        mounts=[pod.mount("tmp", "/tmp"), pod.mount("routing", ROUTING_FOLDER, read_only=True)],
+        probes={
+            "startupProbe": pod.http_probe("/healthz", Port.PROXY_ADMIN, period_s=1, failures=120),
+            "readinessProbe": pod.http_probe("/readyz", Port.PROXY_ADMIN, period_s=1, failures=2),
+            "livenessProbe": pod.http_probe("/healthz", Port.PROXY_ADMIN, period_s=10, failures=3, timeout_s=5),
+        },
+    )
+    template = pod.pod_template(
+        owner,
+        application,
+        Component.PROXY,
+        [container],
+        labels=labels(owner, Component.PROXY),
+        purposes=(Purpose.DATA, Purpose.PROXY),
+        volumes=[
+            pod.scratch("tmp"),
+            {"name": "routing", "configMap": {"name": names.routing(owner.name), "optional": True}},
+        ],
+        grace_s=GRACE_S,
+        user_template=proxy.pod_template,
+        extra={"topologySpreadConstraints": [_spread(owner)]},
+    )
+    body: Manifest = {
+        "spec": {
+            "replicas": proxy.replicas,
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "revisionHistoryLimit": 2,
+            "selector": {"matchLabels": selector(owner, Component.PROXY)},
+            "template": template,
+        }
+    }
+    return child(
+        DEPLOYMENT,
+        names.proxy(owner.name),
+        owner,
+        body,
+        component=Component.PROXY,
+        annotations={IMAGE_ANNOTATION: image},
+        made_from=made_from,
+    )
+
+
+def service(owner: Owner, application: ServeApplication) -> Manifest:
+    """Return the Service that takes the application's requests."""
+    wanted = application.spec.proxy.service
+    port: Manifest = {"name": "http", "port": SERVICE_PORT, "targetPort": Port.HTTP, "protocol": "TCP"}
+    if wanted.node_port is not None:
+        port["nodePort"] = wanted.node_port
+    body: Manifest = {
+        "spec": {"type": wanted.type.value, "selector": selector(owner, Component.PROXY), "ports": [port]},
+    }
+    return child(
+        SERVICE,
+        names.service(owner.name),
+        owner,
+        body,
+        component=Component.PROXY,
+        annotations=wanted.annotations,
+        made_from=digest([body, wanted.annotations]),
+    )
+
+
+def budget(owner: Owner) -> Manifest:
+    """Return the budget that lets a node drain take one proxy at a time."""
+    body: Manifest = {
+        "spec": {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": selector(owner, Component.PROXY)},
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        }
+    }
+    return child(BUDGET, names.proxy(owner.name), owner, body, component=Component.PROXY)
+
+
+def routing_map(owner: Owner, routing: wire.Routing) -> Manifest:
+    """Return the ConfigMap with the routing that was decided last."""
+    body: Manifest = {"data": {ROUTING_FILE: routing.model_dump_json()}}
+    return child(CONFIG_MAP, names.routing(owner.name), owner, body, component=Component.PROXY)
+
+
+def url(owner: Owner, application: ServeApplication, service_status: Manifest) -> str:
+    """Return where the application answers: the load balancer when there is one, else the Service's own name."""
+    prefix = application.spec.route_prefix
+    if application.spec.proxy.service.type is ServiceType.LOAD_BALANCER:
+        for entry in service_status.get("loadBalancer", {}).get("ingress", []):
+            host = entry.get("hostname") or entry.get("ip")
+            if host:
+                return f"http://{f'[{host}]' if ':' in host else host}{prefix}"
+    return f"http://{names.service(owner.name)}.{owner.namespace}.svc{prefix}"
+
+
+def _spread(owner: Owner) -> Manifest:
+    return {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": selector(owner, Component.PROXY)},
+    }

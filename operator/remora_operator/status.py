@@ -1,0 +1,120 @@
+"""Status: what the resource's `status` says. The one function that computes it.
+
+Pure. What is not known for the moment keeps its last value: a controller that restarts blanks nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from remora_api import wire
+from remora_api.meta import Component, Port
+from remora_api.v1alpha1 import (
+    DeploymentStatus,
+    ProxyStatus,
+    RayStatus,
+    ServeApplication,
+    ServeApplicationStatus,
+    WorkerGroupStatus,
+)
+from remora_operator import names
+from remora_operator.conditions import Facts, conditions, verdict
+from remora_operator.incarnations import Clusters
+from remora_operator.kinds import SERVICE, Ref
+from remora_operator.observed import CodeMissing, Observed, Pod
+from remora_operator.resources import proxy
+from remora_operator.resources.metadata import Owner, selector
+from remora_operator.workers import Workers
+
+
+def status(
+    application: ServeApplication,
+    observed: Observed,
+    clusters: Clusters,
+    workers: Workers,
+    revision: str,
+    now: datetime,
+) -> ServeApplicationStatus:
+    """Return the status of an application as it is now."""
+    facts = facts_of(application, observed, clusters, workers, revision)
+    owner, before = Owner.of(application), application.status
+    deadline = timedelta(seconds=application.spec.rollout.progress_deadline_seconds)
+    serving, newest = facts.serving, facts.application
+    view = observed.controller(clusters.newest)
+    deployments = _deployments(newest or serving) if newest or serving else before.deployments
+    service = observed.children.get(Ref(SERVICE, names.service(owner.name)))
+    moved = serving is not None and not facts.is_moving and all(it.updated >= it.desired for it in serving.deployments)
+    return ServeApplicationStatus(
+        observed_generation=facts.generation,
+        conditions=conditions(facts, verdict(facts), before.conditions, deadline, now),
+        ready=f"{sum(it.ready for it in deployments)}/{sum(it.desired for it in deployments)}",
+        url=proxy.url(owner, application, service.manifest.get("status") or {} if service else {}),
+        replicas=_ingress_replicas(serving) if serving else (0 if facts.suspended else before.replicas),
+        selector=",".join(f"{key}={value}" for key, value in selector(owner, Component.WORKER).items()),
+        current_revision=serving.revision if serving and moved else before.current_revision,
+        updated_revision=revision or before.updated_revision,
+        deployments=() if facts.suspended else deployments,
+        workers=tuple(
+            WorkerGroupStatus(name=it.name, ready=it.ready, desired=it.desired, demand=it.demand)
+            for it in workers.counts
+        ),
+        proxy=ProxyStatus(ready=facts.proxies_ready, desired=facts.proxies_desired),
+        ray=RayStatus(
+            version=view.status.ray_version if view.status else (before.ray.version if before.ray else ""),
+            address=f"{names.head_host(owner.name, owner.namespace, clusters.newest)}:{Port.GCS}",
+            incarnation=clusters.newest,
+        ),
+    )
+
+
+def facts_of(
+    application: ServeApplication, observed: Observed, clusters: Clusters, workers: Workers, revision: str
+) -> Facts:
+    """Return what the conditions are made from."""
+    name, generation = application.metadata.name, application.metadata.generation
+    ready = application.status.condition("Ready")
+    head = observed.head_pod(clusters.newest)
+    view = observed.controller(clusters.newest)
+    proxies = observed.of_component(Component.PROXY)
+    worker_pods = [it for it in observed.of_component(Component.WORKER) if it.incarnation == clusters.newest]
+    since = [it.ready_since for it in observed.pods if it.ready_since]
+    return Facts(
+        name=name,
+        generation=generation,
+        revision=revision,
+        suspended=application.spec.suspend,
+        code_problem=observed.code.message if isinstance(observed.code, CodeMissing) else "",
+        head_ready=head is not None and head.is_ready,
+        head_trouble=_trouble([head] if head else []),
+        controller_reachable=view.is_reachable,
+        controller_error=view.error,
+        application=view.application(name),
+        serving=observed.controller(clusters.serving).application(name),
+        is_moving=clusters.serving != clusters.newest,
+        workers=workers.counts,
+        worker_trouble=_trouble(worker_pods),
+        unplaced=workers.unplaced,
+        proxies_ready=sum(it.is_ready and it.is_active for it in proxies),
+        proxies_desired=0 if application.spec.suspend else application.spec.proxy.replicas,
+        proxy_trouble=_trouble(proxies),
+        last_progress=max(since, default=None),
+        was_ready=ready is not None and ready.status.value == "True" and ready.observed_generation == generation,
+    )
+
+
+def _deployments(status: wire.ApplicationStatus | None) -> tuple[DeploymentStatus, ...]:
+    return tuple(
+        DeploymentStatus(
+            name=it.name, ready=it.ready, desired=it.desired, version=it.version, message=it.message[:1024]
+        )
+        for it in (status.deployments if status else ())
+    )
+
+
+def _ingress_replicas(status: wire.ApplicationStatus) -> int:
+    return sum(it.total for it in status.deployments if it.ingress)
+
+
+def _trouble(pods: list[Pod] | tuple[Pod, ...]) -> str:
+    """Return the first thing that is wrong with a pod, with its name."""
+    return next((f"pod {it.name}: {it.trouble}" for it in pods if it.trouble and it.is_active), "")

@@ -1,0 +1,149 @@
+"""Workers: the ReplicaSets of the newest Ray cluster, from what the replicas need.
+
+Pure. Demand says how many pods, `scale` how to get there without losing a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from remora_api import wire
+from remora_api.meta import Component
+from remora_api.v1alpha1 import ServeApplication, WorkerGroup
+from remora_operator import names, scale
+from remora_operator.demand import Capacity, demand, needs_of
+from remora_operator.incarnations import Clusters
+from remora_operator.kinds import REPLICA_SET, Manifest, Ref
+from remora_operator.observed import Child, Observed
+from remora_operator.resources import worker
+from remora_operator.resources.metadata import Owner
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCount:
+    """One worker group in numbers."""
+
+    name: str
+    ready: int
+    desired: int
+    demand: int
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """What to do about worker pods."""
+
+    targets: tuple[wire.GroupTarget, ...]
+    counts: tuple[GroupCount, ...]
+    unplaced: tuple[str, ...] = ()
+    creates: tuple[Manifest, ...] = ()
+    replicas: tuple[tuple[Ref, int], ...] = ()
+    """ReplicaSets to resize."""
+    costs: tuple[tuple[str, int], ...] = ()
+    """Deletion costs to write, by pod."""
+    drain: tuple[str, ...] = ()
+    """Pods that the controller has to empty."""
+    finished: tuple[Ref, ...] = ()
+    """ReplicaSets of the past that hold nothing any more."""
+
+
+def workers(application: ServeApplication, observed: Observed, clusters: Clusters, revision: str) -> Workers:
+    """Return the next step for all worker groups."""
+    owner = Owner.of(application)
+    groups = application.spec.workers
+    targets = {
+        group.name: wire.GroupTarget(
+            name=group.name,
+            template=names.short_hash(worker.inputs(application, group, clusters.newest, clusters.image)),
+        )
+        for group in groups
+    }
+    mine = [it for it in observed.worker_sets() if it.incarnation == clusters.newest]
+    by_ref = {it.ref: it for it in mine}
+    wanted, needed, unplaced = _wanted(application, observed, clusters, revision, by_ref, targets)
+    view = observed.controller(clusters.newest)
+    nodes = {it.name: it for it in view.status.nodes} if view.is_reachable and view.status else None
+
+    creates: list[Manifest] = []
+    steps: list[tuple[Child, scale.Step]] = []
+    for group in groups:
+        target = targets[group.name]
+        existing = by_ref.pop(Ref(REPLICA_SET, names.worker(owner.name, target)), None)
+        if existing is not None:
+            steps.append((existing, _step(existing, wanted[group.name], observed, nodes)))
+        elif clusters.has_started:
+            creates.append(
+                worker.replica_set(
+                    owner, application, group, target, clusters.newest, clusters.image, wanted[group.name]
+                )
+            )
+    stale = list(by_ref.values())
+    steps += [(it, _step(it, 0, observed, nodes)) for it in stale]
+    return Workers(
+        targets=tuple(targets.values()),
+        counts=tuple(_count(it, targets[it.name], observed, wanted[it.name], needed) for it in groups),
+        unplaced=unplaced,
+        creates=tuple(creates),
+        replicas=tuple((it.ref, step.replicas) for it, step in steps if step.replicas != it.replicas),
+        costs=tuple(cost for _, step in steps for cost in step.costs),
+        drain=tuple(sorted(name for _, step in steps for name in step.drain)),
+        finished=tuple(it.ref for it in stale if it.replicas == 0 and not _active(it, observed)),
+    )
+
+
+def _wanted(
+    application: ServeApplication,
+    observed: Observed,
+    clusters: Clusters,
+    revision: str,
+    sets: Mapping[Ref, Child],
+    targets: Mapping[str, wire.GroupTarget],
+) -> tuple[dict[str, int], Mapping[str, int], tuple[str, ...]]:
+    """Return how many pods each group has to have, how many it needs, and deployments that fit nowhere."""
+    groups = application.spec.workers
+    view = observed.controller(clusters.newest)
+    status = view.application(application.metadata.name) if view.is_reachable else None
+    if status is not None and status.revision == revision and status.build.state is wire.BuildState.BUILT:
+        answer = demand(needs_of(status, application.spec.rollout.max_surge), [Capacity.of(it) for it in groups])
+        return dict(answer.pods), answer.pods, answer.unplaced
+    # Nothing is known yet, or the controller is away: keep what there is, and one pod somewhere to build on.
+    floor = {it.name: min(max(it.min_replicas, _present(it, sets, observed)), it.max_replicas) for it in groups}
+    if not any(floor.values()):
+        floor[groups[0].name] = 1
+    return floor, {}, ()
+
+
+def _present(group: WorkerGroup, sets: Mapping[Ref, Child], observed: Observed) -> int:
+    return max((it.replicas for it in sets.values() if it.group == group.name), default=0)
+
+
+def _step(
+    replica_set: Child, wanted: int, observed: Observed, nodes: Mapping[str, wire.NodeStatus] | None
+) -> scale.Step:
+    pods = [
+        it
+        for it in observed.of_component(Component.WORKER)
+        if it.group == replica_set.group and it.template == replica_set.template
+    ]
+    if wanted == 0 and nodes is not None and not any(pod.is_active for pod in pods):
+        return scale.Step(replicas=0)
+    return scale.step(replica_set.replicas, wanted, pods, nodes)
+
+
+def _active(replica_set: Child, observed: Observed) -> bool:
+    return any(
+        it.is_active and it.template == replica_set.template and it.group == replica_set.group
+        for it in observed.of_component(Component.WORKER)
+    )
+
+
+def _count(
+    group: WorkerGroup, target: wire.GroupTarget, observed: Observed, wanted: int, needed: Mapping[str, int]
+) -> GroupCount:
+    ready = sum(
+        it.is_ready and it.is_active
+        for it in observed.of_component(Component.WORKER)
+        if it.group == group.name and it.template == target.template
+    )
+    return GroupCount(group.name, ready, wanted, needed.get(group.name, wanted))
