@@ -51,9 +51,13 @@ class ProxyServer:
     """`start`, then `drain` (on SIGTERM), then `stop`. ``port`` and ``admin_port`` are the bound ones."""
 
     def __init__(
-        self, settings: Settings, *, write: Callable[[bytes], object], wall_clock: Callable[[], float]
+        self,
+        settings: Settings,
+        *,
+        write: Callable[[bytes], object],
+        wall_clock: Callable[[], float],
+        clock: Callable[[], float] = monotonic,
     ) -> None:
-        loop = asyncio.get_running_loop()
         rng = Random()
         self.phase = Phase.SERVING
         self.port = settings.port
