@@ -60,13 +60,23 @@ class Array(Awaitable, list[Any]):
         return map(awaitable, super().__iter__())
 
 
+class MissingItem(KeyError):
+    """The handler asked the body for something that the client did not send: answered with 400."""
+
+    def __str__(self) -> str:
+        """Say what is missing."""
+        return f"the request's JSON has no {self.args[0]!r}"
+
+
 class Object(Awaitable, dict[str, Any]):
     """A dict that can be awaited, and whose values can."""
 
     __slots__ = ()
 
     def __getitem__(self, key: Any) -> Any:
-        """Return the value, to be used or awaited."""
+        """Return the value, to be used or awaited; raise MissingItem."""
+        if key not in self:
+            raise MissingItem(key)
         return awaitable(super().__getitem__(key))
 
     def get(self, key: Any, default: Any = None) -> Any:

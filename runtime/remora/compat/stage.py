@@ -14,7 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from types import CodeType
-from typing import Any, Final
+from typing import Any, Final, get_type_hints
+
+from starlette.requests import HTTPConnection
 
 from remora.compat import json as compat_json
 from remora.compat.request import Request
@@ -46,10 +48,9 @@ def form_of(function: Callable[..., Any]) -> Form:
     first = _first_parameter(function)
     if first is None:
         return Form.VALUE
-    annotation = first.annotation
-    if annotation is not inspect.Parameter.empty:
-        named = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-        return Form.REQUEST if named.rpartition(".")[2] == "Request" else Form.VALUE
+    annotation = _annotation(function, first)
+    if annotation not in (inspect.Parameter.empty, Any):
+        return Form.REQUEST if _is_request(annotation) else Form.VALUE
     if first.name in ("request", "req", "http_request") or _mentions_json(function):
         return Form.EITHER
     return Form.VALUE
@@ -191,6 +192,21 @@ def _first_parameter(function: Callable[..., Any]) -> inspect.Parameter | None:
         return None
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return parameters[0] if parameters and parameters[0].kind in positional else None
+
+
+def _annotation(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
+    """Return what the parameter is annotated with; its text where that cannot be resolved."""
+    target = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
+    try:
+        return get_type_hints(target).get(parameter.name, parameter.annotation)
+    except Exception:  # noqa: BLE001 - hints are user code: names that exist only for type checkers, and worse
+        return parameter.annotation
+
+
+def _is_request(annotation: Any) -> bool:
+    if isinstance(annotation, str):
+        return annotation.strip("\"'").rpartition(".")[2] == "Request"
+    return inspect.isclass(annotation) and issubclass(annotation, HTTPConnection)
 
 
 def _mentions_json(function: Callable[..., Any]) -> bool:

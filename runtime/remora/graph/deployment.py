@@ -118,7 +118,7 @@ def _with_warnings(made: Deployment, given: dict[str, Any]) -> Deployment:
     """Say which of the options just given do nothing yet, at the user's line."""
     for option, sentence in zip(made.settings.without_effect, made.settings.warnings, strict=True):
         if option.split("[")[0] in given:
-            warnings.warn(sentence, NoEffectYetWarning, stacklevel=4)
+            warnings.warn(sentence, NoEffectYetWarning, stacklevel=3)
     return made
 
 

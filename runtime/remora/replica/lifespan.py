@@ -12,6 +12,10 @@ from remora.types import ASGIApp, Message
 log = logging.getLogger("remora.serve")
 
 
+class StartupFailed(RemoraError):
+    """The application answered that its startup failed, with a traceback or a reason."""
+
+
 class Lifespan:
     """Runs an application's lifespan in a task; an application without one is served all the same."""
 
@@ -25,11 +29,11 @@ class Lifespan:
         self._supported = False
 
     async def startup(self) -> None:
-        """Run the startup; raise RemoraError with the application's reason when it fails."""
+        """Run the startup; raise StartupFailed with the application's reason when it fails."""
         self._task = asyncio.create_task(self._run())
         answer = await self._ask("lifespan.startup")
         if answer is not None and answer["type"] == "lifespan.startup.failed":
-            raise RemoraError(f"the startup of its ASGI application failed: {answer.get('message', '')}".rstrip(": "))
+            raise StartupFailed(answer.get("message", ""))
         self._supported = answer is not None
 
     async def shutdown(self) -> None:

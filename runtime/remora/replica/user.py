@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from remora.compat import stage
+from remora.compat.json import MissingItem
 from remora.compat.request import BadJson, Request
 from remora.errors import BackPressureError, DeploymentUnavailable
 from remora.graph.definition import Definition
@@ -32,7 +33,7 @@ from remora.replica import context as replica_context
 from remora.replica.context import ReplicaContext
 from remora.replica.ingress import app_of
 from remora.replica.invoke import Method, in_thread, is_stream, items, method_of, methods_of
-from remora.replica.lifespan import Lifespan
+from remora.replica.lifespan import Lifespan, StartupFailed
 from remora.types import ASGIApp, CallMetadata, Message, Payload, Receive, RemoteFailure, Scope, Send
 
 log = logging.getLogger("remora.serve")
@@ -81,8 +82,7 @@ class UserCallable:
         if user_config is not None:
             await made._configure(user_config, on_loop=True)
         if made._lifespan is not None:
-            with failure.of(found.deployment, "it cannot start"):
-                await made._lifespan.startup()
+            await made._start(made._lifespan)
         return made
 
     @property
@@ -160,7 +160,7 @@ class UserCallable:
             await request.preload()
             value = await self._answer(request)
             response = responses.of(value, self._pool)
-        except (BadJson, BackPressureError, DeploymentUnavailable, HTTPException) as error:
+        except (BadJson, MissingItem, BackPressureError, DeploymentUnavailable, HTTPException) as error:
             response = _refusal(error)
         await response(scope, receive, send)
 
@@ -274,6 +274,15 @@ class UserCallable:
             raise AttributeError(f"deployment {self._deployment!r} has no method {name!r}; its methods are: {known}")
         return found
 
+    async def _start(self, lifespan: Lifespan) -> None:
+        try:
+            await lifespan.startup()
+        except StartupFailed as error:
+            lines = str(error).strip().splitlines() or ["it gave no reason"]
+            raise failure.DeploymentFailure(
+                f"deployment {self._deployment!r}: its ASGI application cannot start: {lines[-1]}", str(error)
+            ) from None
+
     async def _configure(self, user_config: Any, *, on_loop: bool) -> None:
         reconfigure = getattr(self._instance, "reconfigure", None)
         if not callable(reconfigure):
@@ -343,6 +352,8 @@ def _refusal(error: Exception) -> Response:
     match error:
         case BadJson():
             return responses.failed(400, f"the request's body is not JSON: {error}")
+        case MissingItem():
+            return responses.failed(400, str(error))
         case HTTPException():
             return responses.failed(error.status_code, error.detail, dict(error.headers or {}))
         case _:

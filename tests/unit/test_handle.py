@@ -1,0 +1,233 @@
+"""Handles: calls between deployments, from async code, from threads, and what goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from remora import serve
+from remora.errors import OptionError, RemoraError, RequestCancelledError
+from remora.handle import DeploymentHandle, runtime
+from remora.handle.failure import RemoteError, RemoteTraceback
+from tests.unit.serving import serving
+
+
+@serve.deployment
+class Adder:
+    def __init__(self, increment: int = 1) -> None:
+        self.increment = increment
+
+    def __call__(self, value: int) -> int:
+        return value + self.increment
+
+    async def slow(self) -> None:
+        await asyncio.Event().wait()
+
+    def fail(self) -> None:
+        raise KeyError("lost")
+
+    def fail_oddly(self) -> None:
+        raise Odd(print)
+
+    def lock(self) -> Any:
+        import threading
+
+        return threading.Lock()
+
+
+class Odd(Exception):
+    def __reduce__(self) -> Any:
+        raise TypeError("not to be pickled")
+
+
+@serve.deployment
+class Driver:
+    def __init__(self, *handles: Any, by_name: dict[str, Any] | None = None) -> None:
+        self.handles = [*handles, *(by_name or {}).values()]
+
+    async def __call__(self, request: Request) -> int:
+        value = (await request.json())["n"]
+        return sum([await handle.remote(value) for handle in self.handles])
+
+    def from_a_thread(self, value: int) -> int:
+        return self.handles[0].remote(value).result(timeout_s=5)
+
+    async def pass_on(self, value: int) -> int:
+        return await self.handles[0].remote(self.handles[1].remote(value=value))
+
+    async def request_on(self, request: Request) -> Any:
+        return await self.handles[0].remote(request)
+
+
+async def test_bound_deployments_arrive_as_handles_also_in_lists_and_dicts() -> None:
+    app = Driver.bind(Adder.bind(), Adder.bind(10), by_name={"third": Adder.bind(100)})
+    async with serving(app) as running, running.client() as client:
+        assert (await client.post("/", json={"n": 1})).text == "114"
+
+
+async def test_a_response_is_an_argument_without_being_awaited() -> None:
+    async with serving(Driver.bind(Adder.bind(), Adder.bind(10))) as app:
+        assert await app.handle().pass_on.remote(1) == 12
+
+
+async def test_plain_code_waits_with_result() -> None:
+    async with serving(Driver.bind(Adder.bind())) as app:
+        assert await app.handle().from_a_thread.remote(1) == 2
+
+
+async def test_a_driver_thread_waits_with_result_and_iterates() -> None:
+    async with serving(Adder.bind()) as app:
+
+        def drive() -> int:
+            return app.handle().remote(4).result()
+
+        assert await asyncio.to_thread(drive) == 5
+
+
+async def test_result_on_the_loop_is_refused() -> None:
+    async with serving(Adder.bind()) as app:
+        response = app.handle().remote(1)
+        with pytest.raises(RemoraError, match="would block the event loop for ever"):
+            response.result()
+        assert await response == 2
+        assert await response == 2
+
+
+async def test_result_gives_up_after_its_time_and_the_call_goes_on() -> None:
+    async with serving(Adder.bind()) as app:
+
+        def wait() -> None:
+            response = app.handle().slow.remote()
+            with pytest.raises(TimeoutError, match=r"no response within 0.01 s"):
+                response.result(timeout_s=0.01)
+            assert not response.cancelled()
+            response.cancel()
+            with pytest.raises(RequestCancelledError):
+                response.result()
+
+        await asyncio.to_thread(wait)
+
+
+async def test_a_cancelled_call_is_an_error_of_its_own() -> None:
+    async with serving(Adder.bind()) as app:
+        response = app.handle().slow.remote()
+        await asyncio.sleep(0)
+        response.cancel()
+        with pytest.raises(RequestCancelledError):
+            await response
+        assert response.cancelled()
+
+
+async def test_cancelling_the_waiting_task_is_a_cancellation() -> None:
+    async with serving(Adder.bind()) as app:
+        response = app.handle().slow.remote()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(response, 0.01)
+
+
+async def test_exceptions_keep_their_type_and_bring_the_remote_traceback() -> None:
+    async with serving(Adder.bind()) as app:
+        with pytest.raises(KeyError, match="lost") as raised:
+            await app.handle().fail.remote()
+        assert isinstance(raised.value.__cause__, RemoteTraceback)
+        assert "deployment 'Adder' raised KeyError" in str(raised.value.__cause__)
+        assert 'raise KeyError("lost")' in str(raised.value.__cause__)
+
+
+async def test_an_exception_that_cannot_travel_arrives_as_text() -> None:
+    async with serving(Adder.bind()) as app:
+        with pytest.raises(RemoteError, match="deployment 'Adder' raised Odd"):
+            await app.handle().fail_oddly.remote()
+
+
+async def test_what_cannot_be_pickled_is_said_on_both_sides() -> None:
+    import threading
+
+    async with serving(Adder.bind()) as app:
+        with pytest.raises(RemoraError, match="call of deployment 'Adder': an argument cannot be pickled: TypeError"):
+            app.handle("Adder").remote(threading.Lock())
+        with pytest.raises(TypeError, match="deployment 'Adder' returned lock, which cannot be pickled"):
+            await app.handle().lock.remote()
+        with pytest.raises(RemoraError, match="a response inside a list"):
+            app.handle().remote([app.handle().remote(1)])
+
+
+async def test_large_values_travel_out_of_band() -> None:
+    @serve.deployment
+    def size(value: bytearray) -> int:
+        return len(value)
+
+    class Big:
+        def __init__(self, data: bytearray) -> None:
+            self.data = data
+
+        def __len__(self) -> int:
+            return len(self.data)
+
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            return Big, (pickle.PickleBuffer(self.data),)
+
+    async with serving(size.bind()) as app:
+        assert await app.handle().remote(Big(bytearray(3_000_000))) == 3_000_000
+
+
+def test_a_handle_pickles_small_and_shows_what_it_calls() -> None:
+    handle = DeploymentHandle("Model", "shop").options(method_name="predict", stream=True)
+    assert len(pickle.dumps(handle)) < 250
+    assert repr(pickle.loads(pickle.dumps(handle))) == "<DeploymentHandle shop/Model.predict>"
+    assert repr(DeploymentHandle("Model", "shop").predict) == "<DeploymentHandle shop/Model.predict>"
+
+
+def test_unknown_options_are_refused() -> None:
+    with pytest.raises(OptionError, match="handle to 'Model': unknown option 'strem'; known are method_name, stream"):
+        DeploymentHandle("Model").options(strem=True)
+    with pytest.warns(UserWarning, match="option _prefer_local_routing is accepted and has no effect yet"):
+        DeploymentHandle("Model").options(_prefer_local_routing=True)
+
+
+def test_a_handle_in_a_process_that_serves_nothing_says_so() -> None:
+    runtime.set_caller(None)
+    with pytest.raises(RemoraError, match="nothing serves here"):
+        DeploymentHandle("Model").remote(1)
+
+
+async def test_the_request_id_and_headers_follow_the_calls() -> None:
+    from remora.handle import context
+
+    @serve.deployment
+    def inner() -> tuple[str, Any]:
+        return context.current().request_id, dict(context.current().headers)
+
+    @serve.deployment
+    class Outer:
+        def __init__(self, handle: Any) -> None:
+            self.handle = handle
+
+        def __call__(self, request: Request) -> Any:
+            return self.handle.remote().result()
+
+    async with serving(Outer.bind(inner.bind())) as app, app.client() as client:
+        response = await client.get("/", headers={"x-request-id": "r-1", "traceparent": "00-1-1-00", "cookie": "no"})
+        assert response.json() == ["r-1", {"traceparent": "00-1-1-00"}]
+
+
+async def test_a_request_can_be_passed_to_another_deployment() -> None:
+    @serve.deployment
+    class Reads:
+        async def __call__(self, request: Request) -> Any:
+            return await request.json()
+
+    @serve.deployment
+    class PassesOn:
+        def __init__(self, handle: Any) -> None:
+            self.handle = handle
+
+        async def __call__(self, request: Request) -> Any:
+            return await self.handle.remote(request)
+
+    async with serving(PassesOn.bind(Reads.bind())) as app, app.client() as client:
+        assert (await client.post("/", json={"n": 1})).json() == {"n": 1}

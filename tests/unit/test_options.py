@@ -1,0 +1,106 @@
+"""Options of a deployment: what is known, what is refused, what is accepted and does nothing yet."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import Any
+
+import pytest
+
+from remora import serve
+from remora.errors import OptionError
+from remora.graph.deployment import NoEffectYetWarning
+from remora.graph.options import ActorOptions
+
+
+class Model:
+    def __call__(self) -> str:
+        return "ok"
+
+
+def test_defaults_are_ray_serves() -> None:
+    options = serve.deployment(Model).settings
+    assert options.name == "Model"
+    assert (options.num_replicas, options.max_ongoing_requests, options.max_queued_requests) == (1, 5, -1)
+    assert (options.graceful_shutdown_timeout_s, options.graceful_shutdown_wait_loop_s) == (20, 2)
+    assert (options.health_check_period_s, options.health_check_timeout_s) == (10, 30)
+    assert options.ray_actor_options == ActorOptions(num_cpus=1, num_gpus=0, memory=0, resources={})
+    assert not options.has_user_config
+
+
+def test_resources_are_read_in_rays_words() -> None:
+    given = {"num_cpus": 0.1, "num_gpus": 0.5, "memory": 1024, "resources": {"TPU": 2}}
+    actor = serve.deployment(ray_actor_options=given)(Model).settings.ray_actor_options
+    assert (actor.cpu_milli, actor.memory, actor.custom) == (100, 1024, {"GPU": 0.5, "TPU": 2})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"num_replcas": 2}, "deployment 'Model': unknown option 'num_replcas'; did you mean num_replicas"),
+        ({"zzz": 2}, "deployment 'Model': unknown option 'zzz'; known are "),
+        ({"version": "1"}, "deployment 'Model': option version cannot be set: it was removed"),
+        ({"num_replicas": 0}, "option num_replicas is 0, and must be a whole number above 0"),
+        ({"num_replicas": "many"}, "option num_replicas is 'many'"),
+        ({"num_replicas": True}, "option num_replicas is True"),
+        ({"num_replicas": 1.5}, "option num_replicas is 1.5"),
+        ({"max_ongoing_requests": 0}, "option max_ongoing_requests is 0"),
+        ({"max_queued_requests": -2}, "option max_queued_requests is -2"),
+        ({"graceful_shutdown_timeout_s": -1}, "must be a number of seconds"),
+        ({"health_check_period_s": 0}, "must be a number of seconds above 0"),
+        ({"user_config": {"f": print}}, "option user_config must be what JSON can hold"),
+        ({"ray_actor_options": {"num_cpu": 1}}, "has an unknown key 'num_cpu'; did you mean num_cpus"),
+        ({"ray_actor_options": {"num_cpus": "1"}}, "option ray_actor_options['num_cpus'] is '1'"),
+        ({"ray_actor_options": {"resources": {"TPU": -1}}}, "option ray_actor_options['resources']['TPU'] is -1"),
+        ({"ray_actor_options": 1}, "must be a dict"),
+        ({"name": "a#b"}, "the name 'a#b' must be 1 to 100 letters"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else str(next(iter(value.items()))),
+)
+def test_a_wrong_option_is_refused_with_the_deployments_name(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=re.escape(message)) as refused:
+        serve.deployment(**given)(Model)
+    assert "deployment 'Model'" in str(refused.value)
+
+
+def test_what_has_no_effect_yet_is_said_and_kept() -> None:
+    with pytest.warns(NoEffectYetWarning, match="deployment 'Model': option max_replicas_per_node is accepted") as seen:
+        made = serve.deployment(max_replicas_per_node=2)(Model)
+    assert seen[0].filename == __file__
+    assert made.settings.without_effect == ("max_replicas_per_node",)
+    with pytest.warns(NoEffectYetWarning, match="num_replicas"):
+        assert serve.deployment(num_replicas="auto")(Model).settings.replicas == 1
+
+
+def test_options_change_a_copy_and_warn_of_new_ones_only() -> None:
+    with pytest.warns(NoEffectYetWarning):
+        first = serve.deployment(max_replicas_per_node=2, num_replicas=3)(Model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        second = first.options(name="Other", num_replicas=4)
+    assert (first.name, first.num_replicas) == ("Model", 3)
+    assert (second.name, second.num_replicas) == ("Other", 4)
+    assert second.func_or_class is Model
+    assert second.settings.without_effect == ("max_replicas_per_node",)
+
+
+def test_none_gives_the_default_where_ray_serve_allows_it() -> None:
+    options = serve.deployment(num_replicas=None, user_config=None, ray_actor_options=None)(Model).settings
+    assert (options.replicas, options.has_user_config, options.ray_actor_options) == (1, False, ActorOptions())
+
+
+def test_a_deployment_cannot_be_called_or_decorated_twice() -> None:
+    made = serve.deployment(Model)
+    with pytest.raises(OptionError, match="'Model' cannot be called or constructed directly"):
+        made()
+    with pytest.raises(OptionError, match="'Model' is decorated twice"):
+        serve.deployment(made)
+    with pytest.raises(OptionError, match="takes a class or a function, not int"):
+        serve.deployment(3)  # type: ignore[arg-type]
+
+
+def test_a_lambda_needs_a_name() -> None:
+    with pytest.raises(OptionError, match=r"give another with @serve.deployment\(name"):
+        serve.deployment(lambda: 1)
+    assert serve.deployment(name="one")(lambda: 1).name == "one"
