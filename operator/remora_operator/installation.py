@@ -5,7 +5,7 @@ Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from remora_api import keys
 
@@ -16,7 +16,7 @@ class Installation:
 
     runtime_image: str
     """Image of heads, workers and proxies."""
-    master_key: bytes
+    master_key: bytes = field(repr=False)
     namespace: str
     """Of the operator; its pods may reach controllers and proxies."""
 

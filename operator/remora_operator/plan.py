@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -39,7 +39,7 @@ class Link:
 
     incarnation: int
     url: str
-    key: str
+    key: str = field(repr=False)
     target: wire.Target | None
 
 
@@ -48,7 +48,7 @@ class Push:
     """Routing that proxies have not taken yet."""
 
     routing: wire.Routing
-    key: str
+    key: str = field(repr=False)
     proxies: tuple[tuple[str, str], ...]
     """Boot and base URL of each."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 MIN_KEY_BYTES = 32
@@ -21,7 +21,7 @@ class Settings:
     """POD_NAME and some chance: who holds the Lease."""
     runtime_image: str
     """REMORA_RUNTIME_IMAGE: of heads, workers and proxies that ask for no other."""
-    master_key: bytes
+    master_key: bytes = field(repr=False)
     """Content of the file REMORA_MASTER_KEY_FILE; applications' keys are derived from it."""
     watched_namespaces: tuple[str, ...]
     """REMORA_NAMESPACES, separated by commas; none means all."""

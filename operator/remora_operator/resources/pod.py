@@ -182,6 +182,11 @@ def keys_volume(owner: Owner, purposes: Iterable[Purpose]) -> Manifest:
     }
 
 
+def key_file(purpose: Purpose) -> str:
+    """Return where a container finds a key."""
+    return f"{Path.KEYS}/{purpose.value}/key"
+
+
 def requests_and_limits(resources: Resources, share: float = 1.0) -> Manifest:
     """Return a container's resources: all of it is requested, all but cpu is also the limit.
 

@@ -21,8 +21,10 @@ from remora_operator.resources.metadata import Owner, child, labels, selector
 SERVICE_PORT = 80
 ROUTING_FOLDER = "/var/run/remora/routing"
 ROUTING_FILE = "routing.json"
-GRACE_S = 90
-"""Time for the endpoint to go and for requests in flight to end; longer ones are cut."""
+DRAIN_S = 75
+"""How long requests that a leaving proxy has begun may take; longer ones are cut."""
+GRACE_S = DRAIN_S + 15
+"""And time before that for the endpoint to disappear everywhere."""
 
 
 def inputs(application: ServeApplication) -> dict[str, Any]:
@@ -52,7 +54,9 @@ def deployment(owner: Owner, application: ServeApplication, image: str, made_fro
             pod.field("POD_NAME", "metadata.name"),
             pod.field("POD_IP", "status.podIP"),
             pod.field("NODE_NAME", "spec.nodeName"),
-            pod.value("REMORA_APPLICATION", owner.name),
+            pod.value("REMORA_DATA_KEY_FILE", pod.key_file(Purpose.DATA)),
+            pod.value("REMORA_PROXY_KEY_FILE", pod.key_file(Purpose.PROXY)),
+            pod.value("REMORA_DRAIN_S", str(DRAIN_S)),
             pod.value("REMORA_ROUTING_FILE", f"{ROUTING_FOLDER}/{ROUTING_FILE}"),
         ],
         ports={"http": Port.HTTP, "admin": Port.PROXY_ADMIN},
