@@ -15,6 +15,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from enum import StrEnum
 from random import Random
+from time import monotonic
 from typing import Final, cast
 
 from uvicorn import Config
