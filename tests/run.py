@@ -29,7 +29,10 @@ def run(argv: Sequence[str]) -> int:
     began = time.monotonic()
     print(f"── {' '.join(argv)}", flush=True)
     status = subprocess.run([str(BIN / argv[0]), *argv[1:]], cwd=ROOT, check=False).returncode
-    print(f"── {argv[0]}: {'ok' if status == 0 else f'failed with {status}'} in {time.monotonic() - began:.1f} s", flush=True)
+    print(
+        f"── {argv[0]}: {'ok' if status == 0 else f'failed with {status}'} in {time.monotonic() - began:.1f} s",
+        flush=True,
+    )
     return status
 
 
