@@ -1,8 +1,8 @@
 """Bare: the cluster on this very machine, without a container engine. One of the two backends of `Cluster`.
 
-Order of `up`: binaries → images → namespaces and certificates → control plane → nodes → images onto
-the nodes → DNS. Each stage does only what is not so yet; a cluster of which a part was lost that
-cannot be replaced alone (a namespace, the machine's boot) is cleared first.
+Order of `up`: binaries → namespaces and certificates → control plane → nodes → images that are built
+already → DNS → images that have to be built. Each stage does only what is not so yet; a cluster that lost
+a part which cannot be replaced alone (a namespace, the machine's boot) is cleared first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from . import cgroups, clearing, control_plane, network, node, packages, store
 from .archive import Layout
 from .binaries import Binaries
-from .commands import ClusterError, run
+from .commands import ClusterError, run, succeeds
 from .images import Images
 from .loading import load
 from .pki import ADMIN, Pki, write_kubeconfig
@@ -78,7 +78,7 @@ class Bare:
     def up(self) -> None:
         packages.install()
         self.binaries.build()
-        self.build_images()
+        Images(self.places, self.binaries).build_system()
         if self._is_there() and not self._can_be_continued():
             with step("clearing what is left of an earlier cluster"):
                 self._clear()
@@ -89,6 +89,9 @@ class Bare:
                 done.result()
         self.load(self.loaded())
         self._settle()
+        # Last, so that code which does not build costs no more than its own image.
+        self.build_images()
+        self.load(self.loaded())
 
     def down(self) -> None:
         with step("taking the cluster down"):
@@ -142,6 +145,7 @@ class Bare:
     def _start_control_plane(self) -> None:
         self.places.state.mkdir(parents=True, exist_ok=True)
         pki = Pki(self.places.pki)
+        clearing.remember_folders(self.places)
         pki.issue()
         if not network.is_up():
             network.create()
@@ -166,8 +170,14 @@ class Bare:
 
     def _settle(self) -> None:
         with step("waiting for nodes and DNS"):
-            self._wait("nodes", "--all", "--for=condition=Ready")
+            # None of these is there at once, and without a service account no pod can be made.
+            nodes = [f"node/{name}" for name in self.nodes]
+            until(lambda: self._has(*nodes, "serviceaccount/default"), what="nodes have registered", timeout_s=60)
+            self._wait(*nodes, "--for=condition=Ready")
             self._wait("deployment/coredns", "-n", "kube-system", "--for=condition=Available")
+
+    def _has(self, *objects: str) -> bool:
+        return succeeds(self.kubectl, f"--kubeconfig={self.kubeconfig}", "get", *objects)
 
     def _wait(self, *words: str) -> None:
         self._ask("wait", *words, "--timeout=120s")
@@ -177,9 +187,9 @@ class Bare:
 
     def _clear(self) -> None:
         clearing.end_processes(self.places, self.processes)
-        for each in NODES:
-            if self.places.store(each).exists():
-                store.purge(each, self.places, self.processes)
+        with ThreadPoolExecutor() as pool:
+            for done in [pool.submit(store.purge, each, self.places, self.processes) for each in NODES]:
+                done.result()
         network.remove()
         clearing.remove_traces(self.places)
 

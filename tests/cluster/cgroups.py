@@ -45,7 +45,8 @@ def remove(node: Node) -> None:
 def _trees(node: Node) -> list[Path]:
     if is_v2():
         return [ROOT / node.namespace]
-    return [folder / node.namespace for folder in ROOT.iterdir() if (folder / "tasks").is_file()]
+    # Not only version 1: runc also uses the hierarchy of version 2 that may be mounted beside it.
+    return [folder / node.namespace for folder in ROOT.iterdir() if (folder / "cgroup.procs").is_file()]
 
 
 def _remove(tree: Path) -> bool:

@@ -16,18 +16,33 @@ from .topology import NODES, Node
 
 CNI_RESULTS = Path("/var/lib/cni/results")
 CONTAINER_LOGS = Path("/var/log/containers")
+DEVICE_PLUGINS = Path("/var/lib/kubelet/device-plugins")
+# Where containerd and kubelets write whatever they are told; a real node's are the same, and are left alone.
+SHARED = (Path("/var/lib/cni"), CONTAINER_LOGS, DEVICE_PLUGINS.parent, Path("/run/containerd"))
 
 
 def end_processes(places: Places, ours: Processes) -> None:
-    """End daemons, then containers and what held them. Kubelets first: they would start containers again."""
-    names = tuple(ours.alive())
-    kubelets = tuple(name for name in names if name.endswith("kubelet"))
+    """End daemons, then containers and what held them.
+
+    Kubelets first: they would start containers again. containerd before its shims: it would
+    tidy up after them, and what it removes tells where their sockets are.
+    """
+    kubelets = tuple(name for name in ours.alive() if name.endswith("kubelet"))
     if kubelets:
-        ours.stop(*kubelets)
+        ours.stop(*kubelets, patience_s=1)
+    ours.stop(patience_s=1)  # No need to end well: what they would save is removed next.
     for node in NODES:
+        sockets = _shim_sockets(places.node(node))
         processes.kill(processes.find(["-address", str(places.socket(node))]))
         processes.kill(cgroups.processes(node))
-    ours.stop()
+        for socket in sockets:
+            socket.unlink(missing_ok=True)
+
+
+def remember_folders(places: Places) -> None:
+    """Note which folders the cluster is about to make outside its own, to remove them one day."""
+    if not places.made.exists():
+        places.made.write_text("".join(f"{folder}\n" for folder in SHARED if not folder.exists()))
 
 
 def remove_traces(places: Places) -> None:
@@ -36,9 +51,10 @@ def remove_traces(places: Places) -> None:
     for node in NODES:
         unmount(places.store(node))
         cgroups.remove(node)
-        _remove_sockets(places.node(node))
         _remove_results(node)
+    unmount(places.buildah)
     _remove_links(places.state)
+    _remove_folders(places.made)
     if places.state.exists():
         shutil.rmtree(places.state)
 
@@ -55,14 +71,16 @@ def mounts_below(folder: Path, table: str) -> list[str]:
     return [point for point in points if point.startswith(f"{folder}/")]
 
 
-def _remove_sockets(folder: Path) -> None:
-    """Sockets of killed shims are elsewhere; each shim's folder says where."""
-    for address in folder.glob("run/containerd/io.containerd.runtime.v2.task/*/*/address"):
-        Path(address.read_text().removeprefix("unix://")).unlink(missing_ok=True)
+def _shim_sockets(folder: Path) -> list[Path]:
+    """Shims have their sockets elsewhere; each one's folder says where."""
+    addresses = folder.glob("run/containerd/io.containerd.runtime.v2.task/*/*/address")
+    return [Path(address.read_text().removeprefix("unix://")) for address in addresses]
 
 
 def _remove_results(node: Node) -> None:
-    for result in CNI_RESULTS.glob(f"{node.namespace}-*"):
+    for result in CNI_RESULTS.glob(f"{node.namespace}-*-eth0"):
+        sandbox = result.name.removeprefix(f"{node.namespace}-").removesuffix("-eth0")
+        result.with_name(f"cni-loopback-{sandbox}-lo").unlink(missing_ok=True)
         result.unlink()
 
 
@@ -71,3 +89,19 @@ def _remove_links(state: Path) -> None:
     for link in CONTAINER_LOGS.glob("*.log"):
         if link.is_symlink() and str(link.readlink()).startswith(f"{state}/"):
             link.unlink()
+
+
+def _remove_folders(made: Path) -> None:
+    """Remove the folders that came with the cluster, unless somebody else has put something there since."""
+    folders = [Path(line) for line in made.read_text().splitlines()] if made.exists() else []
+    if DEVICE_PLUGINS.parent in folders:
+        (DEVICE_PLUGINS / "kubelet.sock").unlink(missing_ok=True)
+    for folder in folders:
+        for path in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+            _remove_if_empty(path)
+        _remove_if_empty(folder)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

@@ -61,6 +61,7 @@ def then(places: Places, binaries: Binaries) -> list[Daemon]:
         f"--cluster-signing-cert-file={pki.authority}",
         f"--cluster-signing-key-file={pki.key('ca')}",
         f"--service-cluster-ip-range={SERVICE_RANGE}",
+        f"--flex-volume-plugin-dir={places.state / 'volume-plugins'}",
         "--leader-elect=false",
     )
     return [

@@ -35,9 +35,14 @@ class Images:
     def layout(self) -> Layout:
         return Layout(self.places.images)
 
+    def build_system(self) -> None:
+        """Build what the cluster itself needs, if it is not there."""
+        for recipe in self._system():
+            self._build(recipe)
+
     def build(self) -> None:
-        """Build what is not there, or whose inputs have changed."""
-        for recipe in (*self._system(), *ours()):
+        """Build our images whose inputs have changed."""
+        for recipe in ours():
             self._build(recipe)
 
     def take(self, image: str) -> None:
@@ -55,7 +60,15 @@ class Images:
             self._base()
         with step(f"building {recipe.image}", "seconds after a change of code, a minute after one of dependencies"):
             run(
-                *(*self._buildah(), "build", "--quiet", "--layers", "--pull-never", "--isolation", "chroot"),
+                *(
+                    *self._buildah(),
+                    "build",
+                    "--layers",
+                    "--force-rm",
+                    "--pull-never",
+                    "--isolation",
+                    "chroot",
+                ),
                 *("--network", "host", "--format", "oci", *self._mounts()),
                 *("--ignorefile", _ignorefile(recipe), "--file", recipe.dockerfile, "--tag", recipe.image),
                 recipe.context,

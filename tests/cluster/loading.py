@@ -29,5 +29,6 @@ def _load_node(node: Node, names: Sequence[str], layout: Layout, places: Places)
             continue
         with step(f"loading {name} into {node.name}"), TemporaryDirectory(dir=places.state) as folder:
             tar = Path(folder) / "image.tar"
-            archive.write(layout, name, store.blobs(node, places), tar)
-            store.ctr(node, places, "images", "import", str(tar))
+            with store.kept(node, places, name if name in held else None):
+                archive.write(layout, name, store.blobs(node, places), tar)
+                store.ctr(node, places, "images", "import", str(tar))

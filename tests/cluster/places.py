@@ -48,6 +48,11 @@ class Places:
         return self.state / "boot"
 
     @property
+    def made(self) -> Path:
+        """The folders of the machine that were not there before the cluster."""
+        return self.state / "made"
+
+    @property
     def port(self) -> Path:
         """The port on loopback that leads to the API server."""
         return self.state / "port"

@@ -68,11 +68,11 @@ class Processes:
     def log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
 
-    def stop(self, *names: str) -> None:
+    def stop(self, *names: str, patience_s: float = STOP_S) -> None:
         """Stop these daemons, or all; they and what they forked have ended when it returns."""
         chosen = names or tuple(self.alive())
         records = [record for record in map(self._record, chosen) if record is not None]
-        stop(identity for identity, _ in records)
+        stop((identity for identity, _ in records), patience_s=patience_s)
         for name in chosen:
             self._path(name).unlink(missing_ok=True)
 

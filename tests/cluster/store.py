@@ -7,9 +7,11 @@ outlive is the list of containers: `purge` empties it while nothing of the node 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from .commands import CommandFailed, run, succeeds
+from .commands import ClusterError, run, succeeds
 from .node import write
 from .places import Places
 from .processes import Daemon, Processes
@@ -39,6 +41,24 @@ def blobs(node: Node, places: Places) -> frozenset[str]:
     return frozenset(ctr(node, places, "content", "list", "--quiet").split())
 
 
+@contextmanager
+def kept(node: Node, places: Places, name: str | None) -> Iterator[None]:
+    """Keep what an image is made of while a later one takes over its name.
+
+    containerd moves the name first and unpacks afterwards; in between its collector would
+    remove the layers that both share, from under the new one.
+    """
+    if name is None:
+        yield
+        return
+    previous = f"{name}-previous"
+    ctr(node, places, "images", "tag", "--force", name, previous)
+    try:
+        yield
+    finally:
+        ctr(node, places, "images", "remove", "--sync", previous)
+
+
 def purge(node: Node, places: Places, processes: Processes) -> None:
     """Forget every container. A store that cannot be read any more is thrown away: it can be had again."""
     if not places.store(node).exists():
@@ -51,7 +71,7 @@ def purge(node: Node, places: Places, processes: Processes) -> None:
         containers = ctr(node, places, "containers", "list", "--quiet").split()
         if containers:
             ctr(node, places, "containers", "delete", *containers)
-    except CommandFailed:
+    except ClusterError:
         processes.stop(daemon.name)
         throw_away(places.store(node))
     finally:
