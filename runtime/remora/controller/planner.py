@@ -13,7 +13,7 @@ from remora.controller import placement, rollout, versions
 from remora.controller.actions import Action, BuildGraph, Drain, Kill, Reconfigure, Start
 from remora.controller.events import enact
 from remora.controller.lifecycle import Phase
-from remora.controller.state import Crashes, Deployment, Replica, Serving, World
+from remora.controller.state import Build, Crashes, Deployment, Replica, Serving, World
 from remora.types import ReplicaId
 from remora_api.wire import BuildState
 
@@ -25,6 +25,7 @@ FAILING_AFTER = 3
 DRAIN_SLACK_S = 5
 """A draining replica ends itself after its grace; this much later it is killed."""
 KILL_AGAIN_S = 10
+BUILD_AGAIN_S = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,16 @@ def _builds(world: World, now: float, new_id: NewId) -> Iterator[Action]:
         if build is not None:
             if build.is_running or build.state is BuildState.BUILT:
                 continue
-            if build.state is BuildState.FAILED and now < build.since + build_delay_s(build.failures):
+            if now < _build_again_at(build):
                 continue
         nodes = placement.eligible(world.nodes, target.groups, world.draining_nodes)
         if nodes:
             yield BuildGraph(key, target, min(nodes, key=lambda node: node.name).id)
+
+
+def _build_again_at(build: Build) -> float:
+    """Return when a build that failed, or was lost, is tried again."""
+    return build.since + (build_delay_s(build.failures) if build.state is BuildState.FAILED else BUILD_AGAIN_S)
 
 
 def _failures(world: World, now: float, new_id: NewId) -> Iterator[Action]:
@@ -186,9 +192,9 @@ def _wake_at(world: World, now: float) -> float | None:
     """Return the next moment at which time alone changes the plan."""
     moments = [crashes.last_at + start_delay_s(crashes) for crashes in world.crashes.values()]
     moments += [
-        build.since + build_delay_s(build.failures)
+        _build_again_at(build)
         for build in world.builds.values()
-        if build.state is BuildState.FAILED and not build.is_running
+        if not build.is_running and build.state is not BuildState.BUILT
     ]
     moments += [_drained_by(r) for r in world.replicas.values() if r.phase is Phase.DRAINING]
     moments += [r.since + KILL_AGAIN_S for r in world.replicas.values() if r.phase is Phase.STOPPING]

@@ -1,0 +1,219 @@
+"""The Ray cluster, as the controller uses it: nodes, replica actors, builds. The only module here that imports ray.
+
+Translates Ray's exceptions once: ActorGone and ClusterLost. Calls of Ray that block run in a thread of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from remora.controller import builds
+from remora.controller.settings import ControllerSettings
+from remora.controller.state import Node, NodeId
+from remora.errors import RemoraError
+from remora.node import labels
+from remora.replica.actor import ReplicaActor
+from remora.replica.config import NotStarted, ReplicaConfig, Started
+from remora.types import ReplicaId
+from remora_api.wire import Resources
+
+NAMESPACE = "remora"
+MAX_CONCURRENCY = 1000
+"""Calls of the controller that one replica may have at a time; its requests come another way."""
+CALL_TIMEOUT_S = 60.0
+
+T = TypeVar("T")
+
+
+class ActorGone(RemoraError):
+    """The replica's process is dead, or was never there."""
+
+
+class ActorFailed(RemoraError):
+    """Remora's own code raised in the replica or the build, whose process lives."""
+
+
+class ClusterLost(RemoraError):
+    """Ray's tables do not answer this process any more, and will not: it has to connect anew."""
+
+
+class RayReplica:
+    """One replica's actor."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    async def start(self) -> Started | NotStarted:
+        """Construct and listen, or return why not."""
+        started: Started | NotStarted = await _result(self._actor.start.remote())
+        return started
+
+    async def recall(self) -> tuple[bytes, bool]:
+        """Return the record that the replica was made with, and whether it drains."""
+        recalled: tuple[bytes, bool] = await _result(self._actor.recall.remote())
+        return recalled
+
+    async def wait(self) -> None:
+        """Return when the replica has drained; raise ActorGone when its process ends."""
+        await _result(self._actor.wait.remote())
+
+    async def check_health(self) -> str:
+        """Return what is wrong; empty when nothing is."""
+        found: str = await _result(self._actor.check_health.remote())
+        return found
+
+    async def reconfigure(self, user_config: Any, max_ongoing_requests: int) -> str:
+        """Apply settings; return what is wrong with them."""
+        found: str = await _result(self._actor.reconfigure.remote(user_config, max_ongoing_requests))
+        return found
+
+    def drain(self, grace_s: float) -> None:
+        """Tell it to finish and end."""
+        self._actor.drain.remote(grace_s)
+
+    def leave(self) -> None:
+        """Tell it to end, as it has drained."""
+        self._actor.leave.remote()
+
+    async def kill(self) -> None:
+        """End it now."""
+        await asyncio.to_thread(ray.kill, self._actor, no_restart=True)
+
+
+class RayCluster:
+    """A connection to Ray as its driver; one in a process."""
+
+    def __init__(self, settings: ControllerSettings) -> None:
+        self._local = settings.local
+        self._actor_class = ray.remote(ReplicaActor)
+        self._build = ray.remote(builds.run)
+
+    async def nodes(self) -> Mapping[NodeId, Node]:
+        """Return the living nodes that may hold replicas; raise ClusterLost when nobody answers."""
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                found = await _in_thread(ray.nodes)
+        except TimeoutError:
+            raise ClusterLost(f"Ray's tables did not answer for {CALL_TIMEOUT_S:g} s") from None
+        alive = [entry for entry in found if entry["Alive"]]
+        return {NodeId(entry["NodeID"]): self._node(entry) for entry in alive if self._takes_replicas(entry)}
+
+    async def start(
+        self, config: ReplicaConfig, node: NodeId, resources: Resources, *, env: Mapping[str, str] | None = None
+    ) -> RayReplica:
+        """Create a replica's actor on a node; it lives on when this process ends."""
+
+        def create() -> Any:
+            return self._actor_class.options(
+                name=config.id,
+                namespace=NAMESPACE,
+                lifetime="detached",
+                max_restarts=0,
+                max_concurrency=MAX_CONCURRENCY,
+                num_cpus=0 if self._local else resources.cpu_milli / 1000,
+                resources={k: v for k, v in resources.custom.items() if k != "GPU"} or None,
+                num_gpus=resources.custom.get("GPU", 0),
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
+            ).remote(config)
+
+        return RayReplica(await _in_thread(create))
+
+    async def find(self, replica: ReplicaId) -> RayReplica | None:
+        """Return a replica that was created before, perhaps by another process."""
+        try:
+            return RayReplica(await _in_thread(lambda: ray.get_actor(replica, namespace=NAMESPACE)))
+        except ValueError:
+            return None
+
+    async def replicas(self) -> list[ReplicaId]:
+        """Return all replicas that Ray knows as alive."""
+        named = await _in_thread(lambda: ray.util.list_named_actors(all_namespaces=True))
+        return [ReplicaId(entry["name"]) for entry in named if entry["namespace"] == NAMESPACE and "#" in entry["name"]]
+
+    async def build(self, request: builds.BuildRequest, node: NodeId) -> bytes:
+        """Import an application on a node and return what `remora.graph.build` wrote; raise ActorGone, BuildError."""
+        strategy = NodeAffinitySchedulingStrategy(node, soft=False)
+        task = self._build.options(num_cpus=0, max_retries=0, scheduling_strategy=strategy)
+        written: bytes = await _result(task.remote(request))
+        return written
+
+    def _takes_replicas(self, entry: Mapping[str, Any]) -> bool:
+        return self._local or "node:__internal_head__" not in entry["Resources"]
+
+    def _node(self, entry: Mapping[str, Any]) -> Node:
+        given = entry["Labels"]
+        held = entry["Resources"]
+        cpu = int(given.get(labels.CPU_MILLI, round(held.get("CPU", 0) * 1000)))
+        memory = int(given.get(labels.MEMORY_BYTES, 0))
+        return Node(
+            id=NodeId(entry["NodeID"]),
+            name=given.get(labels.POD) or entry["NodeManagerHostname"],
+            host=given.get(labels.HOST) or entry["NodeManagerHostname"],
+            group=given.get(labels.GROUP, ""),
+            template=given.get(labels.TEMPLATE, ""),
+            cpu_milli=None if self._local else cpu,
+            memory_bytes=None if self._local or not memory else memory,
+            custom={name: amount for name, amount in held.items() if name not in ("CPU", "memory")},
+        )
+
+
+def connect(settings: ControllerSettings) -> RayCluster:
+    """Connect this process to Ray, or start one for local mode; raise ClusterLost when it does not answer."""
+    if settings.ray_key:
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=settings.ray_key)  # noqa: TID251 - Ray reads it there
+    common: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "configure_logging": False}
+    try:
+        if settings.ray_address:
+            ray.init(address=settings.ray_address, **common)
+        else:
+            ray.init(include_dashboard=False, object_store_memory=LOCAL_OBJECT_STORE_BYTES, **common)
+    except (ConnectionError, RayError, RuntimeError, OSError) as error:
+        raise ClusterLost(f"cannot connect to Ray at {settings.ray_address or 'this machine'}: {error}") from error
+    return RayCluster(settings)
+
+
+LOCAL_OBJECT_STORE_BYTES = 200_000_000
+
+
+def disconnect() -> None:
+    """Leave Ray; in local mode, end it."""
+    ray.shutdown()
+
+
+async def _result(reference: Any) -> Any:
+    """Await one of Ray's references, translating what it raises."""
+    try:
+        return await reference
+    except RayTaskError as error:
+        if isinstance(error.cause, RemoraError):
+            raise error.cause from error
+        raise ActorFailed(f"{type(error.cause).__name__}: {error.cause}") from error
+    except RayError as error:
+        raise ActorGone(_why(error)) from error
+
+
+def _why(error: RayError) -> str:
+    """Say in a sentence why Ray ended something: its messages are a page long."""
+    text = str(error)
+    if "out of memory" in text.lower() or "OutOfMemory" in text:
+        return "its process was killed as the node ran out of memory"
+    if "INTENDED_USER_EXIT" in text:
+        return "its process ended by itself"
+    if "node" in text and ("died" in text or "dead" in text) and "worker process has died" not in text:
+        return "its node went away"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return f"its process died: {lines[-1][:200] if lines else type(error).__name__}"
+
+
+async def _in_thread(call: Callable[[], T]) -> T:
+    try:
+        return await asyncio.to_thread(call)
+    except RayError as error:
+        raise ClusterLost(str(error)) from error

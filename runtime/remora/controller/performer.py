@@ -1,0 +1,165 @@
+"""Performs what was planned: the hand of the `loop`, each action in a task of its own.
+
+Nothing above this module touches Ray. What comes of an action is told as news.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, assert_never
+
+from remora.controller import actions, events
+from remora.controller.builds import BuildError, BuildRequest
+from remora.controller.checkpoint import Checkpoint, replica_to_bytes
+from remora.controller.cluster import RayCluster, RayReplica
+from remora.controller.settings import ControllerSettings
+from remora.controller.state import BuiltDeployment, Graph, InPlace, Replica, World
+from remora.controller.supervisor import Supervisor, Tell
+from remora.errors import GraphError, RemoraError
+from remora.graph.result import BuildFailure, BuildResult
+from remora.replica.config import ReplicaConfig
+from remora.types import ReplicaId
+from remora_api.wire import Resources
+
+log = logging.getLogger("remora.controller")
+
+
+class Performer:
+    """Carries out actions on a cluster; its tasks belong to the group that it is given."""
+
+    def __init__(
+        self,
+        cluster: RayCluster,
+        checkpoint: Checkpoint,
+        settings: ControllerSettings,
+        url: str,
+        tasks: asyncio.TaskGroup,
+        tell: Tell,
+    ) -> None:
+        self._cluster = cluster
+        self._checkpoint = checkpoint
+        self._settings = settings
+        self._url = url
+        self._tasks = tasks
+        self._tell = tell
+        self._supervisors: dict[ReplicaId, Supervisor] = {}
+
+    def perform(self, action: actions.Action, world: World) -> None:
+        """Begin an action that is already written down in the world."""
+        match action:
+            case actions.BuildGraph():
+                log.info("application %s: importing %s", action.target.application, action.target.import_path)
+                self._do(self._build(action))
+            case actions.Start():
+                log.info("replica %s: starting on %s", action.replica, world.nodes[action.node].name)
+                supervisor = self._supervisor(action.replica, action.deployment.in_place)
+                self._do(self._supervise(supervisor, self._start(action, world.replicas[action.replica])))
+            case actions.Drain(replica, grace_s):
+                log.info("replica %s: draining", replica)
+                self._do(self._supervisors[replica].drain(grace_s))
+            case actions.Kill(replica, reason):
+                log.info("replica %s: killed, as %s", replica, reason)
+                self._do(self._supervisors[replica].kill())
+            case actions.Reconfigure(replica, in_place):
+                log.info("replica %s: new settings", replica)
+                self._do(self._supervisors[replica].reconfigure(in_place))
+            case _:
+                assert_never(action)
+
+    def adopt(self, replica: Replica, in_place: InPlace, actor: RayReplica) -> None:
+        """Watch a replica that another controller started."""
+
+        async def found() -> RayReplica:
+            return actor
+
+        self._do(self._supervise(self._supervisor(replica.id, in_place), found()))
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.create_task(work)
+
+    async def _start(self, action: actions.Start, replica: Replica) -> RayReplica:
+        deployment, target = action.deployment, action.target
+        config = ReplicaConfig(
+            id=action.replica,
+            application=target.application,
+            deployment=deployment.name,
+            revision=target.revision,
+            definition=deployment.definition,
+            code=target.code.digest if target.code else "",
+            controller_url=self._url,
+            max_ongoing_requests=deployment.in_place.max_ongoing_requests,
+            user_config=deployment.in_place.user_config,
+            memory=replica_to_bytes(replica),
+        )
+        return await self._cluster.start(config, action.node, deployment.resources)
+
+    def _supervisor(self, id_: ReplicaId, in_place: InPlace) -> Supervisor:
+        self._supervisors[id_] = Supervisor(id_, in_place, self._tell)
+        return self._supervisors[id_]
+
+    async def _supervise(self, supervisor: Supervisor, begin: Coroutine[Any, Any, RayReplica]) -> None:
+        try:
+            await supervisor.run(begin, self._settings.start_timeout_s)
+        finally:
+            del self._supervisors[supervisor.id]
+
+    async def _build(self, action: actions.BuildGraph) -> None:
+        target = action.target
+        request = BuildRequest(
+            import_path=target.import_path,
+            args=target.args,
+            code=target.code.digest if target.code else "",
+            controller_url=self._url,
+            timeout_s=self._settings.build_timeout_s,
+        )
+        try:
+            written = await self._cluster.build(request, action.node)
+            result = BuildResult.from_bytes(written)
+        except (BuildError, GraphError) as error:
+            result = BuildFailure(type(error).__name__, str(error))
+        except RemoraError as error:
+            log.warning("application %s: the build was lost: %s", target.application, error)
+            self._tell(events.BuildLost(action.key, f"the build was lost and is tried again: {error}"))
+            return
+        match result:
+            case BuildFailure():
+                log.error("application %s: %s\n%s", target.application, result.message, result.traceback)
+                self._tell(events.BuildFailed(action.key, result.message))
+            case BuildResult():
+                self._tell(events.BuildDone(action.key, self.keep(result)))
+            case _:
+                assert_never(result)
+
+    def keep(self, result: BuildResult) -> Graph:
+        """Keep the definitions of a build, and return the graph in the controller's words."""
+        for digest, definition in result.definitions.items():
+            self._checkpoint.put_definition(digest, definition)
+        for warning in result.warnings:
+            log.warning("%s", warning)
+        return graph_of(result)
+
+
+def graph_of(result: BuildResult) -> Graph:
+    """Return what a build found, in the controller's words."""
+    return Graph(
+        result.ingress,
+        tuple(
+            BuiltDeployment(
+                name=built.name,
+                definition=built.digest,
+                replicas=built.replicas,
+                max_ongoing_requests=built.max_ongoing_requests,
+                max_queued_requests=built.max_queued_requests,
+                user_config=built.user_config,
+                resources=Resources(
+                    cpu_milli=built.cpu_milli, memory_bytes=built.memory_bytes, custom=dict(built.custom)
+                ),
+                graceful_shutdown_timeout_s=built.graceful_shutdown_timeout_s,
+                health_check_period_s=built.health_check_period_s,
+                health_check_timeout_s=built.health_check_timeout_s,
+            )
+            for built in result.deployments
+        ),
+    )

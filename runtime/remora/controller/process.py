@@ -1,0 +1,115 @@
+"""The controller as a process: connects to Ray, listens, and runs the loop until it is told to end or Ray is lost.
+
+`python -m remora controller` on the head pod calls `main`; `remora.local` runs `serve` on its own loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from remora.controller import api, cluster
+from remora.controller.cluster import ClusterLost, RayCluster
+from remora.controller.loop import Controller
+from remora.controller.settings import ControllerSettings
+
+log = logging.getLogger("remora.controller")
+
+CONNECT_PAUSES_S = (0.5, 1, 2, 4, 8)
+EXIT_CLUSTER_LOST = 1
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves signals to the process it is part of."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def main() -> int:
+    """Run the controller of a head pod; the exit code is 0 after SIGTERM, 1 when Ray was lost."""
+    settings = ControllerSettings.read()
+    return asyncio.run(_main(settings))
+
+
+async def _main(settings: ControllerSettings) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    ended = asyncio.create_task(stop.wait())
+    serving = asyncio.create_task(serve(settings, listen(settings)))
+    await asyncio.wait([ended, serving], return_when=asyncio.FIRST_COMPLETED)
+    if not serving.done():
+        serving.cancel()
+        await asyncio.wait([serving])
+        return 0
+    ended.cancel()
+    return _exit_code(serving)
+
+
+def _exit_code(serving: asyncio.Task[None]) -> int:
+    try:
+        serving.result()
+    except ExceptionGroup as group:
+        lost, other = group.split(ClusterLost)
+        if other is not None:
+            raise
+        log.error("Ray is lost, so this process ends: %s", lost)
+    return EXIT_CLUSTER_LOST
+
+
+async def _connect(settings: ControllerSettings) -> RayCluster:
+    """Wait for the GCS to take connections, then connect; raise ClusterLost when it refuses all the same."""
+    if not settings.ray_address:
+        return await asyncio.to_thread(cluster.connect, settings)
+    host, _, port = settings.ray_address.rpartition(":")
+    attempt = 0
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(host, int(port))
+        except OSError as error:
+            pause_s = CONNECT_PAUSES_S[min(attempt, len(CONNECT_PAUSES_S) - 1)]
+            log.info(
+                "Ray's tables at %s do not answer yet (%s); trying again in %g s", settings.ray_address, error, pause_s
+            )
+            await asyncio.sleep(pause_s)
+            attempt += 1
+            continue
+        writer.close()
+        return await asyncio.to_thread(cluster.connect, settings)
+
+
+def listen(settings: ControllerSettings) -> socket.socket:
+    """Take the port, so that it is known before anything else starts."""
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((settings.host, settings.port))
+    return listening
+
+
+async def serve(
+    settings: ControllerSettings, listening: socket.socket, made: asyncio.Future[Controller] | None = None
+) -> None:
+    """Run a controller and its API until cancelled, or until Ray is lost: an ExceptionGroup with ClusterLost."""
+    url = settings.url or f"http://127.0.0.1:{listening.getsockname()[1]}"
+    controller = Controller(
+        lambda: _connect(settings),
+        settings,
+        url,
+        time.time,  # noqa: TID251 - the process's edge: its clock
+    )
+    app = api.application(controller, control_key=settings.control_key, data_key=settings.data_key)
+    server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=75))
+    if made is not None:
+        made.set_result(controller)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.serve(sockets=[listening]))
+        tasks.create_task(controller.run())

@@ -1,0 +1,55 @@
+"""Settings of the controller: the environment of its container, or what `remora run` makes up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from remora_api.meta import Path as Paths
+from remora_api.meta import Port
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerSettings:
+    """How one controller runs."""
+
+    ray_address: str
+    """``host:port`` of the GCS; empty starts Ray in this process, for local mode."""
+    ray_key: str
+    """Ray's token; empty for a Ray without authentication."""
+    control_key: str
+    data_key: str
+    url: str
+    """Where replicas find this controller; empty means the port that it gets on this machine."""
+    host: str = "0.0.0.0"
+    port: int = Port.CONTROLLER
+    state_dir: Path
+    local: bool = False
+    """One machine that holds everything: nodes have no capacity to count, and the head takes replicas."""
+    start_timeout_s: float = 600
+    build_timeout_s: float = 120
+    recovery_timeout_s: float = 5
+
+    @staticmethod
+    def read(environment: Mapping[str, str] = os.environ) -> ControllerSettings:  # noqa: TID251 - this is a settings.py
+        """Read the environment; OSError when a key's file is missing, KeyError without POD_IP."""
+        pod_ip = environment["POD_IP"]
+        port = int(environment.get("REMORA_CONTROLLER_PORT", Port.CONTROLLER))
+
+        def key(purpose: str) -> str:
+            path = environment.get(f"REMORA_{purpose.upper()}_KEY_FILE", f"{Paths.KEYS}/{purpose}/key")
+            return Path(path).read_text().strip() if path else ""
+
+        return ControllerSettings(
+            ray_address=environment.get("REMORA_RAY_ADDRESS", f"{pod_ip}:{Port.GCS}"),
+            ray_key=key("ray"),
+            control_key=key("control"),
+            data_key=key("data"),
+            url=environment.get("REMORA_CONTROLLER_URL", f"http://{pod_ip}:{port}"),
+            port=port,
+            state_dir=Path(environment.get("REMORA_STATE_DIR", Paths.STATE)) / "controller",
+            start_timeout_s=float(environment.get("REMORA_START_TIMEOUT_S", "600")),
+            build_timeout_s=float(environment.get("REMORA_BUILD_TIMEOUT_S", "120")),
+        )

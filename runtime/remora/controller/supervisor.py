@@ -1,0 +1,109 @@
+"""Supervisor of one replica: starts it or finds it again, watches its health, and tells of its end.
+
+One task for each replica, from the decision to start it until Ray says that it is dead. What it learns becomes news
+for the `loop`; it decides nothing but whether three health checks in a row have failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from remora.controller import events
+from remora.controller.cluster import ActorFailed, ActorGone, RayReplica
+from remora.controller.state import InPlace
+from remora.replica.config import NotStarted
+from remora.types import ReplicaId
+
+log = logging.getLogger("remora.controller")
+
+STRIKES = 3
+Tell = Callable[[events.Event], None]
+
+
+class Supervisor:
+    """Watches one replica."""
+
+    def __init__(self, replica: ReplicaId, in_place: InPlace, tell: Tell) -> None:
+        self.id = replica
+        self._in_place = in_place
+        self._tell = tell
+        self._actor: asyncio.Future[RayReplica] = asyncio.get_running_loop().create_future()
+
+    async def run(self, begin: Awaitable[RayReplica], start_timeout_s: float) -> None:
+        """Watch the replica until it is dead."""
+        try:
+            actor = await begin
+            self._actor.set_result(actor)
+            async with asyncio.TaskGroup() as group:
+                life = group.create_task(self._life(actor, start_timeout_s))
+                await self._death(actor)
+                life.cancel()
+        except* ActorGone as gone:
+            self._tell(events.ReplicaDied(self.id, str(gone.exceptions[0])))
+
+    async def _death(self, actor: RayReplica) -> None:
+        """Wait for the end; a replica that has drained is asked to leave first."""
+        await actor.wait()
+        actor.leave()
+        await actor.wait()
+
+    async def _life(self, actor: RayReplica, start_timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(start_timeout_s):
+                started = await actor.start()
+        except ActorFailed as error:
+            self._tell(events.ReplicaFailed(self.id, f"replica cannot start: {error}"))
+            return
+        except TimeoutError:
+            self._tell(events.ReplicaFailed(self.id, f"constructor did not return within {start_timeout_s:g} s"))
+            return
+        if isinstance(started, NotStarted):
+            self._tell(events.ReplicaFailed(self.id, started.message))
+            return
+        self._tell(events.ReplicaReady(self.id, started.host, started.port))
+        await self._watch(actor)
+
+    async def _watch(self, actor: RayReplica) -> None:
+        strikes = 0
+        while True:
+            await asyncio.sleep(self._in_place.health_check_period_s)
+            wrong = await self._check(actor)
+            strikes = strikes + 1 if wrong else 0
+            if wrong:
+                log.warning("replica %s: %s (%d of %d)", self.id, wrong, strikes, STRIKES)
+            if strikes == STRIKES:
+                self._tell(events.ReplicaFailed(self.id, wrong))
+                return
+
+    async def _check(self, actor: RayReplica) -> str:
+        timeout_s = self._in_place.health_check_timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await actor.check_health()
+        except ActorFailed as error:
+            return f"check_health cannot be asked: {error}"
+        except TimeoutError:
+            return f"check_health did not answer within {timeout_s:g} s"
+
+    async def drain(self, grace_s: float) -> None:
+        """Tell the replica to finish what it has, and end."""
+        (await asyncio.shield(self._actor)).drain(grace_s)
+
+    async def kill(self) -> None:
+        """End the replica."""
+        await (await asyncio.shield(self._actor)).kill()
+
+    async def reconfigure(self, in_place: InPlace) -> None:
+        """Give the replica new settings; one that does not take them has failed."""
+        self._in_place = in_place
+        try:
+            actor = await asyncio.shield(self._actor)
+            wrong = await actor.reconfigure(in_place.user_config, in_place.max_ongoing_requests)
+        except ActorFailed as error:
+            wrong = str(error)
+        except ActorGone:
+            return  # Its death is told by `run`.
+        if wrong:
+            self._tell(events.ReplicaFailed(self.id, wrong))

@@ -1,0 +1,13 @@
+"""Labels of a Ray node: what a worker pod tells the controller of itself when it joins. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUP: Final = "remora.dev/group"
+TEMPLATE: Final = "remora.dev/template"
+POD: Final = "remora.dev/pod"
+HOST: Final = "remora.dev/node"
+"""The Kubernetes node below the pod."""
+CPU_MILLI: Final = "remora.dev/cpu-milli"
+MEMORY_BYTES: Final = "remora.dev/memory-bytes"

@@ -1,0 +1,188 @@
+"""The Ray actor in which one replica lives: joins the user's object, the server it is called by, and its handles.
+
+The controller creates it, awaits `start`, and then leaves `wait` pending, which tells it of the actor's end at once.
+Requests never come this way. Nothing here raises because of user code: `start` says so as a value.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from remora.replica.config import NotStarted, ReplicaConfig, Started
+from remora.replica.settings import ReplicaSettings
+
+if TYPE_CHECKING:
+    from remora.replica.server import ReplicaServer
+    from remora.replica.user import UserCallable
+
+log = logging.getLogger("remora.replica")
+
+FETCH_ATTEMPTS = 20
+FETCH_PAUSE_S = 1.0
+LEAVE_S = 2.0
+
+
+class ReplicaActor:
+    """One replica."""
+
+    def __init__(self, config: ReplicaConfig) -> None:
+        self._config = config
+        self._settings = ReplicaSettings.read()
+        self._starting: asyncio.Task[Started | NotStarted] | None = None
+        self._draining: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
+        self._user: UserCallable | None = None
+        self._server: ReplicaServer | None = None
+        self._kept: list[Any] = []
+
+    async def start(self) -> Started | NotStarted:
+        """Construct the user's object and listen. Called again (by another controller), it returns the same."""
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+        return await asyncio.shield(self._starting)
+
+    async def recall(self) -> tuple[bytes, bool]:
+        """Return the controller's record of this replica, and whether it drains."""
+        return self._config.memory, self._draining is not None
+
+    async def wait(self) -> str:
+        """Return when the replica has drained; until then never."""
+        await self._ended.wait()
+        return "drained"
+
+    async def check_health(self) -> str:
+        """Return what the user's check says is wrong; empty when nothing is."""
+        from remora.replica.failure import DeploymentFailure
+
+        assert self._user is not None
+        try:
+            await self._user.check_health()
+        except DeploymentFailure as error:
+            return str(error)
+        return ""
+
+    async def reconfigure(self, user_config: Any, max_ongoing_requests: int) -> str:
+        """Apply settings that need no restart; return what the user's code says is wrong with them."""
+        from remora.replica.failure import DeploymentFailure
+
+        assert self._user is not None
+        assert self._server is not None
+        try:
+            await self._user.reconfigure(user_config, max_ongoing_requests)
+        except DeploymentFailure as error:
+            log.error("%s\n%s", error, error.trace)
+            return str(error)
+        self._server.max_ongoing_requests = max_ongoing_requests
+        return ""
+
+    async def drain(self, timeout_s: float) -> None:
+        """Take nothing new, finish what is there, and end the process."""
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain(timeout_s))
+        await asyncio.shield(self._draining)
+
+    async def _start(self) -> Started | NotStarted:
+        from remora.errors import RemoraError
+        from remora.replica.failure import DeploymentFailure
+
+        config = self._config
+        from remora.replica import output
+
+        output.redirect(self._settings.output, f"{config.deployment} {config.id.rpartition('#')[2]}")
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", force=True)
+        try:
+            return await self._begin()
+        except DeploymentFailure as error:
+            log.error("%s\n%s", error, error.trace)
+            return NotStarted(str(error), error.trace)
+        except (RemoraError, OSError) as error:
+            log.error("replica %s cannot start: %s", config.id, error)
+            return NotStarted(f"replica cannot start: {error}")
+
+    async def _begin(self) -> Started:
+        from remora import runner
+        from remora.compat import alias
+        from remora.handle import runtime
+        from remora.http_client import SignedClient
+        from remora.replica import code, control
+        from remora.replica.server import ReplicaServer
+        from remora.replica.user import Identity, UserCallable
+        from remora.router.router import Router
+
+        config, settings = self._config, self._settings
+        async with SignedClient(config.controller_url, settings.data_key) as client:
+            definition = await _patiently(lambda: client.get(f"/v1/definitions/{config.definition}"))
+            folder = await _patiently(lambda: code.lay_out(config.code, client, settings.scratch))
+        if folder is not None:
+            sys.path.insert(0, str(folder))
+        alias.install()
+        runner.set_runner(runner.Importing())
+        router = Router(settings.data_key, controllers=[config.controller_url])
+        await router.start()
+        runtime.set_caller(router)
+        identity = Identity(config.application, config.id, config.max_ongoing_requests)
+        self._user = await UserCallable.create(definition.body, identity, config.user_config)
+        self._server = ReplicaServer(
+            self._user,
+            key=settings.data_key,
+            application=config.application,
+            revision=config.revision,
+            replica=config.id,
+            max_ongoing_requests=config.max_ongoing_requests,
+        )
+        port = await _listen(self._server, settings)
+        self._kept += [router, await control.listen(settings.scratch, config.id, self.drain)]
+        # What is there now stays until the end: collections need not look at it again.
+        gc.collect()
+        gc.freeze()
+        return Started(settings.host, port, os.getpid())
+
+    async def _drain(self, timeout_s: float) -> None:
+        if self._server is not None:
+            await self._server.drain(timeout_s)
+            await self._server.stop()
+        if self._user is not None:
+            await self._user.close()
+        self._kept.append(asyncio.create_task(self._exit()))
+
+    async def leave(self) -> None:
+        """End the process in Ray's way; the controller's answer to `wait` having returned."""
+        import ray
+
+        ray.actor.exit_actor()
+
+    async def _exit(self) -> None:
+        # Ray lets an actor leave only when its other calls have returned: first those that wait.
+        self._ended.set()
+        await asyncio.sleep(LEAVE_S)
+        # No controller called `leave`: it is away. The node's room is wanted all the same.
+        os._exit(0)
+
+
+async def _listen(server: ReplicaServer, settings: ReplicaSettings) -> int:
+    """Listen at the first free port of those that network policies let through."""
+    first, last = settings.ports
+    for port in range(first, last):
+        try:
+            return await server.start(settings.host, port)
+        except OSError:
+            continue
+    return await server.start(settings.host, last)
+
+
+async def _patiently(fetch: Any) -> Any:
+    """Fetch from the controller, which may just be restarting."""
+    from remora.http_client import Unreachable
+
+    for _ in range(FETCH_ATTEMPTS):
+        try:
+            return await fetch()
+        except Unreachable as error:
+            log.warning("%s; trying again", error)
+            await asyncio.sleep(FETCH_PAUSE_S)
+    return await fetch()

@@ -1,0 +1,44 @@
+"""What the controller tells a new replica: small values that Ray carries; code and definition are fetched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from remora.types import ReplicaId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaConfig:
+    """Who a replica is and where it finds the rest."""
+
+    id: ReplicaId
+    application: str
+    deployment: str
+    revision: str
+    definition: str
+    """Digest of its definition, served by the controller."""
+    code: str
+    """Digest of its code bundle, empty without one."""
+    controller_url: str
+    max_ongoing_requests: int
+    user_config: Any
+    memory: bytes
+    """The controller's own record of the replica, unread here: it comes back to a controller that lost its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A replica listens."""
+
+    host: str
+    port: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotStarted:
+    """A replica could not start; it waits to be killed."""
+
+    message: str
+    trace: str = ""

@@ -1,0 +1,47 @@
+"""Settings of a replica's process: what the worker container (or `remora run`) has in its environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from remora_api.meta import Path as Paths
+from remora_api.meta import Port
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSettings:
+    """Where a replica listens and writes, and which key it holds."""
+
+    host: str
+    """Address at which others reach it."""
+    data_key: str
+    ports: tuple[int, int]
+    """First and last port to listen at; (0, 0) is any."""
+    output: str
+    """File that takes what user code prints; empty leaves it where Ray puts it."""
+    scratch: Path
+    """Where code and control sockets are kept."""
+
+    @staticmethod
+    def read(environment: Mapping[str, str] = os.environ) -> ReplicaSettings:  # noqa: TID251 - this is a settings.py
+        """Read the environment; OSError when the key's file is missing."""
+        key = environment.get("REMORA_DATA_KEY") or _text(
+            environment.get("REMORA_DATA_KEY_FILE", f"{Paths.KEYS}/data/key")
+        )
+        first, _, last = environment.get("REMORA_REPLICA_PORTS", f"{Port.REPLICAS[0]}-{Port.REPLICAS[1]}").partition(
+            "-"
+        )
+        return ReplicaSettings(
+            host=environment.get("POD_IP", "127.0.0.1"),
+            data_key=key,
+            ports=(int(first), int(last)),
+            output=environment.get("REMORA_OUTPUT", "/proc/1/fd/1"),
+            scratch=Path(environment.get("REMORA_SCRATCH_DIR", "/tmp/remora")),
+        )
+
+
+def _text(path: str) -> str:
+    return Path(path).read_text().strip()
