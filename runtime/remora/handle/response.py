@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import sys
 from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 from typing import Any
 
+from remora.compat.reawait import wants_reference
 from remora.errors import RemoraError, RequestCancelledError
 from remora.handle import context
 from remora.handle.runtime import Runtime
@@ -22,6 +24,7 @@ class DeploymentResponse:
         self._runtime = runtime
         self._request_id = request_id
         self._was_cancelled = False
+        self._was_reference = False
         self._task: asyncio.Task[Any] | None = None
         self._future: concurrent.futures.Future[Any] | None = None
         if runtime.is_here():
@@ -35,7 +38,13 @@ class DeploymentResponse:
         return self._request_id
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        """Return the value, or raise what the other replica's code raised."""
+        """Return the value, or raise what the other replica's code raised.
+
+        Code that awaits the result once more gets this response first, and the value then (`compat.reawait`).
+        """
+        if not self._was_reference and wants_reference(sys._getframe(1)):
+            self._was_reference = True
+            return self._itself()
         return self._value().__await__()
 
     def result(self, timeout_s: float | None = None, *, _skip_asyncio_check: bool = False) -> Any:
@@ -68,6 +77,10 @@ class DeploymentResponse:
         """Return whether `cancel` was called before the value was there."""
         work = self._task or self._future
         return self._was_cancelled and (work is None or not work.done() or work.cancelled())
+
+    def _itself(self) -> Generator[Any, Any, DeploymentResponse]:
+        yield from ()
+        return self
 
     async def _value(self) -> Any:
         try:

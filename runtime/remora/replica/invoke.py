@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -70,7 +70,7 @@ def is_stream(value: Any) -> bool:
     return inspect.isgenerator(value) or inspect.isasyncgen(value)
 
 
-async def items(value: Any, pool: Executor) -> AsyncIterator[Any]:
+async def items(value: Any, pool: Executor) -> AsyncGenerator[Any, None]:
     """Iterate over a generator of either kind, and close it when the iteration ends early."""
     if inspect.isasyncgen(value):
         try:

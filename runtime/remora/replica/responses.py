@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
+from contextlib import aclosing
 from typing import Any
 
 from starlette.responses import Response, StreamingResponse
@@ -52,12 +53,9 @@ async def send_text(send: Send, status: int, text: str) -> None:
 
 async def _chunks(value: Any, pool: Executor) -> AsyncIterator[bytes]:
     """Yield what the generator yields, as bytes: str encoded, other values as JSON."""
-    stream = items(value, pool)
-    try:
-        async for item in stream:
+    async with aclosing(items(value, pool)) as produced:
+        async for item in produced:
             yield _chunk(item)
-    finally:
-        await stream.aclose()  # type: ignore[attr-defined]  # an async generator, typed as an iterator
 
 
 def _chunk(item: Any) -> bytes:

@@ -12,6 +12,7 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -138,14 +139,17 @@ class UserCallable:
             context.cancel_calls()
             raise
         except Exception:
+            if watched.broken:
+                log.info("deployment %r: the client of request %s left", self._deployment, context.request_id)
+                return
             log.exception("deployment %r: request %s failed", self._deployment, context.request_id)
-            if watched.started:
+            if watched.started or scope["type"] != "http":
                 raise
             await responses.send_text(send, 500, "Internal Server Error")
 
     async def _asgi_app(self, app: ASGIApp, scope: Scope, receive: Receive, send: _Watched) -> None:
         if self._lifespan is not None:
-            scope.setdefault("state", dict(self._lifespan.state))
+            scope["state"] = {**self._lifespan.state, **scope.get("state", {})}
         try:
             await app(scope, receive, send)
         except Exception:
@@ -214,8 +218,9 @@ class UserCallable:
                     f"method {metadata.method!r} of deployment {self._deployment!r} returned "
                     f"{type(value).__name__} and no generator: call it without stream=True"
                 )
-            async for item in items(value, self._pool):
-                yield self._pickled(item)
+            async with aclosing(items(value, self._pool)) as produced:
+                async for item in produced:
+                    yield self._pickled(item)
         except (asyncio.CancelledError, GeneratorExit):
             context.cancel_calls()
             raise
@@ -311,16 +316,22 @@ class UserCallable:
 class _Watched:
     """A `send` that remembers how far the answer got."""
 
-    __slots__ = ("_send", "finished", "started")
+    __slots__ = ("_send", "broken", "finished", "started")
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.started = False
         self.finished = False
+        self.broken = False
+        """The client has gone: what the application raises because of that is no error."""
 
     async def __call__(self, message: Message) -> None:
         self.started = True
-        await self._send(message)
+        try:
+            await self._send(message)
+        except OSError:
+            self.broken = True
+            raise
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             self.finished = True
 
