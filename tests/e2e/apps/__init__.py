@@ -17,7 +17,9 @@ def application(name: str, import_path: str, **spec: Any) -> dict[str, Any]:
     """Return a small ServeApplication: one proxy, one worker to begin with, little of everything."""
     small: dict[str, Any] = {
         "importPath": import_path,
-        "workers": [{"name": "default", "minReplicas": 1, "maxReplicas": 4, "resources": {"cpu": "500m", "memory": "1Gi"}}],
+        "workers": [
+            {"name": "default", "minReplicas": 1, "maxReplicas": 4, "resources": {"cpu": "500m", "memory": "1Gi"}}
+        ],
         "proxy": {"replicas": 1},
     }
     return {
