@@ -36,6 +36,9 @@ class Backend(Protocol):
     def build_images(self) -> None:
         """Build the images whose inputs have changed."""
 
+    def take(self, names: Sequence[str]) -> None:
+        """Fetch images as the builder has them now."""
+
     def load(self, names: Sequence[str]) -> None:
         """Make every node hold these images."""
 

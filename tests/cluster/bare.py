@@ -100,11 +100,11 @@ class Bare:
     def build_images(self) -> None:
         Images(self.places, self.binaries).build()
 
-    def load(self, names: Sequence[str]) -> None:
-        known = Layout(self.places.images).names()
+    def take(self, names: Sequence[str]) -> None:
         for name in names:
-            if name not in known:
-                Images(self.places, self.binaries).take(name)
+            Images(self.places, self.binaries).take(name)
+
+    def load(self, names: Sequence[str]) -> None:
         load(names, self.places)
 
     def loaded(self) -> tuple[str, ...]:

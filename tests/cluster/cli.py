@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 from .cluster import Cluster, replace_process, running
 from .commands import ClusterError
+from .locking import lock
 from .progress import say, step
+from .recipes import REPOSITORY
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="what of it is there")
     commands.add_parser("images", help="build the images whose inputs changed, and load them into the nodes")
     commands.add_parser("load", help="load an image that buildah built").add_argument("image")
+    commands.add_parser("lock", help="resolve anew what the images install")
     commands.add_parser("kubeconfig", help="print where the kubeconfig is")
     for name, help in (
         ("kubectl", "run kubectl"),
@@ -65,6 +68,8 @@ def perform(asked: argparse.Namespace, cluster: Cluster) -> None:
             cluster.reload()
         case "load":
             cluster.load(asked.image)
+        case "lock":
+            lock(REPOSITORY)
         case "kubeconfig":
             print(cluster.kubeconfig)
         case "kubectl":

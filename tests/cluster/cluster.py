@@ -68,6 +68,7 @@ class Cluster:
     def load(self, *images: str) -> None:
         """Bring images that the builder knows to the nodes."""
         with self._alone():
+            self.backend.take(images)
             self.backend.load(images)
 
     def kubectl_argv(self, *words: str) -> list[str]:

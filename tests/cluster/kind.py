@@ -75,6 +75,9 @@ class Kind:
             with step(f"building {recipe.image}"):
                 run("docker", "build", "--quiet", "-f", recipe.dockerfile, "-t", recipe.image, recipe.context)
 
+    def take(self, names: Sequence[str]) -> None:
+        """Nothing to do: kind loads from the engine itself."""
+
     def load(self, names: Sequence[str]) -> None:
         for name in names:
             with step(f"loading {name}"):

@@ -13,6 +13,7 @@ from tests.cluster import binaries, control_plane, node, pki, topology
 from tests.cluster.clearing import mounts_below
 from tests.cluster.cli import parser
 from tests.cluster.images import mirror, pip_settings
+from tests.cluster.locking import asked, render
 from tests.cluster.places import Places
 from tests.cluster.processes import identify, is_alive
 from tests.cluster.recipes import fingerprint, ours
@@ -118,3 +119,14 @@ def test_settings_that_are_as_they_should_be_are_not_touched(tmp_path: Path) -> 
         os.utime(path, ns=(0, 0))
     node.write(one, places)
     assert {path.stat().st_mtime_ns for path in files} == {0}
+
+
+def test_an_extra_asks_for_what_the_extras_it_names_ask_for() -> None:
+    extras = {"proxy": ["uvicorn>=0.40"], "runtime": ["remora[proxy]", "ray==2.60.*"]}
+    project = {"name": "remora", "dependencies": ["pyyaml>=6"], "optional-dependencies": extras}
+    assert asked(project, "runtime") == ["pyyaml>=6", "ray==2.60.*", "uvicorn>=0.40"]
+
+
+def test_a_lock_file_holds_names_and_versions_alone() -> None:
+    item = {"metadata": {"name": "Typing_Extensions", "version": "4.1"}, "download_info": {"url": "https://host/x"}}
+    assert render("runtime", {"install": [item]}).splitlines()[1:] == ["typing-extensions==4.1"]
