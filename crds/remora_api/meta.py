@@ -19,6 +19,8 @@ SINGULAR: Final = "serveapplication"
 SHORT_NAME: Final = "sapp"
 CATEGORIES: Final = ("all", "remora")
 
+_PREFIX: Final = f"{GROUP}/"
+
 FIELD_MANAGER: Final = "remora-operator"
 """Owner, in server-side apply, of everything the operator writes."""
 
@@ -36,16 +38,16 @@ class Label:
     MANAGED_BY: Final = "app.kubernetes.io/managed-by"
     """Always `remora-operator`."""
 
-    APPLICATION: Final = f"{GROUP}/application"
+    APPLICATION: Final = f"{_PREFIX}application"
     """The ServeApplication's name."""
-    COMPONENT: Final = f"{GROUP}/component"
+    COMPONENT: Final = f"{_PREFIX}component"
     """One of `Component`."""
-    GROUP: Final = f"{GROUP}/group"
+    GROUP: Final = f"{_PREFIX}group"
     """Name of the worker group, on workers."""
-    INCARNATION: Final = f"{GROUP}/incarnation"
+    INCARNATION: Final = f"{_PREFIX}incarnation"
     """Number of the Ray cluster, on heads and workers."""
-    REVISION: Final = f"{GROUP}/revision"
-    POD_TEMPLATE_HASH: Final = f"{GROUP}/pod-template-hash"
+    REVISION: Final = f"{_PREFIX}revision"
+    POD_TEMPLATE_HASH: Final = f"{_PREFIX}pod-template-hash"
     """Which template a pod was made from."""
 
 

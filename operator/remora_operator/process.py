@@ -15,7 +15,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import kopf
@@ -133,6 +133,8 @@ async def _watch(settings: Settings, watcher: handlers.Watcher, stop: asyncio.Ev
         registry=handlers.registry(watcher),
         settings=handlers.settings(),
         standalone=True,
+        # Otherwise kopf looks up the user's name, and a container's user has none.
+        identity=cast(Any, settings.identity),
         clusterwide=not namespaces,
         namespaces=namespaces,
         stop_flag=stop,

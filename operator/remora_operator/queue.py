@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from remora_operator.errors import OperatorError
+
 log = logging.getLogger(__name__)
 
 Key = TypeVar("Key", bound=Hashable)
@@ -123,11 +125,13 @@ class WorkQueue(Generic[Key]):
             self._failures.pop(key, None)
         except asyncio.CancelledError:
             raise
-        except Exception:
+        except Exception as error:
             # The one broad catch of the operator: a failure is its key's own, recorded and backed off.
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             again = self._backoff.delay_s(failures)
-            log.exception("reconcile failed", extra={"key": str(key), "failures": failures, "retry_after_s": again})
+            about = {"key": str(key), "failures": failures, "retry_after_s": again, "error": str(error)}
+            # Errors of our own say where they come from; any other is a fault in the operator and needs its traceback.
+            log.warning("reconcile failed", extra=about, exc_info=not isinstance(error, OperatorError))
         finally:
             del self._working[key]
             if again is not None:
