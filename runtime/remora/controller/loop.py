@@ -18,11 +18,12 @@ from remora.controller.actions import Drain
 from remora.controller.checkpoint import Checkpoint
 from remora.controller.cluster import RayCluster
 from remora.controller.lifecycle import Phase
-from remora.controller.performer import Performer
+from remora.controller.performer import Performer, graph_of
 from remora.controller.published import Published
 from remora.controller.routes import routes
 from remora.controller.settings import ControllerSettings
 from remora.controller.state import InPlace, Replica, World
+from remora.graph.result import BuildResult
 from remora.types import ReplicaId
 from remora_api.wire import (
     ApplicationRoutes,
@@ -80,6 +81,13 @@ class Controller:
             if target.code is not None and target.code.digest == digest:
                 return target.code
         return None
+
+    def deploy(self, target: Target, result: BuildResult) -> None:
+        """Follow a target whose graph was built in this process."""
+        for digest, definition in result.definitions.items():
+            self._checkpoint.put_definition(digest, definition)
+        self.tell(events.TargetSet(target))
+        self.tell(events.BuildDone(versions.build_key(target), graph_of(result)))
 
     def target(self, application: str) -> Target | None:
         """Return the target that is followed."""

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import logging
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import uvicorn
 
+from remora import structured_log
 from remora.controller import api, cluster
 from remora.controller.cluster import ClusterLost, RayCluster
 from remora.controller.loop import Controller
@@ -34,10 +36,13 @@ class _Server(uvicorn.Server):
         yield
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Run the controller of a head pod; the exit code is 0 after SIGTERM, 1 when Ray was lost."""
-    settings = ControllerSettings.read()
-    return asyncio.run(_main(settings))
+    argparse.ArgumentParser(prog="remora controller", description=(__doc__ or "").partition("\n")[0]).parse_args(
+        arguments
+    )
+    structured_log.configure()
+    return asyncio.run(_main(ControllerSettings.read()))
 
 
 async def _main(settings: ControllerSettings) -> int:

@@ -88,7 +88,9 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, *, is_wa
 def _message(world: World, serving: Serving, deployment: Deployment, members: list[Replica]) -> str:
     crashes = world.crashes.get((serving.target.application, deployment.name, deployment.version))
     if crashes is not None:
-        return f"deployment {deployment.name!r}: {crashes.message}"
+        # What the user's code raised names its deployment already.
+        named = crashes.message.startswith("deployment ")
+        return crashes.message if named else f"deployment {deployment.name!r}: {crashes.message}"
     starting = [r for r in members if r.version == deployment.version and not r.is_ready and not r.is_leaving]
     if starting:
         return f"deployment {deployment.name!r}: {len(starting)} starting"

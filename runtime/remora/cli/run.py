@@ -1,0 +1,88 @@
+"""`remora run`: serves an application on this machine, from the manifest of the cluster or an import path."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve until Ctrl-C. The exit code is 1 when the application cannot be served."""
+    given = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="remora: %(message)s", stream=sys.stderr)
+    # Modules of the user's lie where the command is given.
+    sys.path.insert(0, "")
+
+    from remora.errors import RemoraError
+
+    try:
+        asyncio.run(_serve(given))
+    except RemoraError as error:
+        print(f"remora: {error}", file=sys.stderr)  # noqa: T201 - the command line talks to its user
+        return 1
+    return 0
+
+
+async def _serve(given: argparse.Namespace) -> None:
+    from remora.local.instance import LocalInstance, LocalOptions
+    from remora.local.manifest import applications
+
+    found = applications(given.subject, route_prefix=given.route_prefix, args=_arguments(given.arg))
+    for warning in (warning for application in found for warning in application.warnings):
+        print(f"remora: {warning}", file=sys.stderr)  # noqa: T201 - as above
+    env = {name: value for application in found for name, value in application.env.items()}
+    options = LocalOptions(host=given.host, port=given.port, ray_address=given.address, env=env)
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    instance = await LocalInstance.start(options)
+    try:
+        await _until_first(stop, _deploy_all(instance, found))
+    finally:
+        await instance.close()
+
+
+async def _deploy_all(instance: Any, found: Sequence[Any]) -> None:
+    for application in found:
+        await instance.deploy(application.target, application.route_prefix)
+        prefix = application.route_prefix.rstrip("/")
+        print(f"{application.target.application} is served at {instance.url}{prefix}/", flush=True)  # noqa: T201 - as above
+    await instance.until_ended()
+
+
+async def _until_first(stop: asyncio.Event, work: Any) -> None:
+    """Do the work until the event; what the work raises is raised."""
+    working, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait([working, stopped], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not working.done():
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+        return
+    await working
+
+
+def _arguments(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return `k=v` pairs as builder arguments; values are read as YAML, so 3 is a number and [a, b] a list."""
+    return {name: yaml.safe_load(value) for name, _, value in (pair.partition("=") for pair in pairs)}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="remora run", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("subject", help="app.yaml, or module:app")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen at (default: %(default)s)")
+    parser.add_argument("--route-prefix", help="path below which the application answers, over the manifest's")
+    parser.add_argument("--arg", action="append", default=[], metavar="K=V", help="builder argument; may be repeated")
+    parser.add_argument("--address", default="", help="host:port of a Ray that runs on this machine already")
+    return parser

@@ -1,0 +1,216 @@
+"""One Remora on this machine, for one process's life: controller on the caller's loop, proxy, Ray, replicas."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from remora.controller import cluster, process
+from remora.controller.cluster import ClusterLost
+from remora.controller.events import TargetDeleted, TargetSet
+from remora.controller.loop import Controller
+from remora.controller.settings import ControllerSettings
+from remora.errors import RemoraError
+from remora.graph.result import BuildResult
+from remora.local import settings
+from remora.local.output import Output
+from remora.local.proxy import LocalProxy
+from remora_api.wire import ApplicationRouting, ApplicationStatus, BuildState, ControllerEndpoint, Target
+
+log = logging.getLogger("remora.local")
+
+STATUS_POLL_S = 5.0
+Statuses = tuple[ApplicationStatus, ...]
+
+
+class CannotServe(RemoraError):
+    """The application cannot be served: its code does not import, its constructor raises, the port is taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalOptions:
+    """How an instance is reached, and what its processes see."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    ray_address: str = ""
+    """Of a running Ray on this machine; empty starts one."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Added to the environment of replicas."""
+
+
+class LocalInstance:
+    """Made by `start`, ended by `close`. All methods belong to the loop that `start` ran on."""
+
+    def __init__(
+        self,
+        options: LocalOptions,
+        folder: Path,
+        listening: socket.socket,
+        serving: asyncio.Task[None],
+        controller: Controller,
+        proxy: LocalProxy,
+        output: Output,
+        data_key: str,
+    ) -> None:
+        self.data_key = data_key
+        self._options = options
+        self._folder = folder
+        self._listening = listening
+        self._serving = serving
+        self._controller = controller
+        self._proxy = proxy
+        self._output = output
+        self._routed: dict[str, ApplicationRouting] = {}
+
+    @property
+    def url(self) -> str:
+        """Where the proxy takes requests."""
+        return f"http://{self._options.host}:{self._options.port}"
+
+    @property
+    def controller_url(self) -> str:
+        """Where the controller listens."""
+        return f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+
+    @classmethod
+    async def start(cls, options: LocalOptions) -> LocalInstance:
+        """Start Ray, controller and proxy, all at once; raise CannotServe."""
+        _check_port(options)
+        folder = Path(tempfile.mkdtemp(prefix="remora-"))
+        data_key = secrets.token_hex(32)
+        key_file = folder / "data.key"
+        key_file.touch(mode=0o600)
+        key_file.write_text(data_key)
+        output = Output(folder / "output", sys.stdout.buffer)
+        settings.prepare(data_key_file=key_file, output=output.path, scratch=folder, extra=options.env)
+        controller_settings = ControllerSettings(
+            ray_address=options.ray_address,
+            ray_key="",
+            control_key=secrets.token_hex(32),
+            data_key=data_key,
+            url="",
+            host="127.0.0.1",
+            port=0,
+            state_dir=folder / "state",
+            local=True,
+        )
+        listening = process.listen(controller_settings)
+        made: asyncio.Future[Controller] = asyncio.get_running_loop().create_future()
+        serving = asyncio.create_task(process.serve(controller_settings, listening, made))
+        proxy = await LocalProxy.start(host=options.host, port=options.port, data_key_file=key_file, folder=folder)
+        return cls(options, folder, listening, serving, await made, proxy, output, data_key)
+
+    async def deploy(self, target: Target, route_prefix: str, built: BuildResult | None = None) -> None:
+        """Serve an application and wait until all its replicas do; raise CannotServe with the reason if it cannot."""
+        if built is None:
+            self._controller.tell(TargetSet(target))
+        else:
+            self._controller.deploy(target, built)
+        self._routed[target.application] = ApplicationRouting(
+            application=target.application,
+            route_prefix=route_prefix,
+            controllers=(ControllerEndpoint(url=self.controller_url),),
+        )
+        await self._until(lambda found: _is_served(found, target))
+        await self._proxy.route(tuple(self._routed.values()))
+
+    async def delete(self, application: str) -> None:
+        """Stop serving an application and wait until its replicas are gone; nothing happens when there is none."""
+        self._routed.pop(application, None)
+        await self._proxy.route(tuple(self._routed.values()))
+        self._controller.tell(TargetDeleted(application))
+        await self._until(lambda found: all(status.application != application for status in found))
+
+    def status(self) -> Statuses:
+        """Return what runs."""
+        applications, _ = self._controller.status.latest or ((), ())
+        return applications
+
+    async def until_ended(self) -> None:
+        """Wait until the controller or the proxy ends, which neither should, and raise CannotServe."""
+        proxy = asyncio.create_task(self._proxy.wait())
+        await asyncio.wait([self._serving, proxy], return_when=asyncio.FIRST_COMPLETED)
+        self._raise_if_ended()
+        raise CannotServe(f"the proxy ended with exit code {proxy.result()}")
+
+    async def close(self) -> None:
+        """End everything that `start` began."""
+        await self._proxy.stop()
+        if self._options.ray_address:
+            # That Ray goes on; what is ours on it does not.
+            for application in list(self._routed):
+                self._controller.tell(TargetDeleted(application))
+            await self._until(lambda found: not found)
+        self._serving.cancel()
+        await asyncio.wait([self._serving])
+        await asyncio.to_thread(cluster.disconnect)
+        self._output.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def _until(self, holds: Callable[[Statuses], bool]) -> None:
+        version = 0
+        while True:
+            news = asyncio.create_task(self._controller.status.newer(self._controller.epoch, version, STATUS_POLL_S))
+            await asyncio.wait([news, self._serving], return_when=asyncio.FIRST_COMPLETED)
+            self._raise_if_ended()
+            found = await news
+            if found is not None:
+                version, (applications, _) = found
+                if holds(applications):
+                    return
+
+    def _raise_if_ended(self) -> None:
+        if not self._serving.done():
+            return
+        try:
+            self._serving.result()
+        except ExceptionGroup as group:
+            lost, _ = group.split(ClusterLost)
+            if lost is None:
+                raise
+            raise CannotServe(str(_first(lost))) from group
+
+
+def _is_served(applications: Statuses, target: Target) -> bool:
+    """Tell whether every replica is as the target wants it; raise CannotServe when that will not come."""
+    for found in applications:
+        if (found.application, found.generation, found.revision) == (
+            target.application,
+            target.generation,
+            target.revision,
+        ):
+            if found.build.state is BuildState.FAILED:
+                raise CannotServe(found.build.message)
+            for deployment in found.deployments:
+                if deployment.failing:
+                    raise CannotServe(deployment.message)
+            complete = all(deployment.updated >= deployment.desired for deployment in found.deployments)
+            return found.build.state is BuildState.BUILT and complete
+    return False
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _check_port(options: LocalOptions) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((options.host, options.port))
+        except OSError as error:
+            raise CannotServe(
+                f"port {options.port} cannot be used ({error.strerror}): choose another with --port"
+            ) from error

@@ -1,0 +1,102 @@
+"""The proxy of local mode: the very process of the proxy pods, told its routing as the operator tells it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+import sys
+from pathlib import Path
+
+from remora.errors import RemoraError
+from remora.http_client import SignedClient, Unreachable
+from remora_api.wire import ApplicationRouting, Routing
+
+START_S = 20.0
+STOP_S = 5.0
+RETRY_S = 0.03
+
+
+class ProxyFailed(RemoraError):
+    """The proxy's process ended, or does not answer."""
+
+
+class LocalProxy:
+    """One proxy subprocess."""
+
+    def __init__(self, process: asyncio.subprocess.Process, admin: SignedClient) -> None:
+        self._process = process
+        self._admin = admin
+        self._version = 0
+
+    @classmethod
+    async def start(cls, *, host: str, port: int, data_key_file: Path, folder: Path) -> LocalProxy:
+        """Start the process; it is ready when the first `route` has returned."""
+        key = secrets.token_hex(32)
+        key_file = folder / "proxy.key"
+        key_file.touch(mode=0o600)
+        key_file.write_text(key)
+        admin_port = _free_port()
+        arguments = {
+            "--data-key-file": data_key_file,
+            "--proxy-key-file": key_file,
+            "--host": host,
+            "--port": port,
+            "--admin-port": admin_port,
+            "--lame-s": 0,
+            "--drain-s": 2,
+            "--quiet-s": 0.1,
+            "--access-log": "false",
+        }
+        words = [str(word) for pair in arguments.items() for word in pair]
+        # A session of its own: Ctrl-C reaches the process of `remora run` only, which ends all in order.
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "remora", "proxy", *words, start_new_session=True, stderr=_log_file(folder)
+        )
+        return cls(process, SignedClient(f"http://127.0.0.1:{admin_port}", key))
+
+    async def route(self, applications: tuple[ApplicationRouting, ...]) -> None:
+        """Make this its routing, waiting for it to come up; raise ProxyFailed."""
+        self._version += 1
+        body = Routing(version=self._version, applications=applications).model_dump_json().encode()
+        try:
+            async with asyncio.timeout(START_S):
+                while True:
+                    if self._process.returncode is not None:
+                        raise ProxyFailed(f"the proxy ended with exit code {self._process.returncode}")
+                    try:
+                        await self._admin.put("/v1/routing", body)
+                        return
+                    except Unreachable:
+                        await asyncio.sleep(RETRY_S)
+        except TimeoutError:
+            raise ProxyFailed(f"the proxy did not answer for {START_S:g} s") from None
+
+    async def wait(self) -> int:
+        """Return the exit code when the process has ended."""
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """End the process, giving requests a moment."""
+        await self._admin.close()
+        if self._process.returncode is None:
+            self._process.terminate()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_S):
+                    await self._process.wait()
+        if self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _log_file(folder: Path) -> int:
+    return os.open(folder / "proxy.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
