@@ -38,6 +38,31 @@ __all__ = [
 
 DEFAULT_APP_NAME = "default"
 
+_NOT_YET = frozenset(
+    {
+        "ControllerOptions",
+        "HTTPOptions",
+        "RunTarget",
+        "TracingConfig",
+        "batch",
+        "get_deployment_actor",
+        "get_deployment_actor_context",
+        "get_trace_context",
+        "metrics",
+        "multiplexed",
+        "run_many",
+        "shutdown_async",
+    }
+)
+"""Names of Ray Serve's namespace that have nothing behind them yet."""
+
+
+def __getattr__(name: str) -> Any:
+    """Say of a name that Ray Serve has and Remora has not that it is missing, not misspelt."""
+    if name in _NOT_YET:
+        raise AttributeError(f"serve.{name} is not supported by Remora yet")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 def ingress(app: Any = None) -> Callable[..., Any]:
     """Let an ASGI application (FastAPI, or any other) answer a deployment's HTTP requests.
