@@ -60,9 +60,13 @@ class RayReplica:
         recalled: tuple[bytes, bool] = await _result(self._actor.recall.remote())
         return recalled
 
-    async def wait(self) -> None:
+    async def until_draining(self) -> None:
+        """Return when the replica begins to drain; raise ActorGone when its process ends."""
+        await _result(self._actor.until_draining.remote())
+
+    async def until_drained(self) -> None:
         """Return when the replica has drained; raise ActorGone when its process ends."""
-        await _result(self._actor.wait.remote())
+        await _result(self._actor.until_drained.remote())
 
     async def check_health(self) -> str:
         """Return what is wrong; empty when nothing is."""

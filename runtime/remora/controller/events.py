@@ -83,6 +83,13 @@ class ReplicaFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaDraining:
+    """A replica drains, as its pod has to end."""
+
+    replica: ReplicaId
+
+
+@dataclass(frozen=True, slots=True)
 class ReplicaDied:
     """Ray says that a replica's process is dead."""
 
@@ -99,6 +106,7 @@ Event = (
     | BuildLost
     | ReplicaReady
     | ReplicaFailed
+    | ReplicaDraining
     | ReplicaDied
 )
 
@@ -127,6 +135,8 @@ def _learn(world: World, event: Event, now: float) -> World:
             return _step(world, replica, Step.READY, now, host=host, port=port)
         case ReplicaFailed(replica, message):
             return _step(_blame(world, replica, message, now), replica, Step.FAIL, now)
+        case ReplicaDraining(replica):
+            return _step(world, replica, Step.DRAIN, now)
         case ReplicaDied(replica, message):
             return _step(_blame(world, replica, message, now), replica, Step.DIED, now)
         case _:

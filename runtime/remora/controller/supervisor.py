@@ -45,9 +45,11 @@ class Supervisor:
 
     async def _death(self, actor: RayReplica) -> None:
         """Wait for the end; a replica that has drained is asked to leave first."""
-        await actor.wait()
+        await actor.until_draining()
+        self._tell(events.ReplicaDraining(self.id))
+        await actor.until_drained()
         actor.leave()
-        await actor.wait()
+        await actor.until_drained()
 
     async def _life(self, actor: RayReplica, start_timeout_s: float) -> None:
         try:

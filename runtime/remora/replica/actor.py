@@ -1,6 +1,6 @@
 """The Ray actor in which one replica lives: joins the user's object, the server it is called by, and its handles.
 
-The controller creates it, awaits `start`, and then leaves `wait` pending, which tells it of the actor's end at once.
+The controller creates it, awaits `start`, and leaves `until_draining` pending, which tells of the actor's end at once.
 Requests never come this way. Nothing here raises because of user code: `start` says so as a value.
 """
 
@@ -35,6 +35,7 @@ class ReplicaActor:
         self._settings = ReplicaSettings.read()
         self._starting: asyncio.Task[Started | NotStarted] | None = None
         self._draining: asyncio.Task[None] | None = None
+        self._leaving = asyncio.Event()
         self._ended = asyncio.Event()
         self._user: UserCallable | None = None
         self._server: ReplicaServer | None = None
@@ -50,10 +51,13 @@ class ReplicaActor:
         """Return the controller's record of this replica, and whether it drains."""
         return self._config.memory, self._draining is not None
 
-    async def wait(self) -> str:
+    async def until_draining(self) -> None:
+        """Return when the replica begins to drain, whoever told it to; until then never."""
+        await self._leaving.wait()
+
+    async def until_drained(self) -> None:
         """Return when the replica has drained; until then never."""
         await self._ended.wait()
-        return "drained"
 
     async def check_health(self) -> str:
         """Return what the user's check says is wrong; empty when nothing is."""
@@ -143,6 +147,7 @@ class ReplicaActor:
         return Started(settings.host, port, os.getpid())
 
     async def _drain(self, timeout_s: float) -> None:
+        self._leaving.set()
         if self._server is not None:
             await self._server.drain(timeout_s)
             await self._server.stop()

@@ -1,0 +1,92 @@
+"""The command lines and environments with which Ray's own processes are started. Pure.
+
+Every port is pinned, so that network policies can name them; what Remora does not use of Ray is switched off.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+
+from remora.node import labels
+from remora.node.settings import HeadSettings, WorkerSettings
+from remora_api.meta import Port
+
+RECONNECT_TIMEOUT_S = 3600
+"""How long workers serve on without a head; Ray's own default is a minute."""
+
+_LOG_BYTES = 10_000_000
+_LOG_BACKUPS = 2
+
+
+def head(settings: HeadSettings) -> list[str]:
+    """Return `ray start` for a head: it has no CPU, so that no user code runs there."""
+    return [
+        *("ray", "start", "--head", "--block", "--disable-usage-stats"),
+        *("--node-ip-address", settings.ip, "--port", str(Port.GCS)),
+        *("--num-cpus", "0", "--num-gpus", "0", "--include-dashboard", "false"),
+        *("--object-store-memory", str(settings.object_store_bytes)),
+        *_ports(),
+    ]
+
+
+def worker(settings: WorkerSettings, head_address: str) -> list[str]:
+    """Return `ray start` for a worker that joins the head at an address, which has to stay good."""
+    named = {
+        labels.GROUP: settings.group,
+        labels.TEMPLATE: settings.template,
+        labels.POD: settings.pod,
+        labels.HOST: settings.host,
+        labels.CPU_MILLI: str(settings.cpu_milli),
+        labels.MEMORY_BYTES: str(settings.memory_bytes),
+    }
+    gpus = settings.custom.get("GPU", 0)
+    others = {name: amount for name, amount in settings.custom.items() if name != "GPU"}
+    return [
+        *("ray", "start", "--block", "--disable-usage-stats"),
+        *("--address", head_address, "--node-ip-address", settings.ip),
+        # Whole CPUs only; the controller counts thousandths by the label.
+        *("--num-cpus", str(max(1, math.ceil(settings.cpu_milli / 1000))), "--num-gpus", str(math.ceil(gpus))),
+        *("--resources", json.dumps(others)),
+        *("--labels", ",".join(f"{name}={value}" for name, value in named.items() if value)),
+        *("--object-store-memory", str(settings.object_store_bytes)),
+        *_ports(),
+    ]
+
+
+def head_environment(settings: HeadSettings) -> dict[str, str]:
+    """Return what a head's processes need in their environment."""
+    return {
+        **_environment(settings.ray_key),
+        "RAY_gcs_storage": "rocksdb",
+        "RAY_gcs_storage_path": str(settings.store),
+    }
+
+
+def worker_environment(settings: WorkerSettings) -> dict[str, str]:
+    """Return what a worker's processes, user code included, need in their environment."""
+    return _environment(settings.ray_key)
+
+
+def _environment(ray_key: str) -> dict[str, str]:
+    return {
+        "RAY_AUTH_MODE": "token" if ray_key else "disabled",
+        **({"RAY_AUTH_TOKEN": ray_key} if ray_key else {}),
+        "RAY_gcs_rpc_server_reconnect_timeout_s": str(RECONNECT_TIMEOUT_S),
+        "RAY_ROTATION_MAX_BYTES": str(_LOG_BYTES),
+        "RAY_ROTATION_BACKUP_COUNT": str(_LOG_BACKUPS),
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+
+
+def _ports() -> list[str]:
+    first, last = Port.RAY_WORKERS
+    return [
+        *("--node-manager-port", str(Port.RAY_NODE_MANAGER)),
+        *("--object-manager-port", str(Port.RAY_OBJECT_MANAGER)),
+        *("--runtime-env-agent-port", str(Port.RAY_RUNTIME_ENV_AGENT)),
+        *("--dashboard-agent-grpc-port", str(Port.RAY_DASHBOARD_AGENT)),
+        *("--dashboard-agent-listen-port", str(Port.RAY_DASHBOARD_AGENT_HTTP)),
+        *("--metrics-export-port", str(Port.RAY_METRICS)),
+        *("--min-worker-port", str(first), "--max-worker-port", str(last)),
+    ]

@@ -1,0 +1,83 @@
+"""`python -m remora worker`: PID 1 of a worker pod.
+
+Waits for the head, runs a Ray node, and ends when that does. At SIGTERM it first lets every replica here say goodbye
+on its connections and finish what it has; nobody is asked, so this works while the head and the controller are away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from remora import structured_log
+from remora.node import commands
+from remora.node.init import Program
+from remora.node.reach import until_reachable
+from remora.node.settings import WorkerSettings, environment_with
+from remora.replica import control
+from remora_api.meta import Path as Paths
+from remora_api.meta import Port
+
+log = logging.getLogger("remora.node")
+
+RAYLET_SOCKETS = "session_latest/sockets/raylet"
+JOIN_PAUSE_S = 0.1
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the worker until Ray ends or the pod does."""
+    argparse.ArgumentParser(prog="remora worker", description=(__doc__ or "").partition("\n")[0]).parse_args(arguments)
+    structured_log.configure()
+    return asyncio.run(_run(WorkerSettings.read()))
+
+
+async def _run(settings: WorkerSettings) -> int:
+    address = await _head(settings)
+    if not address:
+        return 0
+    program = Program()
+    return await program.run(
+        commands.worker(settings, address),
+        environment_with(commands.worker_environment(settings)),
+        health_port=Port.WORKER_HEALTH,
+        ready=_joined,
+        at_sigterm=lambda: _drain(settings),
+    )
+
+
+async def _head(settings: WorkerSettings) -> str:
+    """Return the head's address as Ray wants it, numeric and lasting; empty when SIGTERM comes first."""
+    host, _, port = settings.head.rpartition(":")
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    stopped = asyncio.ensure_future(stop.wait())
+    found = asyncio.ensure_future(until_reachable(host, int(port)))
+    await asyncio.wait((stopped, found), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not found.done():
+        found.cancel()
+        return ""
+    return f"{found.result()}:{port}"
+
+
+async def _joined() -> None:
+    """Return when the raylet takes connections, which it does once it has joined the cluster."""
+    path = Path(Paths.RAY_TEMP) / RAYLET_SOCKETS
+    while True:
+        try:
+            _, writer = await asyncio.open_unix_connection(path)
+        except OSError:
+            await asyncio.sleep(JOIN_PAUSE_S)
+            continue
+        writer.close()
+        return
+
+
+async def _drain(settings: WorkerSettings) -> None:
+    log.info("draining")
+    count = await control.drain_all(settings.scratch, settings.drain_timeout_s)
+    log.info("%d replicas have drained", count)
