@@ -6,6 +6,7 @@ Reading order: `server` (the process), `app` (a request), `routes`, `routing`, t
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 
 from remora.proxy.settings import Settings
 
-__all__ = ["main"]
+__all__ = ["main", "tune_garbage_collection"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,6 +27,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(settings))
     return 0
+
+
+def tune_garbage_collection() -> None:
+    """Collect rarely: what a request leaves behind is freed by counting references (a fifth of a request's time)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 async def _run(settings: Settings) -> None:
@@ -41,6 +49,7 @@ async def _run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     await server.start()
+    tune_garbage_collection()
     await first.wait()
     draining = asyncio.ensure_future(server.drain())
     hurried = asyncio.ensure_future(second.wait())

@@ -107,7 +107,6 @@ class ProxyApp:
             return await _refuse(send, 404, f"no application is routed at {scope['path']}", extra)
         prefix, application = found
         client: Client = scope[CLIENT]
-        client.hold(asyncio.current_task())
         timeout_s = timeout_s or application.request_timeout_s
         try:
             if timeout_s is None:
@@ -125,7 +124,7 @@ class ProxyApp:
         except RemoraError as error:
             refusal = _status(error), str(error)
         finally:
-            client.hold(None)
+            client.served()
         if client.answer_begun:
             client.cut()
             return refusal
@@ -166,7 +165,7 @@ class ProxyApp:
             request_id,
             timeout_s,
         )
-        return await forward(pool, head, part, rest, send, extra), None
+        return await forward(pool, head, part, rest, send, extra, client.answer), None
 
     def _read_headers(self, scope: Scope) -> tuple[Headers, str, float | None]:
         """Return what the application sees, the request's id, and the client's own timeout."""

@@ -145,6 +145,7 @@ class ProxyServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_keep_alive=self._settings.keep_alive_s,
         )
         config.load()

@@ -8,6 +8,7 @@ acquire a place → open → ACCEPT → rest of the body ┐
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from remora.errors import ProtocolError, RemoraError, ReplicaUnavailableError
@@ -41,13 +42,20 @@ class ApplicationFailed(RemoraError):
 
 
 async def forward(
-    pool: Pool, head: RequestHead, part: bytes, receive: Receive | None, send: Send, extra: Headers
+    pool: Pool,
+    head: RequestHead,
+    part: bytes,
+    receive: Receive | None,
+    send: Send,
+    extra: Headers,
+    send_whole: Callable[[int, Headers, bytes], bool],
 ) -> int:
     """Send a request to a replica of ``pool`` and its answer to ``send``; return the status.
 
     ``part`` is what has arrived of the body, and ``receive`` gives the rest; None if there is none. ``extra`` headers
-    are added to the answer. Cancelling cancels the user's code. Raises BackPressureError, DeploymentUnavailable,
-    ReplicaUnavailableError and ApplicationFailed; if ``send`` was called before, the answer cannot be completed.
+    are added to the answer. An answer of one frame goes to ``send_whole``, unless that returns False. Cancelling
+    cancels the user's code. Raises BackPressureError, DeploymentUnavailable, ReplicaUnavailableError and
+    ApplicationFailed; if ``send`` was called before, the answer cannot be completed.
     """
     kind = REQUEST if receive is not None else REQUEST | END
     payload = pack(head, part)
@@ -66,7 +74,10 @@ async def forward(
                 raise _failure(answer, content)
             response, first = unpack(ResponseHead, content)
             link.reported(response.load)
-            await _answer(stream, response, first, bool(answer & END), send, extra)
+            headers = [pair for pair in response.headers if pair[0] not in HOP_BY_HOP]
+            headers += extra
+            if not (answer & END and send_whole(response.status, headers, first)):
+                await _answer(stream, response.status, headers, first, bool(answer & END), send)
             return response.status
         except Refused as refusal:
             link.refused(refusal.load)
@@ -82,12 +93,8 @@ async def forward(
                 stream.cancel()
 
 
-async def _answer(
-    stream: ClientStream, head: ResponseHead, part: bytes, ended: bool, send: Send, extra: Headers
-) -> None:
-    headers = [pair for pair in head.headers if pair[0] not in HOP_BY_HOP]
-    headers += extra
-    await send({"type": "http.response.start", "status": head.status, "headers": headers})
+async def _answer(stream: ClientStream, status: int, headers: Headers, part: bytes, ended: bool, send: Send) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     if part or ended:
         await send({"type": "http.response.body", "body": part, "more_body": not ended})
     while not ended:
