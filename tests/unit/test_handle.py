@@ -215,6 +215,22 @@ async def test_the_request_id_and_headers_follow_the_calls() -> None:
         assert response.json() == ["r-1", {"traceparent": "00-1-1-00"}]
 
 
+async def test_a_response_may_be_returned_without_being_awaited() -> None:
+    class Returns:
+        def __init__(self, handle: Any) -> None:
+            self.handle = handle
+
+        async def asynchronous(self) -> Any:
+            return self.handle.remote(1)
+
+        def plain(self) -> Any:
+            return self.handle.remote(1)
+
+    async with serving(serve.deployment(Returns).bind(Adder.bind())) as app:
+        assert await app.handle().asynchronous.remote() == 2
+        assert await app.handle().plain.remote() == 2
+
+
 async def test_a_request_can_be_passed_to_another_deployment() -> None:
     @serve.deployment
     class Reads:

@@ -36,8 +36,12 @@ class Method:
             result = self.function(*args, **kwargs)
         else:
             result = await in_thread(pool, self.function, *args, **kwargs)
-        # A plain function may return an awaitable: a decorated coroutine, a response of a handle.
-        return await result if inspect.isawaitable(result) else result
+        # An async function gives a coroutine; either kind may return a handle's response without awaiting it.
+        for _ in range(2):
+            if not inspect.isawaitable(result):
+                break
+            result = await result
+        return result
 
 
 def method_of(instance: Any, name: str) -> Method | None:
