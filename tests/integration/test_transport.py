@@ -1,0 +1,359 @@
+"""Router, connection and replica server against each other, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+
+import pytest
+
+from remora.errors import (
+    BackPressureError,
+    DeploymentUnavailable,
+    ReplicaUnavailableError,
+    RequestCancelledError,
+)
+from remora.router.router import Router
+from remora.transport.client import connect
+from remora.transport.frames import HEADER
+from remora.transport.handshake import HandshakeError, Identity
+from remora.types import CallMetadata, Payload, RemoteFailure
+from tests.fakes.services import CONTROLLER, KEY, Steered, replica, router, snapshot, until
+
+PLAIN = CallMetadata()
+WAIT = CallMetadata(method="wait")
+NAME = CallMetadata(method="name")
+
+
+SMALL = Payload(b"x")
+
+
+async def call(router: Router, metadata: CallMetadata = PLAIN, payload: Payload = SMALL) -> Payload:
+    return await router.call("app", "Main", metadata, payload)
+
+
+class Deaf:
+    def on_load(self, load: int) -> None: ...
+    def on_goaway(self) -> None: ...
+    def on_silence(self, silent: bool) -> None: ...
+    def on_lost(self, error: Exception | None) -> None: ...
+
+
+# ── values ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 5_000_000])
+@pytest.mark.parametrize("buffers", [0, 3])
+async def test_a_value_of_any_size_comes_back_as_it_was(size: int, buffers: int) -> None:
+    payload = Payload(b"d" * size, tuple(memoryview(b"b" * (size + n)) for n in range(buffers)))
+    async with replica(Steered()) as (_, address), router(address) as calls:
+        result = await call(calls, payload=payload)
+        assert result.data == payload.data
+        assert [bytes(b) for b in result.buffers] == [bytes(b) for b in payload.buffers]
+
+
+async def test_an_exception_of_the_user_travels_whole() -> None:
+    async with replica(Steered()) as (_, address), router(address) as calls:
+        with pytest.raises(RemoteFailure, match="ValueError: no") as caught:
+            await call(calls, CallMetadata(method="fail"))
+        assert caught.value.payload is not None
+        assert caught.value.payload.data == b"pickled" * 20_000
+        assert [bytes(b) for b in caught.value.payload.buffers] == [b"buffer"]
+
+
+async def test_items_come_in_order_and_no_faster_than_they_are_read() -> None:
+    service = Steered()
+    async with replica(service) as (_, address), router(address) as calls:
+        items = calls.stream("app", "Main", CallMetadata(method="large", stream=True), Payload(b"500"))
+        assert (await anext(items)).data.strip() == b"0"
+        await asyncio.sleep(0.1)
+        assert service.sent_bytes < 20, "the producer ran ahead of its reader"
+        assert [int((await anext(items)).data) for _ in range(499)] == list(range(1, 500))
+        with pytest.raises(StopAsyncIteration):
+            await anext(items)
+
+
+async def test_a_failure_after_some_items_is_raised_there() -> None:
+    async with replica(Steered()) as (_, address), router(address) as calls:
+        items = calls.stream("app", "Main", CallMetadata(method="fail", stream=True), Payload(b"2"))
+        assert [(await anext(items)).data for _ in range(2)] == [b"0", b"1"]
+        with pytest.raises(RemoteFailure):
+            await anext(items)
+
+
+async def test_closing_the_iterator_cancels_the_user_s_code() -> None:
+    service = Steered()
+    async with replica(service) as (server, address), router(address) as calls:
+        items = calls.stream("app", "Main", CallMetadata(method="wait", stream=True), Payload(b"1"))
+        await anext(items)
+        await service.begun.wait()
+        await items.aclose()  # type: ignore[attr-defined]
+        await asyncio.wait_for(service.cancelled.wait(), 2)
+        await until(lambda: server.ongoing == 0)
+
+
+async def test_cancelling_a_call_cancels_the_user_s_code() -> None:
+    service = Steered()
+    async with replica(service) as (server, address), router(address) as calls:
+        task = asyncio.create_task(call(calls, WAIT))
+        await service.begun.wait()
+        task.cancel()
+        await asyncio.wait_for(service.cancelled.wait(), 2)
+        await until(lambda: server.ongoing == 0)
+
+
+async def test_a_deadline_ends_the_call_at_both_ends() -> None:
+    service = Steered()
+    async with replica(service) as (server, address), router(address) as calls:
+        with pytest.raises((TimeoutError, RequestCancelledError)):
+            await call(calls, CallMetadata(method="wait", deadline_s=0.1))
+        await asyncio.wait_for(service.cancelled.wait(), 2)
+        await until(lambda: server.ongoing == 0)
+
+
+# ── who may speak ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("key", "identity"),
+    [
+        ("another key", Identity("app", "r1", "app#Main#1")),
+        (KEY, Identity("other", "r1", "app#Main#1")),
+        (KEY, Identity("app", "r2", "app#Main#1")),
+        (KEY, Identity("app", "r1", "app#Main#2")),
+    ],
+    ids=["key", "application", "revision", "replica"],
+)
+async def test_a_stranger_or_a_stale_address_is_refused(key: str, identity: Identity) -> None:
+    async with replica(Steered()) as (server, address):
+        with pytest.raises(HandshakeError):
+            await connect(address.host, address.port, key=key, identity=identity, listener=Deaf())
+        await until(lambda: not server.connections)
+
+
+async def test_nothing_is_served_before_the_handshake() -> None:
+    service = Steered()
+    async with replica(service) as (_, address):
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(HEADER.pack(3, 0x90, 1) + b"abc")
+        await reader.read()
+        assert service.scopes == []
+        writer.close()
+
+
+async def test_a_large_frame_before_the_handshake_ends_the_connection() -> None:
+    async with replica(Steered()) as (server, address):
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(struct.pack(">IBI", 100_000, 2, 0))
+        await reader.read()
+        await until(lambda: not server.connections)
+        writer.close()
+
+
+async def test_a_silent_client_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("remora.transport.connection.HANDSHAKE_S", 0.1)
+    async with replica(Steered()) as (server, address):
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        await asyncio.wait_for(reader.read(), 2)
+        await until(lambda: not server.connections)
+        writer.close()
+
+
+# ── room ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_no_more_run_at_once_than_the_replica_allows_and_the_others_wait() -> None:
+    service = Steered()
+    async with replica(service, max_ongoing_requests=2) as (server, address), router(address) as calls:
+        tasks = [asyncio.create_task(call(calls, WAIT)) for _ in range(6)]
+        await until(lambda: server.ongoing == 2)
+        await asyncio.sleep(0.05)
+        assert server.ongoing == 2
+        service.gate.set()
+        assert len(await asyncio.gather(*tasks)) == 6
+
+
+async def test_a_full_replica_refuses_and_another_takes_it() -> None:
+    """The router is wrong about the first one's room, as if another router had filled it."""
+    full, free = Steered("full"), Steered("free")
+    async with (
+        replica(full, max_ongoing_requests=1) as (server, address),
+        replica(free, name="app#Main#2") as (_, other),
+        router(address) as elsewhere,
+        router(address.model_copy(update={"max_ongoing_requests": 10}), other) as calls,
+    ):
+        busy = asyncio.create_task(call(elsewhere, WAIT))
+        await full.begun.wait()
+        names = {(await call(calls, NAME)).data for _ in range(20)}
+        assert names == {b"free"}
+        assert server.ongoing == 1
+        full.gate.set()
+        await busy
+
+
+async def test_who_waits_for_a_replica_that_another_router_filled_is_woken() -> None:
+    service = Steered()
+    async with (
+        replica(service, max_ongoing_requests=1) as (_, address),
+        router(address) as elsewhere,
+        router(address) as calls,
+    ):
+        busy = asyncio.create_task(call(elsewhere, WAIT))
+        await service.begun.wait()
+        waiting = asyncio.create_task(call(calls))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        service.gate.set()
+        await busy
+        await asyncio.wait_for(waiting, 1)
+
+
+async def test_a_full_queue_is_back_pressure() -> None:
+    service = Steered()
+    async with (
+        replica(service, max_ongoing_requests=1) as (_, address),
+        router(address, max_queued_requests=1) as calls,
+    ):
+        first = asyncio.create_task(call(calls, WAIT))
+        await service.begun.wait()
+        queued = asyncio.create_task(call(calls))
+        await asyncio.sleep(0.01)
+        with pytest.raises(BackPressureError, match="Main"):
+            await call(calls)
+        service.gate.set()
+        await asyncio.gather(first, queued)
+
+
+async def test_a_cancelled_waiter_takes_no_place() -> None:
+    service = Steered()
+    async with replica(service, max_ongoing_requests=1) as (_, address), router(address) as calls:
+        first = asyncio.create_task(call(calls, WAIT))
+        await service.begun.wait()
+        queued = [asyncio.create_task(call(calls)) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        for task in queued:
+            task.cancel()
+        await asyncio.wait(queued)
+        service.gate.set()
+        await first
+        await asyncio.wait_for(call(calls), 1)
+        (link,) = calls.cluster(CONTROLLER).ingress("app").links  # type: ignore[union-attr]
+        assert link.ongoing == 0
+
+
+# ── coming and going ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_nothing_there_is_said_at_once() -> None:
+    async with router() as calls:
+        with pytest.raises(DeploymentUnavailable, match="Main"):
+            await asyncio.wait_for(call(calls), 0.2)
+
+
+async def test_an_unknown_deployment_is_said_after_a_moment() -> None:
+    async with router(hold_s=0.05) as calls:
+        with pytest.raises(DeploymentUnavailable, match="'Other'"):
+            await calls.call("app", "Other", PLAIN, Payload(b""))
+
+
+async def test_a_draining_replica_finishes_what_it_has_and_gets_nothing_new() -> None:
+    old, new = Steered("old"), Steered("new")
+    async with (
+        replica(old) as (server, address),
+        replica(new, name="app#Main#2") as (_, other),
+        router(address) as calls,
+    ):
+        present = asyncio.create_task(call(calls, WAIT))
+        await old.begun.wait()
+        draining = asyncio.create_task(server.drain(5))
+        calls.cluster(CONTROLLER).update(snapshot(2, [address, other]))
+        names = {(await call(calls, NAME)).data for _ in range(20)}
+        assert names == {b"new"}
+        assert not draining.done()
+        old.gate.set()
+        await present
+        assert await draining is True
+
+
+async def test_a_replica_that_left_the_snapshot_finishes_and_is_closed() -> None:
+    service = Steered()
+    async with replica(service) as (server, address), router(address) as calls:
+        present = asyncio.create_task(call(calls, WAIT))
+        await service.begun.wait()
+        calls.cluster(CONTROLLER).update(snapshot(2, []))
+        with pytest.raises(DeploymentUnavailable):
+            await call(calls)
+        service.gate.set()
+        await present
+        await until(lambda: not server.connections)
+
+
+async def test_a_drain_that_takes_too_long_says_so() -> None:
+    service = Steered()
+    async with replica(service) as (server, address), router(address) as calls:
+        present = asyncio.create_task(call(calls, WAIT))
+        await service.begun.wait()
+        assert await server.drain(0.05) is False
+        service.gate.set()
+        await present
+
+
+async def test_a_replica_that_comes_back_is_found_again() -> None:
+    service = Steered()
+    async with replica(service) as (server, address), router(address, hold_s=5) as calls:
+        await call(calls)
+        (lost,) = server.connections
+        lost.abort()
+        await until(lambda: server.connections and lost not in server.connections)
+        await asyncio.wait_for(call(calls), 3)
+
+
+async def test_a_call_under_way_on_a_lost_link_is_unavailable() -> None:
+    service = Steered()
+    async with replica(service) as (server, address), router(address) as calls:
+        task = asyncio.create_task(call(calls, WAIT))
+        await service.begun.wait()
+        for connection in list(server.connections):
+            connection.abort()
+        with pytest.raises(ReplicaUnavailableError):
+            await task
+        await asyncio.wait_for(service.cancelled.wait(), 2)
+
+
+async def test_a_call_that_was_never_accepted_goes_elsewhere() -> None:
+    """The first replica's process is there but never reads the call, and then dies."""
+    async with (
+        replica(Steered("dying")) as (server, address),
+        replica(Steered("other"), name="app#Main#2") as (_, spare),
+        router(address) as calls,
+    ):
+        await call(calls)
+        (connection,) = server.connections
+        assert connection._transport is not None
+        connection._transport.pause_reading()
+        task = asyncio.create_task(call(calls, NAME))
+        await asyncio.sleep(0.05)
+        calls.cluster(CONTROLLER).update(snapshot(2, [spare]))
+        connection.abort()
+        assert (await asyncio.wait_for(task, 2)).data == b"other"
+
+
+async def test_requests_wait_a_moment_for_a_deployment_that_lost_its_replicas() -> None:
+    first, second = Steered("first"), Steered("second")
+    async with replica(first) as (server, address), router(address, hold_s=5) as calls:
+        await call(calls)
+        await server.stop()
+        task = asyncio.create_task(call(calls, NAME))
+        await asyncio.sleep(0.05)
+        async with replica(second, name="app#Main#2") as (_, other):
+            calls.cluster(CONTROLLER).update(snapshot(2, [other]))
+            assert (await asyncio.wait_for(task, 2)).data == b"second"
+
+
+async def test_a_port_where_nobody_answers_is_no_replica() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    async with replica(Steered()) as (_, address), router(address.model_copy(update={"port": port})) as calls:
+        with pytest.raises(DeploymentUnavailable):
+            await asyncio.wait_for(call(calls), 3)
