@@ -118,6 +118,10 @@ class Reason(Explained):
 
     SERVING = "Serving", "All is as the spec wants it."
     SUSPENDED = "Suspended", "`spec.suspend` is true: nothing runs."
+    APPLY_FAILED = (
+        "ApplyFailed",
+        "The API server refuses an object of the application; the message names it, and why.",
+    )
     INVALID_SPEC = "InvalidSpec", "The stored object does not hold to the schema; the message has the field's path."
     CODE_NOT_FOUND = "CodeNotFound", "The ConfigMap of `spec.code.configMap` does not exist."
     WAITING_FOR_HEAD = "WaitingForHead", "The Ray head or the controller does not answer yet."

@@ -112,7 +112,7 @@ def _condition(application: ServeApplication, kind: str, is_true: bool, message:
         last_transition_time=before.last_transition_time
         if before is not None and before.status is status
         else now.replace(microsecond=0),
-        reason=Reason.POD_FAILED.value,
+        reason=Reason.APPLY_FAILED.value,
         message=message[:1024],
     )
 

@@ -1,0 +1,147 @@
+"""Conditions: one reason at a time, kstatus' rules, and times that change only with the status."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from remora_api import wire
+from remora_api.meta import Reason
+from remora_api.v1alpha1 import Condition
+from remora_operator.conditions import Facts, conditions, verdict
+from remora_operator.workers import GroupCount
+from tests.fakes.applications import NOW, deployment
+
+DEADLINE = timedelta(seconds=600)
+
+
+def said(*deployments: wire.DeploymentStatus, state: wire.BuildState = wire.BuildState.BUILT, **changes: object):
+    values = {"application": "hello", "generation": 1, "revision": "r1"} | changes
+    message = str(values.pop("message", ""))
+    return wire.ApplicationStatus(
+        build=wire.BuildStatus(state=state, message=message), deployments=deployments, **values
+    )
+
+
+SERVED = said(deployment("Ingress", 2))
+WELL = Facts(
+    name="hello",
+    generation=1,
+    revision="r1",
+    head_ready=True,
+    controller_reachable=True,
+    application=SERVED,
+    serving=SERVED,
+    workers=(GroupCount("default", 1, 1, 1),),
+    proxies_ready=2,
+    proxies_desired=2,
+)
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason", "is_stalled"),
+    [
+        pytest.param(WELL, Reason.SERVING, False, id="all is well"),
+        pytest.param(replace(WELL, suspended=True), Reason.SUSPENDED, True, id="suspended"),
+        pytest.param(replace(WELL, code_problem="no such"), Reason.CODE_NOT_FOUND, True, id="code"),
+        pytest.param(
+            replace(WELL, application=said(state=wire.BuildState.FAILED)), Reason.BUILD_FAILED, True, id="build failed"
+        ),
+        pytest.param(
+            replace(WELL, application=said(state=wire.BuildState.FAILED, revision="r0", generation=0)),
+            Reason.BUILDING,
+            False,
+            id="the last build failed, this one is new",
+        ),
+        pytest.param(
+            replace(WELL, application=said(deployment("A", 1, ready=0, failing=True))),
+            Reason.REPLICAS_FAILING,
+            True,
+            id="constructor",
+        ),
+        pytest.param(replace(WELL, unplaced=("A",)), Reason.NO_CAPACITY, True, id="too large"),
+        pytest.param(replace(WELL, head_ready=False), Reason.WAITING_FOR_HEAD, False, id="no head"),
+        pytest.param(
+            replace(WELL, head_ready=False, head_trouble="pod x: ErrImagePull"), Reason.POD_FAILED, False, id="head pod"
+        ),
+        pytest.param(replace(WELL, controller_reachable=False), Reason.WAITING_FOR_HEAD, False, id="no controller"),
+        pytest.param(replace(WELL, workers=()), Reason.WAITING_FOR_WORKERS, False, id="no worker"),
+        pytest.param(
+            replace(WELL, application=said(state=wire.BuildState.BUILDING)), Reason.BUILDING, False, id="building"
+        ),
+        pytest.param(
+            replace(WELL, application=said(deployment("A", 2, ready=1))), Reason.WAITING_FOR_REPLICAS, False, id="few"
+        ),
+        pytest.param(
+            replace(WELL, application=said(deployment("A", 2, updated=1))), Reason.ROLLING_OUT, False, id="rollout"
+        ),
+        pytest.param(replace(WELL, proxies_ready=1), Reason.WAITING_FOR_PROXY, False, id="proxies"),
+        pytest.param(replace(WELL, is_moving=True), Reason.ROLLING_OUT, False, id="moving"),
+    ],
+)
+def test_the_first_thing_that_is_wrong_is_the_reason(facts: Facts, reason: Reason, is_stalled: bool) -> None:
+    outcome = verdict(facts)
+    assert (outcome.reason, outcome.is_stalled) == (reason, is_stalled)
+    kinds = {it.type for it in conditions(facts, outcome, (), DEADLINE, NOW)}
+    assert {"Ready", "Available", "HeadReady", "ProxyReady"} <= kinds
+    assert kinds & {"Reconciling", "Stalled"} == (
+        set() if outcome.is_ready else {"Stalled" if is_stalled else "Reconciling"}
+    )
+
+
+def test_a_failure_names_the_deployment_and_the_last_line() -> None:
+    status = said(deployment("Model", 1, ready=0, failing=True, message="hello.Model: ValueError: no weights"))
+    message = verdict(replace(WELL, application=status)).message
+    assert "Model" in message
+    assert "ValueError: no weights" in message
+
+
+def test_a_head_that_is_away_does_not_make_a_served_application_unready() -> None:
+    away = replace(WELL, head_ready=False, controller_reachable=False, was_ready=True)
+    assert verdict(away).is_ready
+    known = {it.type: it.status.value for it in conditions(away, verdict(away), (), DEADLINE, NOW)}
+    assert known["HeadReady"] == "False"
+    assert known["Available"] == "True"
+
+
+def test_an_operator_that_has_just_started_believes_what_it_said_last() -> None:
+    assert verdict(replace(WELL, application=None, serving=None, controller_reachable=False, was_ready=True)).is_ready
+
+
+def by_type(found: tuple[Condition, ...]) -> dict[str, Condition]:
+    return {it.type: it for it in found}
+
+
+def judge(facts: Facts, before: tuple[Condition, ...], seconds: float) -> tuple[Condition, ...]:
+    return conditions(facts, verdict(facts), before, DEADLINE, NOW + timedelta(seconds=seconds))
+
+
+def test_times_change_only_when_the_status_does() -> None:
+    first = judge(WELL, (), 0)
+    second = judge(replace(WELL, generation=2), first, 100)
+    assert by_type(second)["Available"].last_transition_time == NOW
+    assert by_type(second)["Available"].observed_generation == 2
+    third = judge(replace(WELL, proxies_ready=0), second, 200)
+    assert by_type(third)["Available"].last_transition_time == NOW + timedelta(seconds=200)
+
+
+def test_no_progress_until_the_deadline_is_stalled_and_stays_so() -> None:
+    waiting = replace(WELL, head_ready=False, last_progress=NOW)
+    found = judge(waiting, (), 0)
+    found = judge(waiting, found, 599)
+    assert "Reconciling" in by_type(found)
+    found = judge(waiting, found, 601)
+    assert by_type(found)["Stalled"].reason == "ProgressDeadlineExceeded"
+    assert by_type(judge(waiting, found, 602))["Stalled"].last_transition_time == NOW + timedelta(seconds=601)
+
+
+def test_a_new_generation_or_a_pod_that_became_ready_begins_the_deadline_anew() -> None:
+    waiting = replace(WELL, head_ready=False)
+    found = judge(waiting, (), 0)
+    fixed = judge(replace(waiting, generation=2), found, 700)
+    assert "Reconciling" in by_type(fixed)
+    assert "Reconciling" in by_type(judge(replace(waiting, generation=2), fixed, 1200))
+    moved = replace(waiting, last_progress=NOW + timedelta(seconds=500))
+    assert "Reconciling" in by_type(judge(moved, found, 700))

@@ -1,0 +1,85 @@
+"""Demand: worker pods from what the replicas need."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remora_api import wire
+from remora_operator.demand import Capacity, Need, demand, needs_of
+from tests.fakes.applications import deployment
+
+
+def group(name: str = "cpu", cpu: int = 2000, *, minimum: int = 0, maximum: int = 10, gpu: float = 0) -> Capacity:
+    return Capacity(name, cpu, 0, {"GPU": gpu} if gpu else {}, minimum, maximum)
+
+
+def need(name: str, replicas: int, cpu: int = 1000, *, spread: bool = False, gpu: float = 0) -> Need:
+    custom = {"GPU": gpu} if gpu else {}
+    return Need(name, replicas, wire.Resources(cpu_milli=cpu, custom=custom), spread)
+
+
+@pytest.mark.parametrize(
+    ("needs", "groups", "pods"),
+    [
+        pytest.param([], [group()], {"cpu": 0}, id="nothing needs nothing"),
+        pytest.param([], [group(minimum=2)], {"cpu": 2}, id="the minimum is kept"),
+        pytest.param([need("A", 3)], [group()], {"cpu": 2}, id="pods are filled"),
+        pytest.param([need("A", 9)], [group(maximum=3)], {"cpu": 3}, id="the maximum holds"),
+        pytest.param([need("A", 2, spread=True)], [group()], {"cpu": 2}, id="two replicas are spread over two pods"),
+        pytest.param([need("A", 2)], [group()], {"cpu": 1}, id="unless they need not be"),
+        pytest.param([need("A", 2, spread=True)], [group(maximum=1)], {"cpu": 1}, id="or there is no second pod"),
+        pytest.param(
+            [need("A", 1, gpu=1), need("B", 2)],
+            [group(), group("gpu", 1000, gpu=1)],
+            {"cpu": 1, "gpu": 1},
+            id="devices choose the group",
+        ),
+        pytest.param(
+            [need("A", 4)], [group(maximum=1), group("more")], {"cpu": 1, "more": 1}, id="the next group takes the rest"
+        ),
+        pytest.param([need("A", 1), need("B", 4, cpu=250)], [group()], {"cpu": 1}, id="small ones fill the gaps"),
+    ],
+)
+def test_pods_of_each_group(needs: list[Need], groups: list[Capacity], pods: dict[str, int]) -> None:
+    assert demand(needs, groups).pods == pods
+
+
+def test_a_replica_larger_than_any_pod_is_named() -> None:
+    assert demand([need("Big", 1, cpu=4000), need("A", 1)], [group()]).unplaced == ("Big",)
+
+
+def test_memory_counts_only_where_the_group_has_an_amount() -> None:
+    large = Need("A", 2, wire.Resources(cpu_milli=100, memory_bytes=3 << 30), spread=False)
+    assert demand([large], [group()]).pods == {"cpu": 1}
+    assert demand([large], [Capacity("cpu", 2000, 4 << 30, {}, 0, 10)]).pods == {"cpu": 2}
+
+
+@given(
+    st.lists(
+        st.builds(need, st.sampled_from("ABCDEF"), st.integers(0, 5), st.integers(100, 2500), spread=st.booleans()),
+        max_size=6,
+        unique_by=lambda it: it.deployment,
+    ),
+    st.integers(0, 3),
+    st.integers(1, 8),
+)
+def test_never_outside_the_bounds_and_enough_cpu_for_what_is_placed(needs: list[Need], low: int, high: int) -> None:
+    answer = demand(needs, [group(minimum=min(low, high), maximum=high)])
+    assert min(low, high) <= answer.pods["cpu"] <= high
+    if not answer.unplaced:
+        assert answer.pods["cpu"] * 2000 >= sum(it.replicas * it.resources.cpu_milli for it in needs)
+
+
+def test_a_deployment_that_is_being_replaced_needs_room_for_its_surge() -> None:
+    rolling = deployment("A", 3, ready=3, updated=1)
+    starting = deployment("B", 2, ready=0)
+    status = wire.ApplicationStatus(
+        application="hello",
+        generation=1,
+        revision="r",
+        build=wire.BuildStatus(state=wire.BuildState.BUILT),
+        deployments=(rolling, starting),
+    )
+    assert [(it.deployment, it.replicas) for it in needs_of(status, 1)] == [("A", 4), ("B", 2)]
