@@ -52,7 +52,7 @@ class Runner(Protocol):
 
 
 class Importing:
-    """Runner of a process that only imports the user's code: nothing is started, and the log says so."""
+    """Runner of a process that only imports the user's code: nothing is started."""
 
     def start(self, **options: Any) -> None:
         """Do nothing."""
@@ -61,7 +61,7 @@ class Importing:
         self, app: Application, *, name: str, route_prefix: str | None, blocking: bool, options: Mapping[str, Any]
     ) -> DeploymentHandle:
         """Return a handle that works once the application serves."""
-        log.info("serve.run(%r) is left out: the module is imported to be served, not run", app)
+        log.debug("serve.run(%r) is left out: the module is imported to be served, not run", app)
         return self.app_handle(name)
 
     def delete(self, name: str) -> None:

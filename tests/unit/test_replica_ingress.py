@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from remora import serve
-from remora.errors import OptionError
+from remora.errors import BackPressureError, OptionError
 from remora.replica.failure import DeploymentFailure
 from tests.unit.serving import InProcess, serving
 
@@ -69,6 +69,10 @@ class Shop:
     async def broken(self) -> None:
         raise RuntimeError("no")
 
+    @api.get("/busy")
+    async def busy(self) -> None:
+        raise BackPressureError("everything is full")
+
     @api.websocket("/echo")
     async def echo(self, socket: WebSocket) -> None:
         await socket.accept()
@@ -98,6 +102,13 @@ async def test_a_route_that_raises_is_a_500_and_logged_with_the_deployment(caplo
         response = await client.get("/broken")
         assert (response.status_code, response.text) == (500, "Internal Server Error")
     assert "deployment 'Shop'" in caplog.text
+
+
+async def test_a_route_that_calls_what_is_full_answers_503() -> None:
+    async with serving(Shop.bind(Stock.bind())) as app, app.client() as client:
+        response = await client.get("/busy")
+        assert (response.status_code, response.json()) == (503, {"error": "everything is full"})
+        assert response.headers["retry-after"] == "1"
 
 
 async def test_the_lifespan_is_around_the_requests() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response
 
 from remora.compat import stage
@@ -79,6 +80,7 @@ class UserCallable:
         replica_context.enter(replace(before, servable_object=instance))
         with failure.of(found.deployment, "its ASGI application cannot be made"):
             app = app_of(instance)
+            _answer_overload(app)
         made = cls(found, instance, app, identity)
         if user_config is not None:
             await made._configure(user_config, on_loop=True)
@@ -369,3 +371,15 @@ def _refusal(error: Exception) -> Response:
             return responses.failed(error.status_code, error.detail, dict(error.headers or {}))
         case _:
             return responses.failed(503, str(error), {"retry-after": "1"})
+
+
+def _answer_overload(app: Any) -> None:
+    """Let a Starlette or FastAPI application answer 503 when a deployment that it calls is full or away."""
+    add_handler = getattr(app, "add_exception_handler", None)
+    for kind in (BackPressureError, DeploymentUnavailable) if add_handler is not None else ():
+        if kind not in app.exception_handlers:
+            add_handler(kind, _overloaded)
+
+
+async def _overloaded(request: StarletteRequest, error: Exception) -> Response:
+    return _refusal(error)
