@@ -375,10 +375,11 @@ def _refusal(error: Exception) -> Response:
 
 def _answer_overload(app: Any) -> None:
     """Let a Starlette or FastAPI application answer 503 when a deployment that it calls is full or away."""
-    add_handler = getattr(app, "add_exception_handler", None)
-    for kind in (BackPressureError, DeploymentUnavailable) if add_handler is not None else ():
+    if not hasattr(app, "add_exception_handler"):
+        return
+    for kind in (BackPressureError, DeploymentUnavailable):
         if kind not in app.exception_handlers:
-            add_handler(kind, _overloaded)
+            app.add_exception_handler(kind, _overloaded)
 
 
 async def _overloaded(request: StarletteRequest, error: Exception) -> Response:
