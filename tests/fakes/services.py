@@ -97,11 +97,13 @@ class Steered:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         chunk = b"x" * 100_000
         self.begun.set()
-        while size:
+        while True:
             part = chunk[:size]
             size -= len(part)
             await send({"type": "http.response.body", "body": part, "more_body": size > 0})
             self.sent_bytes += len(part)
+            if not size:
+                return
 
     async def call(self, metadata: CallMetadata, payload: Payload) -> Payload:
         match metadata.method:
@@ -167,5 +169,5 @@ async def until(condition: object, *, within_s: float = 5.0) -> None:
     """Wait until a callable returns something true."""
     assert callable(condition)
     async with asyncio.timeout(within_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - tests look at state that has no event of its own
             await asyncio.sleep(0.005)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -25,6 +26,8 @@ from remora.transport.server import ServerStream
 from remora.transport.stream import StreamClosed
 from remora.types import Message, Scope
 
+# What could end a line, and so begin another header.
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
 
 
@@ -129,6 +132,8 @@ class HttpExchange:
 
     def _answer_head(self, kind: int, status: int, headers: Headers, part: bytes) -> None:
         try:
+            if _CONTROL.search(b"".join([word for pair in headers for word in pair])):
+                raise AnswerBroken("a response header has a control character in it")
             payload = pack(ResponseHead(status, headers, self._load()), part)
         except (HeadTooLarge, TypeError, OverflowError) as error:
             raise AnswerBroken(f"the response's headers cannot be sent: {error}") from error

@@ -1,0 +1,378 @@
+"""The proxy in front of replicas, over real sockets, by clients without retries."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from remora.http_client import Rejected, SignedClient
+from remora.proxy.server import ProxyServer
+from remora_api.wire import ReplicaAddress, Routing
+from tests.fakes.processes import Process, proxy, route, run_proxy, run_replica
+from tests.fakes.services import CONTROLLER, Steered, replica, snapshot, until
+
+
+@asynccontextmanager
+async def serving(
+    *addresses: ReplicaAddress, settings: dict[str, Any] | None = None, **routing: Any
+) -> AsyncIterator[tuple[ProxyServer, httpx.AsyncClient]]:
+    server = proxy(**settings or {})
+    await server.start()
+    try:
+        route(server, list(addresses), **routing)
+        if addresses:
+            pool = server.router.cluster(CONTROLLER).ingress("app")
+            assert pool is not None
+            await until(lambda: pool.ready)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=10) as client:
+            yield server, client
+    finally:
+        await server.stop()
+
+
+# ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_application_sees_the_request_as_the_client_sent_it() -> None:
+    service = Steered("me")
+    async with replica(service) as (_, address), serving(address, route_prefix="/api") as (_, client):
+        answer = await client.get(
+            "/api/a%20b?q=1", headers={"X-Thing": "v", "Connection": "keep-alive", "TE": "trailers"}
+        )
+    assert answer.text == "me"
+    (scope,) = service.scopes
+    assert (scope["method"], scope["path"], scope["root_path"]) == ("GET", "/api/a b", "/api")
+    assert (scope["raw_path"], scope["query_string"]) == (b"/api/a%20b", b"q=1")
+    headers = dict(scope["headers"])
+    assert headers[b"x-thing"] == b"v"
+    assert headers[b"x-request-id"].decode() == answer.headers["x-request-id"]
+    assert not headers.keys() & {b"connection", b"te"}
+
+
+async def test_a_request_id_of_the_client_is_kept_and_echoed() -> None:
+    service = Steered()
+    async with replica(service) as (_, address), serving(address) as (_, client):
+        answer = await client.get("/", headers={"x-request-id": "mine"})
+    assert answer.headers.get_list("x-request-id") == ["mine"]
+    assert [v for n, v in service.scopes[0]["headers"] if n == b"x-request-id"] == [b"mine"]
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 1_000_000])
+async def test_bodies_of_any_size_go_both_ways(size: int) -> None:
+    body = bytes(range(256)) * (size // 256) + b"e" * (size % 256)
+    async with replica(Steered()) as (_, address), serving(address) as (_, client):
+        assert (await client.post("/echo", content=body)).content == body
+
+        async def chunked() -> AsyncIterator[bytes]:
+            for start in range(0, size, 10_000):
+                yield body[start : start + 10_000]
+
+        assert (await client.post("/echo", content=chunked())).content == body
+        assert len((await client.get(f"/large?{size}")).content) == size
+
+
+async def test_a_status_sent_before_the_body_arrives_before_it() -> None:
+    service = Steered()
+    async with (
+        replica(service) as (_, address),
+        serving(address) as (_, client),
+        client.stream("GET", "/slow-start") as answer,
+    ):
+        assert answer.status_code == 200
+        service.gate.set()
+        assert await answer.aread() == b"late"
+
+
+async def test_head_has_no_body() -> None:
+    async with replica(Steered("four")) as (_, address), serving(address) as (_, client):
+        answer = await client.head("/")
+        assert (answer.headers["content-length"], answer.content) == ("4", b"")
+        assert (await client.get("/")).text == "four"
+
+
+# ── when it goes wrong ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_no_route_no_replica_and_no_routing_are_told_apart() -> None:
+    server = proxy()
+    await server.start()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
+        assert (await client.get("/")).status_code == 404
+    await server.stop()
+    async with serving(route_prefix="/api") as (_, client):
+        missing = await client.get("/else")
+        assert (missing.status_code, missing.json()) == (404, {"error": "no application is routed at /else"})
+        unready = await client.get("/api")
+        assert unready.status_code == 503
+        assert unready.headers["retry-after"] == "1"
+        assert unready.json()["application"] == "app"
+
+
+async def test_what_the_application_raises_is_500_without_its_secrets() -> None:
+    async with replica(Steered()) as (_, address), serving(address) as (_, client):
+        for path in ("/raise", "/nothing", "/headers"):
+            answer = await client.get(path)
+            assert answer.status_code == 500, path
+            assert "secret" not in answer.text
+            assert answer.json()["application"] == "app"
+        assert (await client.get("/")).status_code == 200
+
+
+async def test_an_answer_that_breaks_off_is_seen_as_incomplete() -> None:
+    async with replica(Steered()) as (_, address), serving(address) as (_, client):
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get("/raise-later")
+
+
+async def test_no_header_smuggles_another_one_in() -> None:
+    async with replica(Steered()) as (_, address), serving(address) as (_, client):
+        answer = await client.get("/split")
+        assert answer.status_code == 500
+        assert "set-cookie" not in answer.headers
+
+
+async def test_a_slow_application_is_408_and_cancelled() -> None:
+    service = Steered()
+    async with replica(service) as (server, address), serving(address, request_timeout_s=0.1) as (_, client):
+        assert (await client.get("/wait")).status_code == 408
+        await asyncio.wait_for(service.cancelled.wait(), 2)
+        await until(lambda: server.ongoing == 0)
+
+
+async def test_a_client_sets_its_own_timeout() -> None:
+    async with replica(Steered()) as (_, address), serving(address) as (_, client):
+        answer = await client.get("/wait", headers={"x-request-timeout-seconds": "0.1"})
+        assert answer.status_code == 408
+
+
+async def test_a_client_that_goes_cancels_the_user_s_code() -> None:
+    service = Steered()
+    async with replica(service) as (server, address), serving(address) as (proxied, _):
+        _, writer = await asyncio.open_connection("127.0.0.1", proxied.port)
+        writer.write(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n")
+        await service.begun.wait()
+        writer.close()
+        await asyncio.wait_for(service.cancelled.wait(), 2)
+        await until(lambda: server.ongoing == 0 and proxied.metrics.ongoing == 0)
+        assert 'code="499"' in proxied.metrics.text()
+
+
+async def test_a_full_queue_is_503_with_retry_after() -> None:
+    service = Steered()
+    async with replica(service, max_ongoing_requests=1) as (_, address), serving(address) as (proxied, client):
+        proxied.router.cluster(CONTROLLER).update(snapshot(2, [address], max_queued_requests=1))
+        first = asyncio.create_task(client.get("/wait"))
+        await service.begun.wait()
+        second = asyncio.create_task(client.get("/"))
+        pool = proxied.router.cluster(CONTROLLER).ingress("app")
+        await until(lambda: pool is not None and pool.queued == 1)
+        refused = await client.get("/")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        service.gate.set()
+        assert [(await task).status_code for task in (first, second)] == [200, 200]
+
+
+@pytest.mark.parametrize("bad", [b"\x00\x01\r\n\r\n", b"GET / HTTP/1.1\r\nhost: x\r\ncontent-length: x\r\n\r\n"])
+async def test_bad_http_is_400_and_no_hang(bad: bytes) -> None:
+    async with replica(Steered()) as (_, address), serving(address) as (proxied, client):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxied.port)
+        writer.write(bad)
+        answer = await asyncio.wait_for(reader.read(), 2)
+        assert answer.startswith(b"HTTP/1.1 400")
+        writer.close()
+        assert (await client.get("/")).status_code == 200
+
+
+# ── streams and memory ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_slow_reader_stalls_only_itself() -> None:
+    service = Steered()
+    async with replica(service) as (_, address), serving(address) as (proxied, client):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxied.port, limit=1)
+        writer.write(b"GET /large?100000000 HTTP/1.1\r\nhost: x\r\n\r\n")
+        await service.begun.wait()
+        await reader.read(1)
+        for _ in range(50):
+            assert (await asyncio.wait_for(client.get("/"), 1)).status_code == 200
+        assert service.sent_bytes < 20_000_000, "the replica ran ahead of the reader"
+        writer.close()
+
+
+async def test_large_bodies_pass_with_flat_memory() -> None:
+    size = 200 * 1024 * 1024
+    with Process(run_replica, "app#Main#1", 0) as main, Process(run_proxy, [main.ready], {}) as front:
+        port, _ = front.ready
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            assert (await client.get("/")).status_code == 200
+            before = [process.resident_mib for process in (main, front)]
+            chunk = b"x" * 1_048_576
+
+            async def body() -> AsyncIterator[bytes]:
+                for _ in range(size // len(chunk)):
+                    yield chunk
+
+            peaks = before
+            async with asyncio.TaskGroup() as group:
+                upload = group.create_task(client.post("/count", content=body()))
+
+                async def download() -> int:
+                    nonlocal peaks
+                    received = 0
+                    async with client.stream("GET", f"/large?{size}") as answer:
+                        async for part in answer.aiter_raw():
+                            received += len(part)
+                            if received % 64 == 0:
+                                now = [process.resident_mib for process in (main, front)]
+                                peaks = [max(pair) for pair in zip(peaks, now, strict=True)]
+                    return received
+
+                downloaded = group.create_task(download())
+            assert int(upload.result().text) == size
+            assert downloaded.result() == size
+            growth = [peak - at_first for peak, at_first in zip(peaks, before, strict=True)]
+            assert max(growth) < 40, f"replica and proxy grew by {growth} MiB"
+
+
+# ── replicas come and go ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_killed_replica_fails_only_what_it_had_begun() -> None:
+    """One replica is busy with user code that blocks its loop, then is killed: what it never read goes elsewhere."""
+    with Process(run_replica, "app#Main#1", 30) as doomed, Process(run_replica, "app#Main#2", 0) as spare:
+        addresses = [ReplicaAddress(**process.ready) for process in (doomed, spare)]
+        async with serving(*addresses) as (proxied, client):
+            pool = proxied.router.cluster(CONTROLLER).ingress("app")
+            assert pool is not None
+            await until(lambda: pool.ready == 2)
+            # One for each: the second goes to the replica that is less loaded.
+            stalling = [asyncio.create_task(client.get("/stall")) for _ in range(2)]
+            await asyncio.sleep(0.3)
+            others = [asyncio.create_task(client.get("/")) for _ in range(50)]
+            await asyncio.sleep(0.3)
+            doomed.signal(signal.SIGKILL)
+            answers = await asyncio.gather(*others)
+            assert {answer.status_code for answer in answers} == {200}
+            assert {answer.text for answer in answers} == {"app#Main#2"}
+            assert {answer.status_code for answer in await asyncio.gather(*stalling)} == {200, 502}
+
+
+async def test_a_begun_request_on_a_killed_replica_is_502_with_a_reason() -> None:
+    with Process(run_replica, "app#Main#1", 0) as doomed:
+        async with serving(ReplicaAddress(**doomed.ready)) as (_, client):
+            task = asyncio.create_task(client.get("/wait"))
+            await asyncio.sleep(0.3)
+            doomed.signal(signal.SIGKILL)
+            answer = await task
+            assert answer.status_code == 502
+            assert "vanished" in answer.json()["error"]
+
+
+# ── the proxy's own life ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_draining_resets_no_keep_alive_client() -> None:
+    """Clients that send all the time over kept connections see every answer; then each is told to go elsewhere."""
+    with Process(run_replica, "app#Main#1", 0) as main, Process(run_proxy, [main.ready], {"lame_s": 0.5}) as front:
+        port, admin_port = front.ready
+        told = 0
+
+        async def client(pause_s: float) -> int:
+            nonlocal told
+            answered = 0
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            while True:
+                writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+                assert head.startswith(b"HTTP/1.1 200"), head
+                assert await reader.readexactly(10) == b"app#Main#1"
+                answered += 1
+                if b"connection: close" in head:
+                    told += 1
+                    writer.close()
+                    return answered
+                await asyncio.sleep(pause_s)
+
+        clients = [asyncio.create_task(client(0.001 * number)) for number in range(40)]
+        await asyncio.sleep(0.3)
+        front.signal(signal.SIGTERM)
+        await asyncio.sleep(0.2)
+        async with httpx.AsyncClient() as http:
+            assert (await http.get(f"http://127.0.0.1:{admin_port}/readyz")).status_code == 503
+            assert (await http.get(f"http://127.0.0.1:{port}/")).status_code == 200
+        counts = await asyncio.wait_for(asyncio.gather(*clients), 10)
+        assert min(counts) > 1
+        assert told == 40
+        await until(lambda: not front.alive)
+
+
+async def test_a_request_under_way_is_finished_before_the_proxy_exits() -> None:
+    service = Steered("done")
+    async with replica(service) as (_, address), serving(address) as (proxied, client):
+        task = asyncio.create_task(client.get("/wait"))
+        await service.begun.wait()
+        draining = asyncio.create_task(proxied.drain())
+        await asyncio.sleep(0.8)
+        assert not draining.done()
+        service.gate.set()
+        assert (await task).text == "done"
+        await asyncio.wait_for(draining, 3)
+
+
+async def test_routing_is_pushed_with_the_key_only_and_never_goes_back() -> None:
+    async with serving(route_prefix="/a") as (proxied, client):
+        url = f"http://127.0.0.1:{proxied.admin_port}"
+        newer = Routing(version=5, applications=proxied.routing.table.applications)
+        async with SignedClient(url, "wrong") as stranger:
+            with pytest.raises(Rejected):
+                await stranger.put("/v1/routing", newer.model_dump_json().encode())
+        async with SignedClient(url, "proxy-key") as operator:
+            answer = await operator.put("/v1/routing", newer.model_dump_json().encode())
+            assert json.loads(answer.body)["version"] == 5
+            with pytest.raises(Rejected) as older:
+                await operator.put("/v1/routing", Routing(version=4).model_dump_json().encode())
+            assert older.value.status == 409
+            with pytest.raises(Rejected) as malformed:
+                await operator.put("/v1/routing", b"{}")
+            assert malformed.value.status == 422
+        assert (await client.get("/-/routes")).json() == {"/a": "app"}
+        assert (await client.get("/-/healthz")).text == "success"
+
+
+async def test_metrics_count_by_application_and_status() -> None:
+    async with replica(Steered()) as (_, address), serving(address) as (proxied, client):
+        await client.get("/")
+        await client.get("/raise")
+        text = (await client.get(f"http://127.0.0.1:{proxied.admin_port}/metrics")).text
+    assert 'remora_proxy_requests_total{application="app",code="200"} 1' in text
+    assert 'remora_proxy_requests_total{application="app",code="500"} 1' in text
+    assert 'remora_proxy_request_seconds_count{application="app"} 2' in text
+
+
+async def test_a_kept_connection_serves_pipelined_requests_in_order() -> None:
+    async with replica(Steered("r")) as (_, address), serving(address) as (proxied, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxied.port)
+        writer.write(b"GET /a HTTP/1.1\r\nhost: x\r\n\r\nGET /raise HTTP/1.1\r\nhost: x\r\n\r\n")
+        first = await reader.readuntil(b"\r\n\r\n")
+        assert b" 200 " in first
+        assert await reader.readexactly(1) == b"r"
+        assert b" 500 " in await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+
+def test_a_taken_port_is_said(tmp_path: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+
+        async def start() -> None:
+            await proxy(port=taken.getsockname()[1]).start()
+
+        with pytest.raises(OSError, match="address"):
+            asyncio.run(start())
