@@ -208,14 +208,23 @@ def _trouble(status: Mapping[str, Any], containers: list[Mapping[str, Any]]) -> 
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             return f"{condition.get('reason', 'Unschedulable')}: {condition.get('message', '')}".strip(": ")
     for container in [*(status.get("initContainerStatuses") or []), *containers]:
+        ended = _failure(container)
         waiting = (container.get("state") or {}).get("waiting") or {}
+        if ended:
+            # The same words while it waits and while it tries again: a crash loop is one state, not two in turn.
+            said = last_line(ended.get("message") or "") or ended.get("reason", "")
+            return f"container {container['name']} ended with exit code {ended['exitCode']}: {said}".strip(": ")
         if waiting.get("reason", "ContainerCreating") not in _QUIET:
-            ended = (container.get("lastState") or {}).get("terminated") or {}
-            said = last_line(ended.get("message") or "") or waiting.get("message", "")
-            return f"container {container['name']}: {waiting['reason']}: {said}".strip(": ")
+            return f"container {container['name']}: {waiting['reason']}: {waiting.get('message', '')}".strip(": ")
     if status.get("phase") == "Failed":
         return f"{status.get('reason', 'Failed')}: {status.get('message', '')}".strip(": ")
     return ""
+
+
+def _failure(container: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return how a container that is not ready ended last, if that was no success."""
+    states = ((container.get(it) or {}).get("terminated") or {} for it in ("state", "lastState"))
+    return next((it for it in states if it.get("exitCode") and not container.get("ready")), {})
 
 
 def last_line(text: str) -> str:

@@ -74,7 +74,7 @@ def test_a_pod_says_why_it_does_not_run() -> None:
     container = {"name": "worker", "restartCount": 2, "state": {"waiting": waiting}, "lastState": {"terminated": ended}}
     pod = pod_from(raw_pod(phase="Running", containerStatuses=[container]))
     assert pod is not None
-    assert pod.trouble == "container worker: CrashLoopBackOff: ValueError: no GPU"
+    assert pod.trouble == "container worker ended with exit code 1: ValueError: no GPU"
     assert pod.boot == "u/2"
     assert pod.exits[0].code == 1
 
