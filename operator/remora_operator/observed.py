@@ -5,6 +5,7 @@ Pure. Everything is read out of manifests once, here, so that nothing further do
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -228,9 +229,14 @@ def _failure(container: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def last_line(text: str) -> str:
-    """Return the last line that says something, which in a traceback is the error."""
+    """Return the last line that says something, which in a traceback is the error; of a JSON log line its message."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:500] if lines else ""
+    line = lines[-1] if lines else ""
+    return _MESSAGE.sub(r"\1", line)[:500]
+
+
+_MESSAGE = re.compile(r'^\{.*"message": "((?:[^"\\]|\\.)*)".*$')
+"""A termination message keeps only the end of a log, so that a JSON line in it may be cut and cannot be parsed."""
 
 
 def _number(text: str | None) -> int:

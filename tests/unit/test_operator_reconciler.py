@@ -1,0 +1,212 @@
+"""A reconcile as a whole, on an API server in memory: what is written, when, and what happens when that fails."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from remora_operator.apply import Applier
+from remora_operator.errors import NotLeading, Permanent, Transient
+from remora_operator.handlers import Watcher
+from remora_operator.kinds import CONFIG_MAP, SERVE_APPLICATION, SERVICE, Key
+from remora_operator.metrics import Metrics
+from remora_operator.observe import Observer
+from remora_operator.plan import Link, Push
+from remora_operator.queue import Backoff, WorkQueue
+from remora_operator.reconciler import Reconciler
+from remora_operator.relist import Relist
+from remora_operator.store import Store
+from tests.fakes.applications import INSTALLATION, NOW, manifest
+from tests.fakes.cluster import FakeCluster
+
+HELLO = Key("shop", "hello")
+
+
+class Links:
+    """Controllers that nobody reaches."""
+
+    def __init__(self) -> None:
+        self.wanted: tuple[Link, ...] = ()
+
+    def views(self, key: Key) -> dict[int, Any]:
+        return {}
+
+    def follow(self, key: Key, wanted: tuple[Link, ...]) -> None:
+        self.wanted = wanted
+
+
+class Pushes:
+    """Proxies that take what they are given."""
+
+    def __init__(self) -> None:
+        self.wanted: Push | None = None
+
+    def routed(self, key: Key) -> dict[str, int]:
+        return {}
+
+    def follow(self, key: Key, push: Push | None) -> None:
+        self.wanted = push
+
+    def forget(self, key: Key) -> None:
+        self.wanted = None
+
+
+class Bench:
+    """A reconciler with fakes around it."""
+
+    def __init__(self) -> None:
+        self.now: datetime = NOW
+        self.woken: list[Key] = []
+        self.leads = True
+        self.cluster, self.store, self.links, self.pushes = FakeCluster(), Store(), Links(), Pushes()
+        self.observer = Observer(self.cluster, self.store, self.links, self.pushes)  # type: ignore[arg-type]
+        queue: WorkQueue[Key] = WorkQueue(concurrency=1, backoff=Backoff(), clock=lambda: 0.0)
+        self.reconciler = Reconciler(
+            INSTALLATION,
+            queue,
+            self.store,
+            self.observer,
+            Applier(self.cluster, self.store, self.observer, self._may_write, "me"),
+            self.links,  # type: ignore[arg-type]
+            self.pushes,  # type: ignore[arg-type]
+            Metrics(lambda: 0.0),
+            lambda: self.now,
+            lambda: 0.0,
+        )
+        self.relist = Relist(self.cluster, self.store, (), self.woken.append)
+        self.watcher = Watcher(self.store, self.woken.append, self.observer.users_of, Metrics(lambda: 0.0))
+
+    def _may_write(self) -> None:
+        if not self.leads:
+            raise NotLeading("not leading")
+
+    async def create(self, **spec: Any) -> None:
+        await self.cluster.create(SERVE_APPLICATION, manifest(**spec))
+        await self.relist.once()
+        self.cluster.calls.clear()
+
+    async def reconcile(self) -> list[str]:
+        """Reconcile once; return what was written."""
+        self.cluster.calls.clear()
+        await self.reconciler.reconcile(HELLO)
+        return self.cluster.writes
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        found = self.cluster.objects[SERVE_APPLICATION, "shop", "hello"]["status"]["conditions"]
+        return next((it for it in found if it["type"] == kind), {})
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+async def test_the_second_reconcile_writes_nothing(bench: Bench) -> None:
+    await bench.create()
+    first = await bench.reconcile()
+    assert "apply StatefulSet hello-head-1" in first
+    assert await bench.reconcile() == []
+
+
+async def test_everything_belongs_to_the_resource_and_the_resource_gets_no_finalizer(bench: Bench) -> None:
+    await bench.create()
+    await bench.reconcile()
+    for (kind, _, _), it in bench.cluster.objects.items():
+        if kind.name not in ("ServeApplication", "Event"):
+            assert it["metadata"]["ownerReferences"][0]["uid"] == "uid-hello", it
+    resource = bench.cluster.objects[SERVE_APPLICATION, "shop", "hello"]["metadata"]
+    assert not {"finalizers", "annotations"} & set(resource)
+
+
+async def test_the_state_that_changed_is_told_by_one_event(bench: Bench) -> None:
+    await bench.create()
+    assert sum(call.startswith("create Event") for call in await bench.reconcile()) == 1
+    assert sum(call.startswith("create Event") for call in await bench.reconcile()) == 0
+
+
+async def test_a_change_by_hand_is_undone(bench: Bench) -> None:
+    await bench.create()
+    await bench.reconcile()
+    await bench.cluster.merge(SERVICE, "shop", "hello", {"spec": {"selector": {"remora.dev/component": "cake"}}})
+    await bench.relist.once()
+    assert await bench.reconcile() == ["apply Service hello"]
+
+
+async def test_an_object_of_somebody_else_is_not_taken_over(bench: Bench) -> None:
+    await bench.create()
+    await bench.cluster.create(SERVICE, {"metadata": {"name": "hello", "namespace": "shop"}, "kind": "Service"})
+    with pytest.raises(Permanent, match="Service hello exists and does not belong"):
+        await bench.reconcile()
+    assert bench.condition("Stalled")["reason"] == "ApplyFailed"
+    assert "spec" not in bench.cluster.objects[SERVICE, "shop", "hello"]
+
+
+async def test_nothing_is_written_by_who_does_not_lead(bench: Bench) -> None:
+    await bench.create()
+    bench.leads = False
+    with pytest.raises(NotLeading):
+        await bench.reconcile()
+    assert bench.cluster.writes == []
+
+
+async def test_what_failed_is_done_the_next_time(bench: Bench) -> None:
+    await bench.create()
+    bench.cluster.fails.add("apply Service hello")
+    with pytest.raises(Transient):
+        await bench.reconcile()
+    bench.cluster.fails.clear()
+    assert "apply Service hello" in await bench.reconcile()
+
+
+async def test_code_in_a_config_map_is_read_when_it_changes_and_not_before(bench: Bench) -> None:
+    await bench.create(code={"configMap": {"name": "code"}})
+    await bench.reconcile()
+    assert bench.condition("Stalled")["reason"] == "CodeNotFound"
+    assert bench.links.wanted[0].target is None
+
+    def code(text: str) -> dict[str, Any]:
+        return {"metadata": {"name": "code", "namespace": "shop"}, "data": {"hello.py": text}}
+
+    await bench.cluster.create(CONFIG_MAP, code("one"))
+    revisions = []
+    for text in ("one", "two"):
+        await bench.cluster.merge(CONFIG_MAP, "shop", "code", code(text))
+        stored = bench.cluster.objects[CONFIG_MAP, "shop", "code"]
+        bench.woken.clear()
+        bench.watcher.saw(CONFIG_MAP, "MODIFIED", stored)
+        assert bench.woken == [HELLO]
+        await bench.reconcile()
+        target = bench.links.wanted[0].target
+        assert target is not None
+        assert target.code is not None
+        assert target.code.files == {"hello.py": text}
+        revisions.append(target.revision)
+        await bench.reconcile()
+        assert "get ConfigMap code" not in bench.cluster.calls
+    assert revisions[0] != revisions[1]
+
+
+async def test_secrets_are_made_again_when_they_may_have_gone(bench: Bench) -> None:
+    await bench.create()
+    assert sum(call.startswith("create Secret") for call in await bench.reconcile()) == 4
+    bench.now += timedelta(minutes=11)
+    assert sum(call.startswith("create Secret") for call in await bench.reconcile()) == 4
+    assert not any(call.startswith(("get Secret", "list Secret")) for call in bench.cluster.calls)
+
+
+async def test_an_application_that_is_gone_is_let_go(bench: Bench) -> None:
+    await bench.create()
+    await bench.reconcile()
+    bench.watcher.saw(SERVE_APPLICATION, "DELETED", bench.cluster.objects[SERVE_APPLICATION, "shop", "hello"])
+    assert await bench.reconcile() == []
+    assert bench.links.wanted == ()
+
+
+async def test_one_that_is_being_deleted_is_left_to_kubernetes(bench: Bench) -> None:
+    await bench.create()
+    resource = bench.cluster.objects[SERVE_APPLICATION, "shop", "hello"]
+    resource["metadata"] |= {"deletionTimestamp": "2026-11-21T12:00:00Z", "resourceVersion": "99"}
+    bench.watcher.saw(SERVE_APPLICATION, "MODIFIED", resource)
+    assert await bench.reconcile() == []
