@@ -125,6 +125,8 @@ class ProxyApp:
             refusal = _status(error), str(error)
         finally:
             client.served()
+        if client.gone:
+            return CLIENT_GONE, "the client went away"
         if client.answer_begun:
             client.cut()
             return refusal
