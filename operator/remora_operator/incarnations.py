@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from remora_api import wire
+from remora_api.meta import Container
 from remora_api.v1alpha1 import ServeApplication
 from remora_operator import names
 from remora_operator.installation import Installation
@@ -67,14 +68,14 @@ def choose(
         serving = newest
     pod = observed.head_pod(newest)
     born = Ref(CONFIG_MAP, names.born(application.metadata.name, newest)) in observed.children
-    return Clusters(newest, serving, image, made_from, born or (pod is not None and "head" in pod.started))
+    return Clusters(newest, serving, image, made_from, born or (pod is not None and Container.RAY in pod.started))
 
 
 def is_lost(pod: Pod | None, now: datetime) -> bool:
     """Ray's tables are gone for good, or on a node that is."""
     if pod is None:
         return False
-    lost_store = any(end.container == "head" and end.code == head.LOST_STORE for end in pod.exits)
+    lost_store = any(end.container == Container.RAY and end.code == head.LOST_STORE for end in pod.exits)
     return lost_store or (pod.deleting_since is not None and now > pod.deleting_since + LOST_AFTER)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from remora_api.keys import Purpose
-from remora_api.meta import Annotation, Component, Label, Path, Port
+from remora_api.meta import Annotation, Component, Container, Label, Path, Port
 from remora_api.v1alpha1 import ServeApplication
 from remora_operator import names
 from remora_operator.kinds import CONFIG_MAP, SERVICE, STATEFUL_SET, Manifest
@@ -54,7 +54,7 @@ def stateful_set(owner: Owner, application: ServeApplication, incarnation: int, 
     ]
     url = names.controller_url(owner.name, owner.namespace, incarnation)
     ray = pod.container(
-        "head",
+        Container.RAY,
         image,
         ["head"],
         application=application,
@@ -69,7 +69,7 @@ def stateful_set(owner: Owner, application: ServeApplication, incarnation: int, 
         },
     )
     controller = pod.container(
-        "controller",
+        Container.CONTROLLER,
         image,
         ["controller"],
         application=application,
@@ -100,6 +100,8 @@ def stateful_set(owner: Owner, application: ServeApplication, incarnation: int, 
         ],
         grace_s=GRACE_S,
         user_template=head.pod_template,
+        # A Ray driver finds the node that it belongs to among the processes that it sees.
+        extra={"shareProcessNamespace": True},
     )
     body: Manifest = {
         "spec": {
