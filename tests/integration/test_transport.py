@@ -245,10 +245,21 @@ async def test_a_cancelled_waiter_takes_no_place() -> None:
 # ── coming and going ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_nothing_there_is_said_at_once() -> None:
-    async with router() as calls:
+async def test_a_call_waits_a_moment_for_a_first_replica() -> None:
+    """Deployments of one application start in any order, and call each other."""
+    async with router(hold_s=0.1) as calls:
         with pytest.raises(DeploymentUnavailable, match="Main"):
-            await asyncio.wait_for(call(calls), 0.2)
+            await asyncio.wait_for(call(calls), 1)
+    async with replica(Steered("first")) as (_, address), router(hold_s=5) as calls:
+        task = asyncio.create_task(call(calls, NAME))
+        await asyncio.sleep(0.05)
+        calls.cluster(CONTROLLER).update(snapshot(2, [address]))
+        assert (await asyncio.wait_for(task, 1)).data == b"first"
+
+
+async def test_a_call_that_names_no_deployment_goes_to_the_ingress() -> None:
+    async with replica(Steered("ingress")) as (_, address), router(address) as calls:
+        assert (await calls.call("app", "", NAME, SMALL)).data == b"ingress"
 
 
 async def test_an_unknown_deployment_is_said_after_a_moment() -> None:

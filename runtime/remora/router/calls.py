@@ -56,7 +56,7 @@ async def _first_answer(pool: Pool, metadata: CallMetadata, payload: Payload) ->
     size = total(head.sizes)
     again = False
     while True:
-        link = pool.try_acquire() or await pool.acquire(front=again)
+        link = pool.try_acquire() or await pool.acquire(front=again, patient=True)
         again = True
         parts = parts_of(payload)
         first = next(parts)

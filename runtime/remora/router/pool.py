@@ -103,15 +103,17 @@ class Pool:
             link.reserve()
         return link
 
-    async def acquire(self, *, front: bool = False) -> Link:
+    async def acquire(self, *, front: bool = False, patient: bool = False) -> Link:
         """Reserve a place on a replica, waiting for one if need be; ``front`` for a request that already had its turn.
 
+        Where there never was a replica, only the patient wait: clients are better told at once, while deployments of
+        one application start in any order and may call each other before all are there.
         Raises BackPressureError when too many wait, DeploymentUnavailable when there is nothing to wait for.
         """
         link = self.try_acquire()
         if link is not None:
             return link
-        if self._closed:
+        if self._closed or not (patient or self.ever_ready or self._has_hope()):
             raise self._unavailable()
         if 0 <= self._max_queued <= len(self._waiters):
             raise BackPressureError(
@@ -158,15 +160,16 @@ class Pool:
                 link.reserve()
                 waiter.set_result(link)
 
+    def _has_hope(self) -> bool:
+        """Whether some replica may take requests soon."""
+        return any(link.state is State.CONNECTING or link.state is State.READY for link in self._links.values())
+
     def _watch_hope(self) -> None:
-        """Whoever waits gives up after ``hold_s`` without any replica; at once if there never was one."""
-        hopeless = not any(link.state is State.CONNECTING or link.state is State.READY for link in self._links.values())
-        if not (hopeless and self._waiters):
+        """Whoever waits gives up after ``hold_s`` without any replica."""
+        if not self._waiters or self._has_hope():
             if self._giving_up is not None:
                 self._giving_up.cancel()
                 self._giving_up = None
-        elif not self.ever_ready:
-            self._fail_waiters()
         elif self._giving_up is None:
             self._giving_up = asyncio.get_running_loop().call_later(self._hold_s, self._give_up)
 

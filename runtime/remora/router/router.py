@@ -83,7 +83,8 @@ class Router:
 
     def _pool(self, application: str, deployment: str) -> Pool | None:
         for cluster in self._clusters.values():
-            pool = cluster.pool(application, deployment)
+            # Handles of a whole application name no deployment: they mean its ingress.
+            pool = cluster.pool(application, deployment) if deployment else cluster.ingress(application)
             if pool is not None:
                 return pool
         return None
