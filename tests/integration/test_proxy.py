@@ -7,7 +7,7 @@ import json
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -274,6 +274,49 @@ async def test_a_begun_request_on_a_killed_replica_is_502_with_a_reason() -> Non
             answer = await task
             assert answer.status_code == 502
             assert "vanished" in answer.json()["error"]
+
+
+async def test_replacing_replicas_again_and_again_loses_nothing() -> None:
+    """Thirty clients without retries, each on one kept connection, while the replica is replaced fifteen times.
+
+    The order is that of a rollout, and once in two the replica goes before the routes say so.
+    """
+    done = False
+
+    async def client(port: int) -> int:
+        answered = 0
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while not done:
+            writer.write(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nping")
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            assert head.startswith(b"HTTP/1.1 200"), head
+            assert await reader.readexactly(4) == b"ping"
+            answered += 1
+        writer.close()
+        return answered
+
+    async with AsyncExitStack() as stack:
+        present, address = await stack.enter_async_context(replica(Steered(), name="app#Main#0"))
+        proxied, _ = await stack.enter_async_context(serving(address, settings={"hold_s": 5.0}))
+        clients = [asyncio.create_task(client(proxied.port)) for _ in range(30)]
+        for number in range(1, 16):
+            following, new = await stack.enter_async_context(replica(Steered(), name=f"app#Main#{number}"))
+            cluster = proxied.router.cluster(CONTROLLER)
+            if number % 2:
+                cluster.update(snapshot(3 * number, [address, new]))
+                assert await present.drain(5)
+                cluster.update(snapshot(3 * number + 1, [new]))
+            else:
+                draining = asyncio.create_task(present.drain(5))
+                await asyncio.sleep(0.02)
+                cluster.update(snapshot(3 * number, [new]))
+                assert await draining
+            await present.stop()
+            present, address = following, new
+            await asyncio.sleep(0.02)
+        done = True
+        counts = await asyncio.gather(*clients)
+    assert min(counts) > 15
 
 
 # ── the proxy's own life ─────────────────────────────────────────────────────────────────────────────────────────
