@@ -96,7 +96,7 @@ class World:
         for name, it in self.pods.items():
             lost = any(end.code == LOST_STORE for end in it.exits)
             if not it.is_ready and not lost:
-                started = frozenset({"head", "controller", "worker", "proxy"})
+                started = frozenset({"ray", "controller", "worker", "proxy"})
                 self.pods[name] = replace(
                     it, is_ready=True, phase="Running", node="n1", ready_since=self.now, started=started
                 )
@@ -257,7 +257,7 @@ class World:
         for name, it in self.pods.items():
             if it.component is Component.HEAD:
                 self.pods[name] = replace(
-                    it, is_ready=False, started=frozenset(), exits=(Exit("head", LOST_STORE, "LostStore"),)
+                    it, is_ready=False, started=frozenset(), exits=(Exit("ray", LOST_STORE, "LostStore"),)
                 )
 
     def kill_worker(self) -> None:

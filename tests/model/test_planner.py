@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from itertools import count
 
+from hypothesis import Phase as Phase_
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -21,6 +22,8 @@ from remora.controller.status import applications
 from remora.types import ReplicaId
 from remora_api.wire import BuildState, GroupTarget, Resources, Target
 
+# Shrinking takes minutes; the failing sequence as it was found is short enough to read.
+PHASES = (Phase_.explicit, Phase_.reuse, Phase_.generate)
 NAMES = ("A", "B")
 NODES = ("n1", "n2", "n3")
 
@@ -80,6 +83,7 @@ class Cluster(RuleBasedStateMachine):
     @rule()
     def act(self) -> None:
         """Ask for a plan and write it down, checking what it takes away."""
+        self.world = events.expire(self.world, self.now)
         planned = plan(self.world, self.now, self.new_id)
         for action in planned.actions:
             self.check_floor(action)
@@ -156,6 +160,11 @@ class Cluster(RuleBasedStateMachine):
     def die(self, data: st.DataObject) -> None:
         self.learn(events.ReplicaDied(data.draw(st.sampled_from(self.replicas(*Phase))), "killed"))
 
+    @precondition(lambda self: self.replicas(Phase.RUNNING))
+    @rule(data=st.data())
+    def pod_ends(self, data: st.DataObject) -> None:
+        self.learn(events.ReplicaDraining(data.draw(st.sampled_from(self.replicas(Phase.RUNNING)))))
+
     @rule(seconds=st.sampled_from([0.1, 1, 10, 100]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
@@ -193,4 +202,4 @@ class Cluster(RuleBasedStateMachine):
 
 
 TestCluster = Cluster.TestCase
-TestCluster.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestCluster.settings = settings(max_examples=150, stateful_step_count=50, deadline=None, phases=PHASES)

@@ -11,7 +11,7 @@ COMMANDS: Final = {
     "run": ("remora.cli.run", "serve an application on this machine"),
     "exec": ("remora.cli.exec", "run a Python script that calls serve.run"),
     "proxy": ("remora.proxy", "serve HTTP for applications (a proxy pod)"),
-    "controller": ("remora.controller.process", "start, watch and replace replicas (in the head pod)"),
+    "controller": ("remora.cli.controller", "start, watch and replace replicas (in the head pod)"),
     "head": ("remora.node.head", "run Ray's head (in the head pod)"),
     "worker": ("remora.node.worker", "run a Ray node that holds replicas (a worker pod)"),
     "controller-status": ("remora.cli.controller_status", "print what a controller knows"),

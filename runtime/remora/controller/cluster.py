@@ -6,7 +6,6 @@ Translates Ray's exceptions once: ActorGone and ClusterLost. Calls of Ray that b
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -34,6 +33,10 @@ T = TypeVar("T")
 
 class ActorGone(RemoraError):
     """The replica's process is dead, or was never there."""
+
+
+class NodeGone(ActorGone):
+    """The replica's node is dead, or was when the replica should have been put there."""
 
 
 class ActorFailed(RemoraError):
@@ -96,17 +99,24 @@ class RayCluster:
 
     def __init__(self, settings: ControllerSettings) -> None:
         self._local = settings.local
+        self._own_node = ray.get_runtime_context().get_node_id()
         self._actor_class = ray.remote(ReplicaActor)
         self._build = ray.remote(builds.run)
 
     async def nodes(self) -> Mapping[NodeId, Node]:
-        """Return the living nodes that may hold replicas; raise ClusterLost when nobody answers."""
+        """Return the living nodes that may hold replicas; raise ClusterLost when nobody answers, or our own is gone.
+
+        The tables come back when the head's container does, but with a node of their own, and tasks would be handed
+        to the old one for ever.
+        """
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 found = await _in_thread(ray.nodes)
         except TimeoutError:
             raise ClusterLost(f"Ray's tables did not answer for {CALL_TIMEOUT_S:g} s") from None
         alive = [entry for entry in found if entry["Alive"]]
+        if all(entry["NodeID"] != self._own_node for entry in alive):
+            raise ClusterLost("the Ray node that this process is connected through was replaced")
         return {NodeId(entry["NodeID"]): self._node(entry) for entry in alive if self._takes_replicas(entry)}
 
     async def start(
@@ -170,8 +180,6 @@ class RayCluster:
 
 def connect(settings: ControllerSettings) -> RayCluster:
     """Connect this process to Ray, or start one for local mode; raise ClusterLost when it does not answer."""
-    if settings.ray_key:
-        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=settings.ray_key)  # noqa: TID251 - Ray reads it there
     common: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "configure_logging": False}
     try:
         if settings.ray_address:
@@ -200,7 +208,12 @@ async def _result(reference: Any) -> Any:
             raise error.cause from error
         raise ActorFailed(f"{type(error.cause).__name__}: {error.cause}") from error
     except RayError as error:
+        if any(sign in str(error) for sign in _NODE_GONE):
+            raise NodeGone("its node went away") from error
         raise ActorGone(_why(error)) from error
+
+
+_NODE_GONE = ("NodeAffinitySchedulingStrategy doesn't exist", "node has died", "node was terminated", "NODE_DIED")
 
 
 def _why(error: RayError) -> str:
@@ -210,8 +223,6 @@ def _why(error: RayError) -> str:
         return "its process was killed as the node ran out of memory"
     if "INTENDED_USER_EXIT" in text:
         return "its process ended by itself"
-    if "node" in text and ("died" in text or "dead" in text) and "worker process has died" not in text:
-        return "its node went away"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return f"its process died: {lines[-1][:200] if lines else type(error).__name__}"
 

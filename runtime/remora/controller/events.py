@@ -16,6 +16,8 @@ from remora.controller.state import Build, BuildKey, Crashes, Graph, Node, NodeI
 from remora.types import ReplicaId
 from remora_api.wire import BuildState, Target
 
+DEPARTURE_S = 120
+"""A node that said it would go, and is still there, takes replicas again after this."""
 STABLE_S = 60
 """A replica that ran this long did not fail to start, whatever ends it later."""
 
@@ -95,6 +97,8 @@ class ReplicaDied:
 
     replica: ReplicaId
     message: str = ""
+    with_node: bool = False
+    """It was not the replica: its node is gone."""
 
 
 Event = (
@@ -114,6 +118,12 @@ Event = (
 def learn(world: World, event: Event, now: float) -> World:
     """Return the world after a piece of news."""
     return _settle(_learn(world, event, now))
+
+
+def expire(world: World, now: float) -> World:
+    """Return the world without what time alone has made untrue."""
+    departing = {node: since for node, since in world.departing.items() if now < since + DEPARTURE_S}
+    return world if departing == world.departing else replace(world, departing=departing)
 
 
 def _learn(world: World, event: Event, now: float) -> World:
@@ -136,7 +146,9 @@ def _learn(world: World, event: Event, now: float) -> World:
         case ReplicaFailed(replica, message):
             return _step(_blame(world, replica, message, now), replica, Step.FAIL, now)
         case ReplicaDraining(replica):
-            return _step(world, replica, Step.DRAIN, now)
+            return _step(_departing(world, replica, now), replica, Step.DRAIN, now)
+        case ReplicaDied(replica, message, with_node=True):
+            return _step(_departing(world, replica, now), replica, Step.DIED, now)
         case ReplicaDied(replica, message):
             return _step(_blame(world, replica, message, now), replica, Step.DIED, now)
         case _:
@@ -181,7 +193,16 @@ def _settle(world: World) -> World:
         serving=serving,
         builds={key: build for key, build in world.builds.items() if key in needed},
         crashes={key: crashes for key, crashes in world.crashes.items() if key in live},
+        departing={node: since for node, since in world.departing.items() if node in world.nodes},
     )
+
+
+def _departing(world: World, id_: ReplicaId, now: float) -> World:
+    """Put nothing more on the replica's node, unless it was we who told the replica to drain."""
+    replica = world.replicas.get(id_)
+    if replica is None or replica.is_leaving:
+        return world
+    return replace(world, departing={**world.departing, replica.node: now})
 
 
 def _blame(world: World, id_: ReplicaId, message: str, now: float) -> World:

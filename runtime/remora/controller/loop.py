@@ -69,6 +69,11 @@ class Controller:
         self._news.append(event)
         self._wake.set()
 
+    def close(self) -> None:
+        """Let everyone go who waits for news."""
+        self.routes.close()
+        self.status.close()
+
     def definition(self, digest: str) -> bytes | None:
         """Return a definition by its digest."""
         return self._checkpoint.definition(digest)
@@ -132,6 +137,7 @@ class Controller:
         now = self._clock()
         while self._news:
             self._world = events.learn(self._world, self._news.popleft(), now)
+        self._world = events.expire(self._world, now)
         plan = planner.plan(self._world, now, _new_id)
         for action in plan.actions:
             self._world = events.enact(self._world, action, now)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from remora.controller import placement, rollout, versions
 from remora.controller.actions import Action, BuildGraph, Drain, Kill, Reconfigure, Start
-from remora.controller.events import enact
+from remora.controller.events import DEPARTURE_S, enact
 from remora.controller.lifecycle import Phase
 from remora.controller.state import Build, Crashes, Deployment, Replica, Serving, World
 from remora.types import ReplicaId
@@ -198,4 +198,5 @@ def _wake_at(world: World, now: float) -> float | None:
     ]
     moments += [_drained_by(r) for r in world.replicas.values() if r.phase is Phase.DRAINING]
     moments += [r.since + KILL_AGAIN_S for r in world.replicas.values() if r.phase is Phase.STOPPING]
+    moments += [since + DEPARTURE_S for since in world.departing.values()]
     return min((moment for moment in moments if moment > now), default=None)

@@ -1,22 +1,20 @@
 """The controller as a process: connects to Ray, listens, and runs the loop until it is told to end or Ray is lost.
 
-`python -m remora controller` on the head pod calls `main`; `remora.local` runs `serve` on its own loop.
+`python -m remora controller` on the head pod calls `run`; `remora.local` runs `serve` on its own loop.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import logging
 import signal
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
 
-from remora import structured_log
 from remora.controller import api, cluster
 from remora.controller.cluster import ClusterLost, RayCluster
 from remora.controller.loop import Controller
@@ -26,6 +24,7 @@ log = logging.getLogger("remora.controller")
 
 CONNECT_PAUSES_S = (0.5, 1, 2, 4, 8)
 EXIT_CLUSTER_LOST = 1
+STOP_S = 3.0
 
 
 class _Server(uvicorn.Server):
@@ -36,13 +35,9 @@ class _Server(uvicorn.Server):
         yield
 
 
-def main(arguments: Sequence[str] = ()) -> int:
+def run(settings: ControllerSettings) -> int:
     """Run the controller of a head pod; the exit code is 0 after SIGTERM, 1 when Ray was lost."""
-    argparse.ArgumentParser(prog="remora controller", description=(__doc__ or "").partition("\n")[0]).parse_args(
-        arguments
-    )
-    structured_log.configure()
-    return asyncio.run(_main(ControllerSettings.read()))
+    return asyncio.run(_main(settings))
 
 
 async def _main(settings: ControllerSettings) -> int:
@@ -67,8 +62,14 @@ def _exit_code(serving: asyncio.Task[None]) -> int:
         lost, other = group.split(ClusterLost)
         if other is not None:
             raise
-        log.error("Ray is lost, so this process ends: %s", lost)
+        log.error("Ray is lost, so this process ends: %s", _first(lost))
     return EXIT_CLUSTER_LOST
+
+
+def _first(error: BaseException | None) -> BaseException | None:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _connect(settings: ControllerSettings) -> RayCluster:
@@ -112,9 +113,21 @@ async def serve(
         time.time,  # noqa: TID251 - the process's edge: its clock
     )
     app = api.application(controller, control_key=settings.control_key, data_key=settings.data_key)
-    server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=75))
+    server = _Server(
+        uvicorn.Config(
+            app, log_config=None, log_level="warning", access_log=False, lifespan="off", timeout_keep_alive=75
+        )
+    )
     if made is not None:
         made.set_result(controller)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(server.serve(sockets=[listening]))
-        tasks.create_task(controller.run())
+    listening_task = asyncio.create_task(server.serve(sockets=[listening]))
+    running = asyncio.create_task(controller.run())
+    try:
+        await asyncio.wait([running, listening_task], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        running.cancel()
+        # Long polls are answered, and nobody is left with half an answer.
+        controller.close()
+        server.should_exit = True
+        await asyncio.shield(asyncio.wait([running, listening_task], timeout=STOP_S))
+    running.result()

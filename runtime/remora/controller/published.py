@@ -16,6 +16,7 @@ class Published(Generic[T]):
         self.version = 0
         self._value: T | None = None
         self._moved = asyncio.Event()
+        self._closed = False
 
     @property
     def latest(self) -> T | None:
@@ -28,9 +29,17 @@ class Published(Generic[T]):
             return False
         self._value = value
         self.version += 1
+        self._wake()
+        return True
+
+    def close(self) -> None:
+        """Let everyone who waits go, in vain."""
+        self._closed = True
+        self._wake()
+
+    def _wake(self) -> None:
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
-        return True
 
     async def newer(self, epoch: str, after: int, timeout_s: float) -> tuple[int, T] | None:
         """Return the value with its version, at once if the caller has not got it, else when it moves; None in vain."""
@@ -40,6 +49,8 @@ class Published(Generic[T]):
                     value = self._value
                     if value is not None and (epoch != self.epoch or self.version > after):
                         return self.version, value
+                    if self._closed:
+                        return None
                     await self._moved.wait()
         except TimeoutError:
             return None

@@ -53,3 +53,9 @@ class ControllerSettings:
             start_timeout_s=float(environment.get("REMORA_START_TIMEOUT_S", "600")),
             build_timeout_s=float(environment.get("REMORA_BUILD_TIMEOUT_S", "120")),
         )
+
+    def prepare_ray(self) -> None:
+        """Hand Ray its token, which it looks for in the environment when it is imported, so before that."""
+        os.environ["RAY_AUTH_MODE"] = "token" if self.ray_key else "disabled"  # noqa: TID251 - this is a settings.py
+        if self.ray_key:
+            os.environ["RAY_AUTH_TOKEN"] = self.ray_key  # noqa: TID251 - as above

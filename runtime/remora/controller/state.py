@@ -172,9 +172,12 @@ class World:
     replicas: Mapping[ReplicaId, Replica] = field(default_factory=dict)
     nodes: Mapping[NodeId, Node] = field(default_factory=dict)
     crashes: Mapping[CrashKey, Crashes] = field(default_factory=dict)
+    departing: Mapping[NodeId, float] = field(default_factory=dict)
+    """Nodes that are about to go, as their replicas or Ray said, with the moment when that was."""
 
     @property
     def draining_nodes(self) -> frozenset[NodeId]:
-        """Nodes that a target wants emptied."""
+        """Nodes that a target wants emptied, and those that are about to go: nothing is placed there."""
         names = {name for target in self.targets.values() for name in target.drain_nodes}
-        return frozenset(node.id for node in self.nodes.values() if node.name in names)
+        asked = {node.id for node in self.nodes.values() if node.name in names}
+        return frozenset(asked | self.departing.keys())

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from remora.controller import events
-from remora.controller.cluster import ActorFailed, ActorGone, RayReplica
+from remora.controller.cluster import ActorFailed, ActorGone, NodeGone, RayReplica
 from remora.controller.state import InPlace
 from remora.replica.config import NotStarted
 from remora.types import ReplicaId
@@ -41,7 +41,8 @@ class Supervisor:
                 await self._death(actor)
                 life.cancel()
         except* ActorGone as gone:
-            self._tell(events.ReplicaDied(self.id, str(gone.exceptions[0])))
+            with_node = gone.subgroup(NodeGone) is not None
+            self._tell(events.ReplicaDied(self.id, str(gone.exceptions[0]), with_node))
 
     async def _death(self, actor: RayReplica) -> None:
         """Wait for the end; a replica that has drained is asked to leave first."""
