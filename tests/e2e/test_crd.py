@@ -130,7 +130,6 @@ def test_a_name_and_an_import_path_are_enough(kubectl: Namespace) -> None:
         },
         "rollout": {"maxSurge": 1, "maxUnavailable": 0, "progressDeadlineSeconds": 600},
         "networkPolicy": {"enabled": True},
-        "revisionHistoryLimit": 5,
         "suspend": False,
     }
 

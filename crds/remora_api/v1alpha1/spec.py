@@ -306,7 +306,5 @@ class ServeApplicationSpec(Model):
     """How changes are rolled out."""
     network_policy: NetworkPolicy = NetworkPolicy()
     """Whether a NetworkPolicy protects the pods."""
-    revision_history_limit: Annotated[Int, Ge(0), Le(50)] = 5
-    """Old revisions that are kept to return to."""
     suspend: Bool = False
     """Stop everything and keep the resource: all pods are taken away, and come back when it is false again."""
