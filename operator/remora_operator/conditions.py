@@ -156,7 +156,9 @@ def _workers(facts: Facts) -> Verdict | None:
 def _taken(facts: Facts) -> Verdict | None:
     if not facts.is_behind or (facts.was_ready and facts.application is None):
         return None
-    return Verdict(Reason.BUILDING, f"the controller has not taken generation {facts.generation} yet")
+    # The first spec is built, a later one rolled out.
+    reason = Reason.ROLLING_OUT if facts.application else Reason.BUILDING
+    return Verdict(reason, f"the controller has not taken generation {facts.generation} yet")
 
 
 def _build(facts: Facts) -> Verdict | None:

@@ -43,7 +43,7 @@ def status(
     view = observed.controller(clusters.newest)
     deployments = _deployments(newest or serving) if newest or serving else before.deployments
     service = observed.children.get(Ref(SERVICE, names.service(owner.name)))
-    moved = serving is not None and not facts.is_moving and all(it.updated >= it.desired for it in serving.deployments)
+    moved = serving is not None and _is_served(serving)
     return ServeApplicationStatus(
         observed_generation=facts.generation,
         conditions=conditions(facts, verdict(facts), before.conditions, deadline, now),
@@ -109,6 +109,12 @@ def _deployments(status: wire.ApplicationStatus | None) -> tuple[DeploymentStatu
         )
         for it in (status.deployments if status else ())
     )
+
+
+def _is_served(status: wire.ApplicationStatus) -> bool:
+    """Requests are answered by the revision that the controller was told last, and by no other."""
+    built = status.build.state is wire.BuildState.BUILT and bool(status.deployments)
+    return built and all(it.updated >= min(it.desired, it.ready) for it in status.deployments)
 
 
 def _ingress_replicas(status: wire.ApplicationStatus) -> int:

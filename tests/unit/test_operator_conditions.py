@@ -51,7 +51,7 @@ WELL = Facts(
         ),
         pytest.param(
             replace(WELL, application=said(state=wire.BuildState.FAILED, revision="r0", generation=0)),
-            Reason.BUILDING,
+            Reason.ROLLING_OUT,
             False,
             id="the last build failed, this one is new",
         ),
