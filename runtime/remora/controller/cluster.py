@@ -6,6 +6,7 @@ Translates Ray's exceptions once: ActorGone and ClusterLost. Calls of Ray that b
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -85,9 +86,9 @@ class RayReplica:
         """Tell it to finish and end."""
         self._actor.drain.remote(grace_s)
 
-    def leave(self) -> None:
-        """Tell it to end, as it has drained."""
-        self._actor.leave.remote()
+    async def leave(self) -> None:
+        """Tell it to end, as it has drained; raise ActorGone when it has."""
+        await _result(self._actor.leave.remote())
 
     async def kill(self) -> None:
         """End it now."""
@@ -180,6 +181,8 @@ class RayCluster:
 
 def connect(settings: ControllerSettings) -> RayCluster:
     """Connect this process to Ray, or start one for local mode; raise ClusterLost when it does not answer."""
+    # What Ray warns of at its start is about threads and tokens of ours.
+    logging.getLogger("ray").setLevel(logging.ERROR)
     common: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "configure_logging": False}
     try:
         if settings.ray_address:

@@ -56,6 +56,9 @@ class Performer:
                 log.info("replica %s: starting on %s", action.replica, world.nodes[action.node].name)
                 supervisor = self._supervisor(action.replica, action.deployment.in_place)
                 self._do(self._supervise(supervisor, self._start(action, world.replicas[action.replica])))
+            case actions.Drain() | actions.Kill() | actions.Reconfigure() if action.replica not in self._supervisors:
+                log.info("replica %s: ended before it could be told anything", action.replica)
+                self._tell(events.ReplicaDied(action.replica, "it ended", False))
             case actions.Drain(replica, grace_s):
                 log.info("replica %s: draining", replica)
                 self._do(self._supervisors[replica].drain(grace_s))

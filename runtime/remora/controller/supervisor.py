@@ -49,8 +49,8 @@ class Supervisor:
         await actor.until_draining()
         self._tell(events.ReplicaDraining(self.id))
         await actor.until_drained()
-        actor.leave()
-        await actor.until_drained()
+        # The answer to this is the actor's end: another `until_drained` could return before it.
+        await actor.leave()
 
     async def _life(self, actor: RayReplica, start_timeout_s: float) -> None:
         try:
