@@ -14,8 +14,8 @@ from remora_api.target import code_bundle
 from remora_api.v1alpha1 import ServeApplication
 from remora_operator.cluster import Cluster
 from remora_operator.controller_client import ControllerLinks
-from remora_operator.kinds import CHILDREN, CONFIG_MAP, POD, Key
-from remora_operator.observed import CodeMissing, Observed, child_from, pod_from
+from remora_operator.kinds import CHILDREN, CONFIG_MAP, POD, REPLICA_SET, Key, Kind, Manifest
+from remora_operator.observed import Child, CodeMissing, Observed, Pod, child_from, pod_from
 from remora_operator.proxy_client import ProxyPushes
 from remora_operator.store import Store
 
@@ -45,20 +45,10 @@ class Observer:
 
     async def observe(self, key: Key, application: ServeApplication, now: datetime) -> Observed:
         """Return everything that a plan for this application is made from."""
-        uid = application.metadata.uid
-        children = {}
-        pods = []
-        for kind, manifest in self.store.of(key):
-            owners = manifest["metadata"].get("ownerReferences") or []
-            if kind is POD:
-                pod = pod_from(manifest)
-                pods += [pod] if pod is not None else []
-            elif kind in CHILDREN and any(it.get("uid") == uid for it in owners):
-                child = child_from(manifest)
-                children[child.ref] = child
+        children, pods = _owned(self.store.of(key), application.metadata.uid)
         return Observed(
-            children=children,
-            pods=tuple(pods),
+            children={it.ref: it for it in children},
+            pods=pods,
             code=await self._code_of(key, application),
             controllers=self.links.views(key),
             secrets=frozenset(
@@ -119,3 +109,20 @@ class Observer:
             users.discard(key)
         if config_map is not None:
             self._code_users.setdefault(config_map, set()).add(key)
+
+
+def _owned(objects: list[tuple[Kind, Manifest]], uid: str) -> tuple[list[Child], tuple[Pod, ...]]:
+    """Return the children of the resource with this uid, and their pods.
+
+    Labels are not enough: objects of a deleted resource of the same name may still be on their way out. Pods belong to
+    a child, or to a ReplicaSet of a child.
+    """
+    children = [child_from(it) for kind, it in objects if kind in CHILDREN and uid in _owners(it)]
+    owners = {it.uid for it in children}
+    owners |= {it["metadata"].get("uid") for kind, it in objects if kind is REPLICA_SET and owners & _owners(it)}
+    pods = (pod_from(it) for kind, it in objects if kind is POD and owners & _owners(it))
+    return children, tuple(it for it in pods if it is not None)
+
+
+def _owners(manifest: Manifest) -> set[str]:
+    return {it.get("uid", "") for it in manifest["metadata"].get("ownerReferences") or []}

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from remora_api.v1alpha1 import ServeApplication
 from remora_operator.apply import Applier
 from remora_operator.errors import NotLeading, Permanent, Transient
 from remora_operator.handlers import Watcher
-from remora_operator.kinds import CONFIG_MAP, SERVE_APPLICATION, SERVICE, Key
+from remora_operator.kinds import CONFIG_MAP, POD, SERVE_APPLICATION, SERVICE, STATEFUL_SET, Key
 from remora_operator.metrics import Metrics
 from remora_operator.observe import Observer
 from remora_operator.plan import Link, Push
@@ -210,3 +211,28 @@ async def test_one_that_is_being_deleted_is_left_to_kubernetes(bench: Bench) -> 
     resource["metadata"] |= {"deletionTimestamp": "2026-11-21T12:00:00Z", "resourceVersion": "99"}
     bench.watcher.saw(SERVE_APPLICATION, "MODIFIED", resource)
     assert await bench.reconcile() == []
+
+
+async def test_pods_of_a_deleted_resource_of_the_same_name_are_not_ours(bench: Bench) -> None:
+    await bench.create()
+    await bench.reconcile()
+    stateful_set = bench.cluster.objects[STATEFUL_SET, "shop", "hello-head-1"]["metadata"]["uid"]
+
+    def head(name: str, owner: str) -> dict[str, Any]:
+        labels = {"remora.dev/application": "hello", "remora.dev/component": "head", "remora.dev/incarnation": "1"}
+        return {
+            "metadata": {
+                "name": name,
+                "namespace": "shop",
+                "uid": name,
+                "resourceVersion": "7",
+                "creationTimestamp": "2026-11-21T12:00:00Z",
+                "labels": labels,
+                "ownerReferences": [{"uid": owner}],
+            }
+        }
+
+    bench.store.put(POD, head("ours", stateful_set))
+    bench.store.put(POD, head("theirs", "uid-of-the-past"))
+    application = ServeApplication.from_manifest(manifest())
+    assert [it.name for it in (await bench.observer.observe(HELLO, application, NOW)).pods] == ["ours"]
