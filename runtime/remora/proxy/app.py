@@ -15,23 +15,23 @@ import msgspec
 
 from remora.errors import BackPressureError, DeploymentUnavailable, ProtocolError, RemoraError, ReplicaUnavailableError
 from remora.proxy.access_log import AccessLog, Line
-from remora.proxy.metrics import UNROUTED, Metrics
+from remora.proxy.metrics import Metrics
 from remora.proxy.protocol import CLIENT, Client
 from remora.proxy.routing import CurrentRouting
-from remora.router.forward import HOP_BY_HOP, ApplicationFailed, forward
-from remora.transport.frames import MAX_PART_BYTES
-from remora.transport.messages import Headers, HeadTooLarge, RequestHead
+from remora.proxy.short_way import ShortWay
+from remora.proxy.visit import Visit, read
+from remora.router.forward import ApplicationFailed, Opened, forward
+from remora.transport.frames import END, MAX_PART_BYTES, REQUEST
+from remora.transport.messages import Headers, HeadTooLarge, pack
 from remora.types import Receive, Scope, Send
 from remora_api.wire import ApplicationRouting
 
 logger = logging.getLogger(__name__)
 
-REQUEST_ID: Final = b"x-request-id"
-TIMEOUT: Final = b"x-request-timeout-seconds"
 RETRY_AFTER_S: Final = 1
 CLIENT_GONE: Final = 499
-
-_SPECIAL: Final = HOP_BY_HOP - {b"transfer-encoding"} | {REQUEST_ID, TIMEOUT, b"expect"}
+OPENED: Final = "remora.opened"
+"""Key in the scope of the `ShortWay` that did not end."""
 
 
 class ProxyApp:
@@ -54,139 +54,109 @@ class ProxyApp:
         self._access_log = access_log
         self._clock = clock
 
+    def take_short_way(self, scope: Scope, client: Client) -> ShortWay | None:
+        """Begin to serve a whole request without a task, if a replica has room."""
+        found = self._routing.table.match(scope["path"])
+        if found is None or scope["path"].startswith("/-/"):
+            return None
+        pool = self._routing.pool(found[1])
+        link = pool.try_acquire() if pool is not None else None
+        if link is None:
+            return None
+        visit = self._read(scope, found)
+        try:
+            payload = pack(visit.head(visit.timeout_s), client.body)
+        except HeadTooLarge:
+            link.release()
+            return None
+        stream = link.open(REQUEST | END, payload)
+        if stream is None:
+            link.release()
+            return None
+        self._metrics.begin(visit.name)
+        short_way = scope[OPENED] = ShortWay(visit, client, link, stream, self._record)
+        return short_way
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve one request, or go on where the short way stopped."""
         if scope["type"] != "http":
             raise NotImplementedError(f"{scope['type']} is not served")
-        begun = self._clock()
-        found = self._routing.table.match(scope["path"])
-        name = found[1].application if found is not None else UNROUTED
-        headers, request_id, timeout_s = self._read_headers(scope)
-        self._metrics.begin(name)
+        short_way: ShortWay | None = scope.get(OPENED)
+        if short_way is None:
+            visit = self._read(scope, self._routing.table.match(scope["path"]))
+            opened = None
+            self._metrics.begin(visit.name)
+        else:
+            visit, opened = short_way.visit, short_way.opened
         status, error = CLIENT_GONE, None
         try:
-            status, error = await self._serve(scope, receive, send, found, headers, request_id, timeout_s)
+            status, error = await self._serve(visit, receive, send, opened)
         finally:
-            ended = self._clock()
-            self._metrics.end(name, status, ended - begun)
-            if self._access_log is not None:
-                address = scope["client"]
-                self._access_log.add(
-                    Line(
-                        ended,
-                        name,
-                        scope["method"],
-                        scope["path"],
-                        status,
-                        round((ended - begun) * 1000, 3),
-                        address[0] if address else "",
-                        request_id,
-                        error,
-                    )
-                )
+            self._record(visit, status, error)
 
-    async def _serve(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        found: tuple[str, ApplicationRouting] | None,
-        headers: Headers,
-        request_id: str,
-        timeout_s: float | None,
-    ) -> tuple[int, str | None]:
+    def _read(self, scope: Scope, found: tuple[str, ApplicationRouting] | None) -> Visit:
+        return read(scope, found, begun=self._clock(), rng=self._rng, closing=self.closing)
+
+    def _record(self, visit: Visit, status: int, error: str | None) -> None:
+        ended = self._clock()
+        name, scope, duration_s = visit.name, visit.scope, ended - visit.begun
+        self._metrics.end(name, status, duration_s)
+        if self._access_log is None:
+            return
+        client = scope["client"][0] if scope["client"] else ""
+        milliseconds = round(duration_s * 1000, 3)
+        self._access_log.add(
+            Line(ended, name, scope["method"], scope["path"], status, milliseconds, client, visit.request_id, error)
+        )
+
+    async def _serve(self, visit: Visit, receive: Receive, send: Send, opened: Opened | None) -> tuple[int, str | None]:
         """Answer, and return the status and what went wrong."""
-        extra: Headers = [(REQUEST_ID, request_id.encode("latin-1"))]
-        if self.closing:
-            extra.append((b"connection", b"close"))
-        if scope["path"].startswith("/-/"):
-            answered = await self._own(scope["path"], send, extra)
-            if answered:
-                return 200, None
-        if found is None:
-            return await _refuse(send, 404, f"no application is routed at {scope['path']}", extra)
-        prefix, application = found
-        client: Client = scope[CLIENT]
-        timeout_s = timeout_s or application.request_timeout_s
+        path = visit.scope["path"]
+        if path.startswith("/-/") and await self._own(path, send, visit.extra):
+            return 200, None
+        application = visit.application
+        if application is None:
+            return await _refuse(send, 404, f"no application is routed at {path}", visit.extra)
+        client: Client = visit.scope[CLIENT]
+        left_s = None if visit.timeout_s is None else visit.timeout_s - (self._clock() - visit.begun)
         try:
-            if timeout_s is None:
-                return await self._forward(scope, receive, send, prefix, application, headers, request_id, None, extra)
-            async with asyncio.timeout(timeout_s):
-                return await self._forward(
-                    scope, receive, send, prefix, application, headers, request_id, timeout_s, extra
-                )
+            async with asyncio.timeout(left_s):
+                return await self._forward(visit, application, left_s, receive, send, opened), None
         except asyncio.CancelledError:
             if not client.gone:
                 raise
             return CLIENT_GONE, "the client went away"  # The task ends here, and its owner asks for no more.
         except TimeoutError:
-            refusal = (408, f"no answer within {timeout_s:g} s")
+            refusal = (408, f"no answer within {visit.timeout_s:g} s")
         except RemoraError as error:
             refusal = _status(error), str(error)
         finally:
-            client.served()
+            client.served(asyncio.current_task())
         if client.gone:
             return CLIENT_GONE, "the client went away"
         if client.answer_begun:
             client.cut()
             return refusal
-        return await _refuse(send, *refusal, extra, application.application)
+        return await _refuse(send, *refusal, visit.extra, application.application)
 
     async def _forward(
         self,
-        scope: Scope,
+        visit: Visit,
+        application: ApplicationRouting,
+        left_s: float | None,
         receive: Receive,
         send: Send,
-        prefix: str,
-        application: ApplicationRouting,
-        headers: Headers,
-        request_id: str,
-        timeout_s: float | None,
-        extra: Headers,
-    ) -> tuple[int, str | None]:
+        opened: Opened | None,
+    ) -> int:
         pool = self._routing.pool(application)
         if pool is None:
             raise DeploymentUnavailable(f"application {application.application!r} is not ready")
-        client: Client = scope[CLIENT]
+        client: Client = visit.scope[CLIENT]
         part, rest = client.body, None
         if client.more_body or len(part) > MAX_PART_BYTES:
             # What has come is taken by `receive` like the rest, so that reading goes on as it is consumed.
             part, rest = b"", receive
-        head = RequestHead(
-            "http",
-            scope["method"],
-            scope["path"],
-            scope["raw_path"],
-            scope["query_string"],
-            prefix,
-            scope["scheme"],
-            scope["http_version"],
-            headers,
-            scope["client"],
-            scope["server"],
-            request_id,
-            timeout_s,
-        )
-        return await forward(pool, head, part, rest, send, extra, client.answer), None
-
-    def _read_headers(self, scope: Scope) -> tuple[Headers, str, float | None]:
-        """Return what the application sees, the request's id, and the client's own timeout."""
-        headers: Headers = []
-        request_id = ""
-        timeout_s: float | None = None
-        for pair in scope["headers"]:
-            name, value = pair
-            if name in _SPECIAL:
-                if name == REQUEST_ID:
-                    request_id = value.decode("latin-1")
-                elif name == TIMEOUT:
-                    timeout_s = _seconds(value)
-                continue
-            headers.append(pair)
-        if not request_id:
-            request_id = f"{self._rng.getrandbits(128):032x}"
-        headers.append((REQUEST_ID, request_id.encode("latin-1")))
-        return headers, request_id, timeout_s
+        return await forward(pool, visit.head(left_s), part, rest, send, visit.extra, client.answer, opened)
 
     async def _own(self, path: str, send: Send, extra: Headers) -> bool:
         """Answer Ray Serve's own paths; return False for others."""
@@ -198,14 +168,6 @@ class ProxyApp:
         else:
             return False
         return True
-
-
-def _seconds(value: bytes) -> float | None:
-    try:
-        seconds = float(value)
-    except ValueError:
-        return None
-    return seconds if 0 < seconds < float("inf") else None
 
 
 def _status(error: RemoraError) -> int:

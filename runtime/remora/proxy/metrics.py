@@ -9,9 +9,6 @@ from typing import Final
 
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
-UNROUTED: Final = ""
-"""Application of requests that no route took."""
-
 
 class _Application:
     __slots__ = ("buckets", "codes", "ongoing", "seconds")

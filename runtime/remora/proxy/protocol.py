@@ -1,31 +1,48 @@
-"""Uvicorn's HTTP/1.1 protocol, with the three things a proxy needs of its client's connection beyond ASGI.
+"""Uvicorn's HTTP/1.1 protocol, with what a proxy needs of its client's connection beyond ASGI.
 
-Whether the body is there already, whether an answer has begun, and to hear at once when the client goes.
+To know when a whole request is there, to answer it in one write, and to hear at once when the client goes.
 """
 
 from __future__ import annotations
 
-import asyncio
-from typing import cast
+from typing import Any, Final, Protocol, cast
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from remora.transport.frames import MAX_PART_BYTES
 from remora.transport.messages import Headers
 from remora.types import Scope
 
-CLIENT = "remora.client"
+CLIENT: Final = "remora.client"
 """Key of the `Client` in the scope."""
+
+
+class Serving(Protocol):
+    """What serves a request."""
+
+    def cancel(self) -> object:
+        """The client has gone."""
+        ...
+
+
+class Shortcut(Protocol):
+    """Who may serve a whole request without a task: the proxy's app."""
+
+    def take_short_way(self, scope: Scope, client: Client) -> Serving | None:
+        """Begin to serve a request whose body is there; None if that takes a task."""
+        ...
 
 
 class Client:
     """The client's side of one request."""
 
-    __slots__ = ("_cycle", "_protocol")
+    __slots__ = ("_app", "_cycle", "_protocol")
 
-    def __init__(self, protocol: ProxyProtocol, cycle: RequestResponseCycle) -> None:
+    def __init__(self, protocol: ProxyProtocol, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._protocol = protocol
         self._cycle = cycle
+        self._app = app
 
     @property
     def body(self) -> bytes:
@@ -47,9 +64,24 @@ class Client:
         """Whether a status line was written."""
         return self._cycle.response_started
 
-    def served(self) -> None:
-        """Nothing is left to cancel when the client goes."""
-        self._protocol.serving = None
+    def start(self, shortcut: Shortcut) -> None:
+        """Serve the request, the short way if it is possible."""
+        cycle = self._cycle
+        if not cycle.more_body and len(cycle.body) <= MAX_PART_BYTES and not cycle.disconnected:
+            serving = shortcut.take_short_way(cast(Scope, cycle.scope), self)
+            if serving is not None:
+                self._protocol.serving = serving
+                return
+        self.start_task()
+
+    def start_task(self) -> None:
+        """Serve the request, or go on with it, as uvicorn does."""
+        self._protocol.serving = self._protocol.loop.create_task(self._cycle.run_asgi(self._app))
+
+    def served(self, by: Serving | None) -> None:
+        """Nothing of this request is left to cancel when the client goes."""
+        if self._protocol.serving is by:
+            self._protocol.serving = None
 
     def answer(self, status: int, headers: Headers, body: bytes) -> bool:
         """Write a whole answer at once; False if it has to go through ``send``.
@@ -57,14 +89,21 @@ class Client:
         The same as ASGI's two messages through uvicorn, in one write. Not for HEAD, nor without Content-Length.
         """
         cycle = self._cycle
-        if cycle.response_started or cycle.disconnected or cycle.flow.write_paused or cycle.scope["method"] == "HEAD":
+        line = STATUS_LINE.get(status)
+        if (
+            line is None
+            or cycle.response_started
+            or cycle.disconnected
+            or cycle.flow.write_paused
+            or cycle.scope["method"] == "HEAD"
+        ):
             return False
-        lines = [*cycle.default_headers, *headers]
-        content = [STATUS_LINE[status]]
+        lines = cycle.default_headers + headers
+        content = [line]
         length = -1
         for name, value in lines:
             if name == b"content-length":
-                length = int(value) if value.isdigit() else -1
+                length = int(value) if value.isdigit() and len(value) < 20 else -1
             elif name == b"connection":
                 return False
             content += (name, b": ", value, b"\r\n")
@@ -93,16 +132,35 @@ class Client:
 class ProxyProtocol(HttpToolsProtocol):
     """One client connection."""
 
-    serving: asyncio.Task[None] | None = None
-    """The request under way: cancelled when the client goes."""
+    def __init__(self, *args: Any, shortcut: Shortcut) -> None:
+        super().__init__(*args)
+        self.serving: Serving | None = None
+        """The request under way: cancelled when the client goes."""
+        self._shortcut = shortcut
+        self._starting: Client | None = None
+        self._feeding = False
+
+    def data_received(self, data: bytes) -> None:
+        self._feeding = True
+        super().data_received(data)
+        self._feeding = False
+        self._start()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self.serving = self.loop.create_task(cycle.run_asgi(app))
+        self._starting = Client(self, cycle, app)
+        cast(Scope, cycle.scope)[CLIENT] = self._starting
+        # While a read is parsed, the body may follow at once.
+        if not self._feeding:
+            self._start()
 
-    def on_headers_complete(self) -> None:
-        super().on_headers_complete()
-        scope = cast(Scope, self.scope)
-        scope[CLIENT] = Client(self, self.cycle)
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._start()
+
+    def _start(self) -> None:
+        client, self._starting = self._starting, None
+        if client is not None and not self.transport.is_closing():
+            client.start(self._shortcut)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable
 from email.utils import formatdate
 from enum import StrEnum
+from functools import partial
 from random import Random
 from time import monotonic
 from typing import Final, cast
@@ -89,7 +90,9 @@ class ProxyServer:
         if settings.routing_file is not None:
             self.routing.read(settings.routing_file)
             self._watching = asyncio.create_task(self.routing.watch(settings.routing_file))
-        public = await self._listen(self._app, ProxyProtocol, self._state, settings.host, settings.port)
+        public = await self._listen(
+            self._app, partial(ProxyProtocol, shortcut=self._app), self._state, settings.host, settings.port
+        )
         private = await self._listen(
             cast(ASGIApp, self._admin), HttpToolsProtocol, ServerState(), settings.host, settings.admin_port
         )
@@ -135,7 +138,7 @@ class ProxyServer:
             await self._access_log.close()
 
     async def _listen(
-        self, app: ASGIApp, protocol: type[HttpToolsProtocol], state: ServerState, host: str, port: int
+        self, app: ASGIApp, protocol: Callable[..., HttpToolsProtocol], state: ServerState, host: str, port: int
     ) -> asyncio.Server:
         config = Config(
             app,

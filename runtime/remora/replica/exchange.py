@@ -131,6 +131,8 @@ class HttpExchange:
             self._end()
 
     def _answer_head(self, kind: int, status: int, headers: Headers, part: bytes) -> None:
+        if not 200 <= status < 600:
+            raise AnswerBroken(f"{status} is no status of a final answer")
         try:
             if _CONTROL.search(b"".join([word for pair in headers for word in pair])):
                 raise AnswerBroken("a response header has a control character in it")

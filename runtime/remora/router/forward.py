@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from remora.errors import ProtocolError, RemoraError, ReplicaUnavailableError
+from remora.router.link import Link
 from remora.router.pool import Pool
 from remora.transport.client import ClientStream, LinkLost, Refused
 from remora.transport.frames import DATA, END, FAILURE, REQUEST, RESPONSE
@@ -41,6 +42,13 @@ class ApplicationFailed(RemoraError):
         self.cause = cause
 
 
+class Opened(NamedTuple):
+    """A request under way on a replica."""
+
+    link: Link
+    stream: ClientStream
+
+
 async def forward(
     pool: Pool,
     head: RequestHead,
@@ -49,24 +57,20 @@ async def forward(
     send: Send,
     extra: Headers,
     send_whole: Callable[[int, Headers, bytes], bool],
+    opened: Opened | None = None,
 ) -> int:
     """Send a request to a replica of ``pool`` and its answer to ``send``; return the status.
 
     ``part`` is what has arrived of the body, and ``receive`` gives the rest; None if there is none. ``extra`` headers
     are added to the answer. An answer of one frame goes to ``send_whole``, unless that returns False. Cancelling
     cancels the user's code. Raises BackPressureError, DeploymentUnavailable, ReplicaUnavailableError and
-    ApplicationFailed; if ``send`` was called before, the answer cannot be completed.
+    ApplicationFailed; if ``send`` was called before, the answer cannot be completed. ``opened`` is a stream on which
+    the request is under way already.
     """
     kind = REQUEST if receive is not None else REQUEST | END
     payload = pack(head, part)
-    again = False
     while True:
-        link = pool.try_acquire() or await pool.acquire(front=again)
-        stream = link.open(kind, payload)
-        if stream is None:
-            link.release()
-            again = True
-            continue
+        link, stream = opened or await _open(pool, kind, payload)
         upload = _upload(stream, receive) if receive is not None else None
         try:
             answer, content = await stream.read()
@@ -74,23 +78,37 @@ async def forward(
                 raise _failure(answer, content)
             response, first = unpack(ResponseHead, content)
             link.reported(response.load)
-            headers = [pair for pair in response.headers if pair[0] not in HOP_BY_HOP]
-            headers += extra
+            headers = headers_for_client(response, extra)
             if not (answer & END and send_whole(response.status, headers, first)):
                 await _answer(stream, response.status, headers, first, bool(answer & END), send)
             return response.status
         except Refused as refusal:
             link.refused(refusal.load)
-            again = True
         except LinkLost as lost:
             if lost.started:
                 raise ReplicaUnavailableError("the replica vanished while it worked on the request") from lost
-            again = True
         finally:
             if upload is not None:
                 upload.cancel()
-            if stream.closed is None:
-                stream.cancel()
+            stream.cancel()
+        opened = await _open(pool, kind, payload, again=True)
+
+
+async def _open(pool: Pool, kind: int, payload: bytes, *, again: bool = False) -> Opened:
+    """Send a request to a replica; ``again`` if it had its turn in the queue already."""
+    while True:
+        link = pool.try_acquire() or await pool.acquire(front=again)
+        stream = link.open(kind, payload)
+        if stream is not None:
+            return Opened(link, stream)
+        # Lost between being chosen and being used.
+        link.release()
+        again = True
+
+
+def headers_for_client(head: ResponseHead, extra: Headers) -> Headers:
+    """Return the headers of an answer without those of the connection, and with the proxy's own."""
+    return [pair for pair in head.headers if pair[0] not in HOP_BY_HOP] + extra
 
 
 async def _answer(stream: ClientStream, status: int, headers: Headers, part: bytes, ended: bool, send: Send) -> None:

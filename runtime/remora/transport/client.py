@@ -79,7 +79,7 @@ class Listener(Protocol):
 class ClientStream(Stream):
     """One request to a replica. Whoever opened it reads until a frame with END, or cancels."""
 
-    __slots__ = ("_connection", "_on_closed", "accepted", "sent_bytes")
+    __slots__ = ("_connection", "_on_closed", "accepted", "on_event", "sent_bytes")
 
     def __init__(self, connection: ClientConnection, id: int, on_closed: Callable[[], None]) -> None:
         # No credit before ACCEPT: until then only the first part is on its way, and can be sent elsewhere.
@@ -87,8 +87,20 @@ class ClientStream(Stream):
         self.accepted = False
         self.sent_bytes = 0
         """The opening frame is with the other host once so many bytes of the connection are."""
+        self.on_event: Callable[[], None] | None = None
+        """Called when a frame has come or the stream was closed, for who looks instead of waiting in `read`."""
         self._connection = connection
         self._on_closed = on_closed
+
+    def deliver(self, kind: int, payload: bytes) -> None:
+        """A frame arrived."""
+        super().deliver(kind, payload)
+        if self.on_event is not None:
+            self.on_event()
+
+    def peek(self) -> tuple[int, bytes] | None:
+        """Return the next frame without taking it; None if none has come."""
+        return self._inbox[0] if self._inbox else None
 
     def cancel(self) -> None:
         """Give the request up: the replica cancels the user's code."""
@@ -103,6 +115,8 @@ class ClientStream(Stream):
             self._connection.streams.pop(self.id, None)
             super().close(reason)
             self._on_closed()
+            if self.on_event is not None:
+                self.on_event()
 
 
 class ClientConnection(Connection[ClientStream]):
