@@ -72,6 +72,7 @@ class Checkpoint:
             self._last = Saved()
         except ValidationError as error:
             raise DamagedCheckpoint(f"{self._state} cannot be read: {error}") from error
+        self._forget_definitions(self._last)
         return self._last
 
     def save(self, world: World) -> None:
@@ -92,10 +93,13 @@ class Checkpoint:
         path = self._definitions / digest
         return path.read_bytes() if digest.isalnum() and path.exists() else None
 
-    def keep_definitions(self, digests: frozenset[str]) -> None:
-        """Delete the definitions that nobody needs any more."""
+    def _forget_definitions(self, saved: Saved) -> None:
+        """Delete the definitions that nobody will ask for any more."""
+        graphs = [serving.graph for serving in saved.serving.values()]
+        graphs += [build.graph for build in saved.builds.values() if build.graph is not None]
+        needed = {deployment.definition for graph in graphs for deployment in graph.deployments}
         for path in self._definitions.glob("*"):
-            if path.name not in digests:
+            if path.name not in needed:
                 path.unlink(missing_ok=True)
 
 

@@ -53,6 +53,7 @@ class Controller:
         self._url = url
         self._clock = clock
         self._checkpoint = Checkpoint(settings.state_dir)
+        self._saved = self._checkpoint.load()
         self._world = World()
         self._news: deque[events.Event] = deque()
         self._wake = asyncio.Event()
@@ -120,16 +121,13 @@ class Controller:
                     asyncio.get_running_loop().call_later(max(0.01, wake_at - self._clock()), self._wake.set)
 
     async def _recover(self) -> None:
-        saved = self._checkpoint.load()
         self._world, actors = await recovery.recover(
-            self._cluster, saved, self._settings.recovery_timeout_s, self._clock()
+            self._cluster, self._saved, self._settings.recovery_timeout_s, self._clock()
         )
         for replica, actor in zip(self._world.replicas.values(), actors, strict=True):
             self._performer.adopt(replica, _settings_of(self._world, replica), actor)
             if replica.phase is Phase.DRAINING:
                 self._performer.perform(Drain(replica.id, replica.grace_s), self._world)
-        graphs = [serving.graph for serving in self._world.serving.values()]
-        self._checkpoint.keep_definitions(frozenset(d.definition for graph in graphs for d in graph.deployments))
 
     def _turn(self) -> float | None:
         """Learn, decide, write down, publish, do."""

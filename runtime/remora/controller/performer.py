@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, assert_never
 
 from remora.controller import actions, events
@@ -61,13 +61,13 @@ class Performer:
                 self._tell(events.ReplicaDied(action.replica, "it ended", False))
             case actions.Drain(replica, grace_s):
                 log.info("replica %s: draining", replica)
-                self._do(self._supervisors[replica].drain(grace_s))
+                self._ask(replica, lambda supervisor: supervisor.drain(grace_s))
             case actions.Kill(replica, reason):
                 log.info("replica %s: killed, as %s", replica, reason)
-                self._do(self._supervisors[replica].kill())
+                self._ask(replica, lambda supervisor: supervisor.kill())
             case actions.Reconfigure(replica, in_place):
                 log.info("replica %s: new settings", replica)
-                self._do(self._supervisors[replica].reconfigure(in_place))
+                self._ask(replica, lambda supervisor: supervisor.reconfigure(in_place))
             case _:
                 assert_never(action)
 
@@ -78,6 +78,14 @@ class Performer:
             return actor
 
         self._do(self._supervise(self._supervisor(replica.id, in_place), found()))
+
+    def _ask(self, replica: ReplicaId, work: Callable[[Supervisor], Coroutine[Any, Any, None]]) -> None:
+        supervisor = self._supervisors.get(replica)
+        if supervisor is None:
+            # Its end was seen a moment ago, or it would be watched.
+            self._tell(events.ReplicaDied(replica))
+        else:
+            self._do(work(supervisor))
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.create_task(work)

@@ -45,7 +45,7 @@ class Supervisor:
             self._tell(events.ReplicaDied(self.id, str(gone.exceptions[0]), with_node))
 
     async def _death(self, actor: RayReplica) -> None:
-        """Wait for the end; a replica that has drained is asked to leave first."""
+        """Wait for the end, and raise ActorGone; a replica that has drained is asked to leave."""
         await actor.until_draining()
         self._tell(events.ReplicaDraining(self.id))
         await actor.until_drained()

@@ -23,7 +23,14 @@ from remora.graph.result import BuildResult
 from remora.local import settings
 from remora.local.output import Output
 from remora.local.proxy import LocalProxy
-from remora_api.wire import ApplicationRouting, ApplicationStatus, BuildState, ControllerEndpoint, Target
+from remora_api.wire import (
+    ApplicationRouting,
+    ApplicationStatus,
+    BuildState,
+    ControllerEndpoint,
+    DeploymentStatus,
+    Target,
+)
 
 log = logging.getLogger("remora.local")
 
@@ -120,8 +127,10 @@ class LocalInstance:
             route_prefix=route_prefix,
             controllers=(ControllerEndpoint(url=self.controller_url),),
         )
-        await self._until(lambda found: _is_served(found, target))
         await self._proxy.route(tuple(self._routed.values()))
+        await self._until(lambda found: _is_served(found, target))
+        has_ingress = any(d.ingress and d.desired for d in self._deployments(target.application))
+        await self._proxy.route(tuple(self._routed.values()), awaited=target.application if has_ingress else "")
 
     async def delete(self, application: str) -> None:
         """Stop serving an application and wait until its replicas are gone; nothing happens when there is none."""
@@ -134,6 +143,9 @@ class LocalInstance:
         """Return what runs."""
         applications, _ = self._controller.status.latest or ((), ())
         return applications
+
+    def _deployments(self, application: str) -> tuple[DeploymentStatus, ...]:
+        return next((found.deployments for found in self.status() if found.application == application), ())
 
     async def until_ended(self) -> None:
         """Wait until the controller or the proxy ends, which neither should, and raise CannotServe."""
@@ -152,7 +164,8 @@ class LocalInstance:
             await self._until(lambda found: not found)
         self._serving.cancel()
         await asyncio.wait([self._serving])
-        await asyncio.to_thread(cluster.disconnect)
+        # Not in a thread: when a script ends there are none any more.
+        cluster.disconnect()
         self._output.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -24,13 +24,14 @@ class Output:
     def _copy(self) -> None:
         while not self._ends:
             data = os.read(self._fd, 65536)
-            self._to.write(data)
+            self._to.write(data[:-1] if self._ends else data)
             self._to.flush()
 
     def close(self) -> None:
         """Copy what is there, and end."""
         self._ends = True
-        os.write(self._fd, b"\n")
+        # A byte to wake the thread, which leaves it out.
+        os.write(self._fd, b".")
         self._thread.join(1)
         os.close(self._fd)
         self.path.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import secrets
 import socket
@@ -57,22 +58,29 @@ class LocalProxy:
         )
         return cls(process, SignedClient(f"http://127.0.0.1:{admin_port}", key))
 
-    async def route(self, applications: tuple[ApplicationRouting, ...]) -> None:
-        """Make this its routing, waiting for it to come up; raise ProxyFailed."""
+    async def route(self, applications: tuple[ApplicationRouting, ...], awaited: str = "") -> None:
+        """Make this its routing, waiting for it to come up, and for a replica of the awaited application.
+
+        Raises ProxyFailed.
+        """
         self._version += 1
         body = Routing(version=self._version, applications=applications).model_dump_json().encode()
         try:
             async with asyncio.timeout(START_S):
-                while True:
+                while not await self._push(body, awaited):
                     if self._process.returncode is not None:
                         raise ProxyFailed(f"the proxy ended with exit code {self._process.returncode}")
-                    try:
-                        await self._admin.put("/v1/routing", body)
-                        return
-                    except Unreachable:
-                        await asyncio.sleep(RETRY_S)
+                    await asyncio.sleep(RETRY_S)
         except TimeoutError:
-            raise ProxyFailed(f"the proxy did not answer for {START_S:g} s") from None
+            raise ProxyFailed(f"the proxy did not answer, or knew no replica, for {START_S:g} s") from None
+
+    async def _push(self, body: bytes, awaited: str) -> bool:
+        try:
+            answer = await self._admin.put("/v1/routing", body)
+        except Unreachable:
+            return False
+        found = json.loads(answer.body)["applications"]
+        return not awaited or any(a["application"] == awaited and a["ready_replicas"] for a in found)
 
     async def wait(self) -> int:
         """Return the exit code when the process has ended."""

@@ -1,0 +1,123 @@
+"""`serve.run` in a program of the user's own: a local instance on a loop in a thread, for as long as the program lives.
+
+The graph is described here, in the user's process (its classes may be those of `__main__`); everything after that is
+as in `remora run`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import secrets
+import threading
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from remora.errors import RemoraError
+from remora_api.wire import Target
+
+if TYPE_CHECKING:
+    from remora.graph.application import Application
+    from remora.handle import DeploymentHandle
+    from remora.local.instance import LocalInstance
+    from remora.router.router import Router
+
+T = TypeVar("T")
+
+
+class ScriptRunner:
+    """Performs serve.start, run, delete, shutdown and status in this process."""
+
+    _the: ClassVar[ScriptRunner | None] = None
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._instance: LocalInstance | None = None
+        self._router: Router | None = None
+        self._generation = 0
+        threading.Thread(target=self._loop.run_forever, name="remora", daemon=True).start()
+        atexit.register(self.shutdown)
+
+    @classmethod
+    def the(cls) -> ScriptRunner:
+        """Return this process's runner."""
+        if cls._the is None:
+            cls._the = cls()
+        return cls._the
+
+    def start(self, **options: Any) -> None:
+        """Start an instance unless there is one."""
+        if self._instance is None:
+            self._instance, self._router = self._wait(_start(options.get("http_options")))
+
+    def run(
+        self, app: Application, *, name: str, route_prefix: str | None, blocking: bool, options: Mapping[str, Any]
+    ) -> DeploymentHandle:
+        """Deploy the application, wait until it serves, and return a handle to its ingress."""
+        from remora.graph.build import build
+
+        built = build(app)
+        self.start()
+        assert self._instance is not None
+        self._generation += 1
+        # Arguments and classes live in this process only, so each run is a revision of its own.
+        target = Target(
+            application=name,
+            generation=self._generation,
+            revision=f"{name}-{secrets.token_hex(4)}",
+            import_path="",
+        )
+        self._wait(self._instance.deploy(target, route_prefix or "/", built))
+        if blocking:
+            self._wait(self._instance.until_ended())
+        return self.app_handle(name)
+
+    def delete(self, name: str) -> None:
+        """Take the application away; no error when there is none."""
+        if self._instance is not None:
+            self._wait(self._instance.delete(name))
+
+    def shutdown(self) -> None:
+        """End the instance and all of its applications."""
+        from remora.handle import runtime
+
+        instance, router = self._instance, self._router
+        self._instance = self._router = None
+        if instance is not None and router is not None:
+            runtime.set_caller(None)
+            self._wait(router.close())
+            self._wait(instance.close())
+
+    def status(self) -> Any:
+        """Return what runs, as `remora_api.wire.ApplicationStatus`es."""
+        if self._instance is None:
+            raise RemoraError("nothing is served here: call serve.run first")
+        return self._instance.status()
+
+    def app_handle(self, name: str) -> DeploymentHandle:
+        """Return a handle to the application's ingress."""
+        from remora.handle import DeploymentHandle
+
+        return DeploymentHandle("", name)
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            raise
+
+
+async def _start(http_options: Any) -> tuple[LocalInstance, Router]:
+    from remora.handle import runtime
+    from remora.local.instance import LocalInstance, LocalOptions
+    from remora.router.router import Router
+
+    given = http_options if isinstance(http_options, Mapping) else vars(http_options) if http_options else {}
+    options = LocalOptions(host=given.get("host") or "127.0.0.1", port=given.get("port") or 8000)
+    instance = await LocalInstance.start(options)
+    router = Router(instance.data_key, controllers=[instance.controller_url])
+    await router.start()
+    runtime.set_caller(router, asyncio.get_running_loop())
+    return instance, router
