@@ -110,7 +110,8 @@ def needs_of(status: wire.ApplicationStatus, max_surge: int) -> list[Need]:
             deployment=it.name,
             replicas=it.desired + (min(max_surge, it.desired) if _is_replaced(it) else 0),
             resources=it.resources,
-            spread=it.spread,
+            # Spread is for those that stay: a single replica and its successor may share a pod.
+            spread=it.spread and it.desired > 1,
         )
         for it in status.deployments
     ]
