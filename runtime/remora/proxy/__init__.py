@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def tune_garbage_collection() -> None:
-    """Collect rarely: what a request leaves behind is freed by counting references (a fifth of a request's time)."""
+    """Collect rarely: what a request leaves behind is freed by counting references."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
