@@ -75,11 +75,13 @@ def test_never_outside_the_bounds_and_enough_cpu_for_what_is_placed(needs: list[
 def test_a_deployment_that_is_being_replaced_needs_room_for_its_surge() -> None:
     rolling = deployment("A", 3, ready=3, updated=1)
     starting = deployment("B", 2, ready=0)
+    single = deployment("C", 1, ready=1, updated=0)
     status = wire.ApplicationStatus(
         application="hello",
         generation=1,
         revision="r",
         build=wire.BuildStatus(state=wire.BuildState.BUILT),
-        deployments=(rolling, starting),
+        deployments=(rolling, starting, single),
     )
-    assert [(it.deployment, it.replicas) for it in needs_of(status, 1)] == [("A", 4), ("B", 2)]
+    needs = [(it.deployment, it.replicas, it.spread) for it in needs_of(status, 1)]
+    assert needs == [("A", 4, True), ("B", 2, True), ("C", 2, False)]
