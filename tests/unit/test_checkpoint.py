@@ -1,0 +1,62 @@
+"""What a controller finds when it starts anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from remora.controller.checkpoint import (
+    Checkpoint,
+    DamagedCheckpoint,
+    Saved,
+    replica_from_bytes,
+    replica_to_bytes,
+    saved_of,
+)
+from remora.controller.lifecycle import Phase
+from remora_api.target import code_bundle
+from tests.unit.worlds import graph, target, with_replicas, world
+
+
+def test_finds_again_what_was_saved(tmp_path: Path) -> None:
+    wanted = target(code=code_bundle({"m.py": "app = 1"}), args={"a": [1, None]})
+    before = with_replicas(world(wanted, graph("A", "B", user_config={"x": 1})), "A", Phase.RUNNING, Phase.STARTING)
+    Checkpoint(tmp_path).save(before)
+    assert Checkpoint(tmp_path).load() == saved_of(before)
+
+
+def test_a_first_start_finds_nothing(tmp_path: Path) -> None:
+    assert Checkpoint(tmp_path / "new").load() == Saved()
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{")
+    with pytest.raises(DamagedCheckpoint, match=r"state\.json"):
+        Checkpoint(tmp_path).load()
+
+
+def test_an_unchanged_world_is_not_written_again(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path)
+    checkpoint.save(world(target(), graph("A")))
+    written = (tmp_path / "state.json").stat().st_ino
+    checkpoint.save(world(target(), graph("A")))
+    assert (tmp_path / "state.json").stat().st_ino == written
+
+
+def test_definitions_are_kept_as_long_as_somebody_may_ask(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path)
+    checkpoint.put_definition("defA", b"a")
+    checkpoint.put_definition("defold", b"o")
+    built = graph("A")
+    checkpoint.save(world(target(), type(built)("A", (type(built.deployments[0])(name="A", definition="defA"),))))
+    checkpoint.load()
+    assert (checkpoint.definition("defA"), checkpoint.definition("defold")) == (b"a", None)
+    assert checkpoint.definition("../state.json") is None
+
+
+def test_a_replica_carries_its_own_record() -> None:
+    (replica,) = with_replicas(world(target(), graph("A")), "A", Phase.STARTING).replicas.values()
+    assert replica_from_bytes(replica_to_bytes(replica)) == replica
+    with pytest.raises(DamagedCheckpoint):
+        replica_from_bytes(b"{}")

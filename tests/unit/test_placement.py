@@ -1,0 +1,68 @@
+"""Which node a replica gets."""
+
+from __future__ import annotations
+
+from remora.controller.lifecycle import Phase
+from remora.controller.placement import choose, eligible, fits
+from remora.controller.state import NodeId
+from remora_api.wire import GroupTarget, Resources
+from tests.unit.worlds import GROUP, graph, node, target, with_replicas, world
+
+
+def test_only_nodes_of_the_group_and_template_are_eligible() -> None:
+    nodes = {n.id: n for n in (node("a"), node("b", template="t2"), node("c", group="gpu"), node("d"))}
+    assert [n.name for n in eligible(nodes, [GROUP], frozenset({NodeId("d")}))] == ["a"]
+    assert [n.name for n in eligible(nodes, [GROUP, GroupTarget(name="gpu", template="t1")], frozenset())] == [
+        "a",
+        "c",
+        "d",
+    ]
+
+
+def test_without_groups_any_node_is_eligible() -> None:
+    assert len(eligible({n.id: n for n in (node("a"), node("b", group=""))}, [], frozenset())) == 2
+
+
+def test_spreads_over_machines_before_pods() -> None:
+    before = world(target(), graph("A"), node("p1", host="h1"), node("p2", host="h1"), node("p3", host="h2"))
+    before = with_replicas(before, "A", Phase.RUNNING, on="p1")
+    found = choose(list(before.nodes.values()), before.replicas.values(), "app", "A", Resources(), spread=True)
+    assert found is not None
+    assert found.name == "p3"
+
+
+def test_fills_up_when_spread_does_not_matter() -> None:
+    before = world(target(), graph("A", "B"), node("p1"), node("p2"))
+    before = with_replicas(before, "A", Phase.RUNNING, on="p2")
+    for deployment, spread in (("B", True), ("A", False)):
+        found = choose(list(before.nodes.values()), before.replicas.values(), "app", deployment, Resources(), spread)
+        assert found is not None
+        assert found.name == "p2"
+
+
+def test_two_on_one_node_when_there_is_no_other() -> None:
+    before = with_replicas(world(target(), graph("A")), "A", Phase.RUNNING)
+    assert choose(list(before.nodes.values()), before.replicas.values(), "app", "A", Resources(), spread=True)
+
+
+def test_a_leaving_replica_holds_its_room_but_does_not_count_as_spread() -> None:
+    before = world(target(), graph("A"), node("p1"), node("p2", cpu_milli=2000))
+    before = with_replicas(before, "A", Phase.DRAINING, on="p1")
+    before = with_replicas(before, "A", Phase.RUNNING, on="p2")
+    found = choose(list(before.nodes.values()), before.replicas.values(), "app", "A", Resources(), spread=True)
+    assert found is not None
+    assert found.name == "p1"
+    tight = node("p1", cpu_milli=1000)
+    assert not fits(Resources(), tight, [r for r in before.replicas.values() if r.node == "p1"])
+
+
+def test_counts_memory_and_devices() -> None:
+    big = node("a", memory_bytes=2**30, custom={"GPU": 1.0})
+    assert fits(Resources(memory_bytes=2**30, custom={"GPU": 1}), big, [])
+    assert not fits(Resources(memory_bytes=2**30 + 1), big, [])
+    assert not fits(Resources(custom={"GPU": 2}), big, [])
+    assert not fits(Resources(custom={"TPU": 1}), big, [])
+
+
+def test_a_node_without_capacity_takes_anything() -> None:
+    assert fits(Resources(cpu_milli=10**6, memory_bytes=2**50), node("a", cpu_milli=None), [])

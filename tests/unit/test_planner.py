@@ -1,0 +1,241 @@
+"""What the planner asks for, case by case; its promises in general are in tests/model."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from remora.controller import events, versions
+from remora.controller.actions import Action, BuildGraph, Drain, Kill, Reconfigure, Start
+from remora.controller.lifecycle import Phase
+from remora.controller.planner import FAILING_AFTER, plan, start_delay_s
+from remora.controller.routes import routes
+from remora.controller.state import Crashes, World
+from remora.controller.status import applications, nodes
+from remora.types import ReplicaId
+from remora_api.wire import BuildState, DeploymentOverride
+from tests.unit.worlds import graph, node, target, with_replicas, world
+
+
+def actions(before: World, now: float = 100) -> tuple[Action, ...]:
+    numbers = count(1000)
+    return plan(before, now, lambda app, deployment: ReplicaId(f"{app}#{deployment}#{next(numbers)}")).actions
+
+
+def kinds(before: World, now: float = 100) -> list[str]:
+    return [type(action).__name__ for action in actions(before, now)]
+
+
+def after(before: World, *news: events.Event, now: float = 100) -> World:
+    for event in news:
+        before = events.learn(before, event, now)
+    return before
+
+
+def test_builds_once_there_is_a_node_of_the_group() -> None:
+    waiting = after(World(), events.TargetSet(target()))
+    assert actions(waiting) == ()
+    (status,) = applications(waiting)
+    assert status.build.state is BuildState.WAITING
+    assert status.build.message == "waiting for a worker of group 'cpu' to import the code"
+    n = node("n1")
+    (build,) = actions(after(waiting, events.NodesSeen({n.id: n})))
+    assert isinstance(build, BuildGraph)
+
+
+def test_a_failed_build_keeps_the_old_revision_serving_and_heals_it() -> None:
+    before = with_replicas(world(target(), graph("A")), "A", Phase.RUNNING)
+    new = target(revision="r2", generation=2, import_path="wrong:app")
+    failed = after(before, events.TargetSet(new), events.BuildFailed(versions.build_key(new), "no module 'wrong'"))
+    assert kinds(failed) == []
+    (status,) = applications(failed)
+    assert (status.generation, status.build.state, status.build.message) == (2, BuildState.FAILED, "no module 'wrong'")
+    assert [d.ready for d in status.deployments] == [1]
+    (replica,) = failed.replicas
+    assert kinds(after(failed, events.ReplicaDied(replica), now=5000), now=5000)[-1] == "Start"
+
+
+def test_a_failed_build_is_tried_again_and_stays_failed_meanwhile() -> None:
+    new = target()
+    n = node("n1")
+    failed = after(
+        World(), events.TargetSet(new), events.NodesSeen({n.id: n}), events.BuildFailed(versions.build_key(new), "x")
+    )
+    assert kinds(failed, now=101) == []
+    (again,) = actions(failed, now=1000)
+    assert applications(events.enact(failed, again, 1000))[0].build.state is BuildState.FAILED
+
+
+def test_scaling_restarts_nothing() -> None:
+    before = with_replicas(world(target(), graph("A")), "A", Phase.RUNNING)
+    more = after(before, events.TargetSet(target(ingress_replicas=3, generation=2)))
+    assert kinds(more) == ["Start", "Start"]
+
+
+def test_user_config_and_limits_reach_running_replicas_in_place() -> None:
+    before = with_replicas(world(target(), graph("A")), "A", Phase.RUNNING)
+    override = DeploymentOverride(name="A", user_config={"a": 1}, has_user_config=True, max_ongoing_requests=9)
+    changed = after(before, events.TargetSet(target(deployments=(override,))))
+    (action,) = actions(changed)
+    assert isinstance(action, Reconfigure)
+    assert (action.in_place.user_config, action.in_place.max_ongoing_requests) == ({"a": 1}, 9)
+    assert actions(events.enact(changed, action, 100)) == ()
+
+
+def test_other_resources_replace_only_that_deployment() -> None:
+    before = with_replicas(world(target(), graph("A", "B")), "A", Phase.RUNNING)
+    before = with_replicas(before, "B", Phase.RUNNING)
+    override = DeploymentOverride.model_validate({"name": "B", "resources": {"cpu_milli": 500}})
+    (start,) = actions(after(before, events.TargetSet(target(deployments=(override,)))))
+    assert isinstance(start, Start)
+    assert start.deployment.name == "B"
+
+
+def test_a_replica_that_was_up_for_long_is_replaced_at_once() -> None:
+    before = with_replicas(world(target(), graph("A")), "A", Phase.RUNNING)
+    (replica,) = before.replicas
+    dead = after(before, events.ReplicaDied(replica, "killed"), now=1000)
+    assert kinds(dead, now=1000) == ["Start"]
+    assert dead.crashes == {}
+
+
+def test_starts_that_fail_are_tried_ever_more_slowly_and_reported() -> None:
+    now = 100.0
+    current = world(target(), graph("A"))
+    for attempt in range(1, FAILING_AFTER + 1):
+        (start,) = actions(current, now)
+        assert isinstance(start, Start)
+        current = events.enact(current, start, now)
+        current = after(current, events.ReplicaFailed(start.replica, "deployment 'A': boom"), now=now)
+        assert kinds(current, now) == ["Kill"]
+        current = after(current, events.ReplicaDied(start.replica), now=now)
+        assert kinds(current, now) == []
+        (crashes,) = current.crashes.values()
+        assert crashes.count == attempt
+        now += start_delay_s(crashes)
+    (status,) = applications(current)
+    assert (status.deployments[0].failing, status.deployments[0].message) == (True, "deployment 'A': boom")
+
+
+def test_replicas_that_fail_together_count_once() -> None:
+    current = with_replicas(world(target(ingress_replicas=3), graph("A")), "A", *[Phase.STARTING] * 3, started_at=1.0)
+    for replica in list(current.replicas):
+        current = after(current, events.ReplicaFailed(replica, "boom"))
+    assert [crashes.count for crashes in current.crashes.values()] == [1]
+
+
+def test_delays_double_up_to_a_limit() -> None:
+    assert [start_delay_s(Crashes(n, 0, "")) for n in (1, 2, 3, 4, 20)] == [0.5, 1, 2, 4, 30]
+
+
+def test_a_node_that_the_operator_takes_away_is_emptied_without_a_gap() -> None:
+    before = with_replicas(world(target(), graph("A"), node("n1"), node("n2")), "A", Phase.RUNNING, on="n1")
+    leaving = after(before, events.TargetSet(target(drain_nodes=("n1",))))
+    (start,) = actions(leaving)
+    assert isinstance(start, Start)
+    assert start.node == "n2"
+    ready = after(events.enact(leaving, start, 100), events.ReplicaReady(start.replica, "h", 1))
+    (drain,) = actions(ready)
+    assert isinstance(drain, Drain)
+    assert ready.replicas[drain.replica].node == "n1"
+    assert [(n.name, n.replicas, n.draining) for n in nodes(ready)] == [("n1", 1, True), ("n2", 1, False)]
+
+
+def test_a_pod_that_ends_gets_no_new_replicas() -> None:
+    before = with_replicas(world(target(), graph("A"), node("n1"), node("n2")), "A", Phase.RUNNING, on="n1")
+    (replica,) = before.replicas
+    (start,) = actions(after(before, events.ReplicaDraining(replica)))
+    assert isinstance(start, Start)
+    assert start.node == "n2"
+
+
+def test_a_dead_node_is_nobodys_fault() -> None:
+    before = with_replicas(world(target(), graph("A"), node("n1"), node("n2")), "A", Phase.STARTING, on="n1")
+    (replica,) = before.replicas
+    gone = after(before, events.ReplicaDied(replica, "its node went away", with_node=True))
+    assert gone.crashes == {}
+    (start,) = actions(gone)
+    assert isinstance(start, Start)
+    assert start.node == "n2"
+
+
+def test_a_drain_that_does_not_end_is_cut_off() -> None:
+    before = with_replicas(world(target(ingress_replicas=0), graph("A")), "A", Phase.DRAINING, grace_s=20)
+    assert kinds(before, now=24) == []
+    assert kinds(before, now=25) == ["Kill"]
+
+
+def test_a_kill_that_ray_did_not_hear_is_repeated() -> None:
+    before = with_replicas(world(target(ingress_replicas=0), graph("A")), "A", Phase.STOPPING)
+    assert kinds(before, now=9) == []
+    assert kinds(before, now=10) == ["Kill"]
+
+
+def test_deleting_drains_all_and_then_forgets_the_application() -> None:
+    before = with_replicas(world(target(), graph("A", "B")), "A", Phase.RUNNING)
+    before = with_replicas(before, "B", Phase.STARTING)
+    deleted = after(before, events.TargetDeleted("app"))
+    assert sorted(kinds(deleted)) == ["Drain", "Kill"]
+    gone = after(deleted, *(events.ReplicaDied(replica) for replica in deleted.replicas))
+    assert (applications(gone), gone.serving, gone.builds) == ((), {}, {})
+
+
+def test_a_deployment_that_the_code_dropped_goes_last() -> None:
+    before = with_replicas(world(target(), graph("A", "Old")), "A", Phase.RUNNING)
+    before = with_replicas(before, "Old", Phase.RUNNING)
+    new = target(revision="r2")
+    changed = after(before, events.TargetSet(new), events.BuildDone(versions.build_key(new), graph("A")))
+    (start,) = actions(changed)
+    assert isinstance(start, Start)
+    ready = after(events.enact(changed, start, 100), events.ReplicaReady(start.replica, "h", 1))
+    assert {action.replica.split("#")[1] for action in actions(ready) if isinstance(action, Drain)} == {"A", "Old"}
+
+
+def test_the_old_ingress_answers_until_the_new_one_can() -> None:
+    before = with_replicas(world(target(), graph("Old")), "Old", Phase.RUNNING)
+    new = target(revision="r2")
+    changed = after(before, events.TargetSet(new), events.BuildDone(versions.build_key(new), graph("New")))
+    assert routes(changed)[0].ingress == "Old"
+    (start,) = actions(changed)
+    assert isinstance(start, Start)
+    ready = after(events.enact(changed, start, 100), events.ReplicaReady(start.replica, "h", 1))
+    assert routes(ready)[0].ingress == "New"
+
+
+def test_routes_name_only_replicas_that_take_requests() -> None:
+    before = with_replicas(world(target(), graph("A")), "A", Phase.RUNNING, Phase.STARTING, Phase.DRAINING)
+    (application,) = routes(before)
+    assert [address.port for address in application.deployments[0].replicas] == [11000]
+
+
+def test_a_replica_that_fits_nowhere_says_what_it_needs() -> None:
+    override = DeploymentOverride.model_validate({"name": "A", "resources": {"cpu_milli": 8000, "custom": {"GPU": 1}}})
+    big = world(target(deployments=(override,)), graph("A"))
+    assert actions(big) == ()
+    assert applications(big)[0].deployments[0].message == "deployment 'A': no worker has room for 8 CPU, 1 GPU"
+
+
+def test_overrides_of_unknown_deployments_are_named() -> None:
+    wrong = world(target(deployments=(DeploymentOverride(name="Modle"),)), graph("Model"))
+    assert applications(wrong)[0].build.message == "no deployment is called 'Modle'; the code has 'Model'"
+
+
+def test_several_applications_do_not_mix() -> None:
+    before = with_replicas(world(target(), graph("A")), "A", Phase.RUNNING)
+    other = target(application="other")
+    both = after(before, events.TargetSet(other), events.BuildDone(versions.build_key(other), graph("A")))
+    (start,) = actions(both)
+    assert isinstance(start, Start)
+    assert start.replica.startswith("other#A#")
+
+
+def test_without_surge_the_one_replica_goes_first() -> None:
+    before = with_replicas(world(target(max_surge=0, max_unavailable=1), graph("A")), "A", Phase.RUNNING)
+    new = target(revision="r2", max_surge=0, max_unavailable=1)
+    changed = after(before, events.TargetSet(new), events.BuildDone(versions.build_key(new), graph("A")))
+    assert kinds(changed) == ["Drain"]
+
+
+def test_a_failed_replica_is_killed_and_not_replaced_before_it_is_gone_beyond_the_surge() -> None:
+    before = with_replicas(world(target(), graph("A")), "A", Phase.FAILED, Phase.STOPPING)
+    found = actions(before, now=5)
+    assert [type(action) for action in found] == [Kill]
