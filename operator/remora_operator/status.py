@@ -39,15 +39,18 @@ def status(
     facts = facts_of(application, observed, clusters, workers, revision)
     owner, before = Owner.of(application), application.status
     deadline = timedelta(seconds=application.spec.rollout.progress_deadline_seconds)
-    serving, newest = facts.serving, facts.application
+    serving = facts.serving
+    told = next((it for it in (facts.application, serving) if it is not None and it.deployments), None)
     view = observed.controller(clusters.newest)
-    deployments = _deployments(newest or serving) if newest or serving else before.deployments
+    deployments = _deployments(told) if told else before.deployments
     service = observed.children.get(Ref(SERVICE, names.service(owner.name)))
     moved = serving is not None and _is_served(serving)
     return ServeApplicationStatus(
         observed_generation=facts.generation,
         conditions=conditions(facts, verdict(facts), before.conditions, deadline, now),
-        ready=f"{sum(it.ready for it in deployments)}/{sum(it.desired for it in deployments)}",
+        ready="0/0"
+        if facts.suspended
+        else f"{sum(it.ready for it in deployments)}/{sum(it.desired for it in deployments)}",
         url=proxy.url(owner, application, service.manifest.get("status") or {} if service else {}),
         replicas=_ingress_replicas(serving) if serving else (0 if facts.suspended else before.replicas),
         selector=",".join(f"{key}={value}" for key, value in selector(owner, Component.WORKER).items()),
@@ -102,12 +105,12 @@ def facts_of(
     )
 
 
-def _deployments(status: wire.ApplicationStatus | None) -> tuple[DeploymentStatus, ...]:
+def _deployments(status: wire.ApplicationStatus) -> tuple[DeploymentStatus, ...]:
     return tuple(
         DeploymentStatus(
             name=it.name, ready=it.ready, desired=it.desired, version=it.version, message=it.message[:1024]
         )
-        for it in (status.deployments if status else ())
+        for it in status.deployments
     )
 
 
