@@ -1,0 +1,160 @@
+"""Local mode on a real Ray: `remora run` and `remora exec` as a user starts them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.ray
+
+ROOT = Path(__file__).parents[2]
+START_S = 60
+STOP_S = 20
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def remora(*arguments: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a command in a session of its own, and end it as Ctrl-C does."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "remora", *arguments],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+def until_served(process: subprocess.Popen[str]) -> list[str]:
+    """Return the lines until the one that gives the URL."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    deadline = time.monotonic() + START_S
+    for line in process.stdout:
+        lines.append(line)
+        if " is served at " in line:
+            return lines
+        assert time.monotonic() < deadline, "".join(lines)
+    raise AssertionError("".join(lines))
+
+
+def ask(port: int, path: str = "/", body: object | None = None) -> tuple[int, str]:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}", data=data, headers={"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_the_pipeline_of_the_example_answers_and_everything_ends_with_ctrl_c(tmp_path: Path) -> None:
+    port = free_port()
+    manifest = str(ROOT / "examples" / "hello" / "serveapplication.yaml")
+    with remora("run", manifest, "--port", str(port), cwd=tmp_path) as process:
+        lines = until_served(process)
+        assert any("] Model loaded." in line for line in lines), "what user code prints is on our stdout"
+        assert ask(port, body={"data": "hello world"}) == (200, "Final output: Inferred result: HELLO WORLD")
+    assert process.returncode == 0
+    with pytest.raises(OSError):
+        ask(port)
+
+
+def test_an_import_path_from_the_working_directory_with_arguments(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from remora import serve\n"
+        "@serve.deployment\n"
+        "class Greeter:\n"
+        "    def __init__(self, word): self.word = word\n"
+        "    def __call__(self, request): return self.word\n"
+        "def build(args): return Greeter.bind(args['word'])\n"
+    )
+    port = free_port()
+    arguments = ("run", "mine:build", "--port", str(port), "--route-prefix", "/greet", "--arg", "word=moin")
+    with remora(*arguments, cwd=tmp_path) as process:
+        until_served(process)
+        assert ask(port, "/greet/") == (200, "moin")
+        assert ask(port, "/other")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("subject", "message"),
+    [
+        pytest.param(
+            "missing:app", "import path 'missing:app': ModuleNotFoundError: No module named 'missing'", id="module"
+        ),
+        pytest.param(
+            "broken:app",
+            "deployment 'Broken': the constructor of broken.Broken failed: ValueError: no weights",
+            id="constructor",
+        ),
+    ],
+)
+def test_what_cannot_be_served_is_said_in_one_line(tmp_path: Path, subject: str, message: str) -> None:
+    (tmp_path / "broken.py").write_text(
+        "from remora import serve\n"
+        "@serve.deployment\n"
+        "class Broken:\n"
+        "    def __init__(self): raise ValueError('no weights')\n"
+        "app = Broken.bind()\n"
+    )
+    with remora("run", subject, "--port", str(free_port()), cwd=tmp_path) as process:
+        printed, _ = process.communicate(timeout=START_S)
+    assert process.returncode == 1
+    assert printed.rstrip().splitlines()[-1] == f"remora: {message}"
+
+
+def test_a_script_that_calls_serve_run_serves(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        "import urllib.request\n"
+        "from ray import serve\n"
+        "@serve.deployment\n"
+        "class Double:\n"
+        "    def __call__(self, x): return 2 * x\n"
+        "@serve.deployment\n"
+        "class Ingress:\n"
+        "    def __init__(self, double): self.double = double\n"
+        "    async def __call__(self, request): return await self.double.remote(int(request.query_params['x']))\n"
+        "    def plus_one(self, x): return x + 1\n"
+        f"serve.start(http_options={{'port': {(port := free_port())}}})\n"
+        "handle = serve.run(Ingress.bind(Double.bind()), name='demo')\n"
+        f"print('http', urllib.request.urlopen('http://127.0.0.1:{port}/?x=4').read().decode())\n"
+        "print('handle', handle.plus_one.remote(4).result())\n"
+        "serve.delete('demo')\n"
+        "print('deleted')\n"
+    )
+    with remora("exec", "script.py", cwd=tmp_path) as process:
+        printed, _ = process.communicate(timeout=START_S)
+    assert process.returncode == 0, printed
+    said = [line for line in printed.splitlines() if line.split(" ")[0] in ("http", "handle", "deleted")]
+    assert said == ["http 8", "handle 5", "deleted"]
