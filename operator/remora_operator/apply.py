@@ -70,8 +70,12 @@ class Applier:
         manifest = {
             "apiVersion": application.api_version,
             "kind": application.kind,
-            # With the uid: a resource made anew under the same name never gets its predecessor's status.
-            "metadata": {"name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid},
+            # With the version: a resource made anew under the same name never gets its predecessor's status.
+            "metadata": {
+                "name": metadata.name,
+                "namespace": metadata.namespace,
+                "resourceVersion": metadata.resource_version,
+            },
             "status": plan.status.model_dump(mode="json", by_alias=True, exclude_none=True),
         }
         self.may_write()

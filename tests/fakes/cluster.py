@@ -5,6 +5,7 @@ to the same contract.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,13 +50,16 @@ class FakeCluster:
         metadata = manifest["metadata"]
         where = (kind, metadata["namespace"], metadata["name"])
         self._called("apply", kind, metadata["name"] + (f"/{subresource}" if subresource else ""))
+        if not re.fullmatch(r"[a-z0-9.-]+", metadata["name"]):
+            raise Permanent(f"apply {kind.name} {metadata['name']}: 422 Invalid: not a name")
         existing = self.objects.get(where)
         if existing is None:
             if subresource:
                 raise Transient(f"apply {kind.name} {metadata['name']}: 404")
             return self._store(where, copy.deepcopy(manifest), created=True)
-        if metadata.get("uid", existing["metadata"]["uid"]) != existing["metadata"]["uid"]:
-            raise Transient(f"apply {kind.name} {metadata['name']}: 409 Conflict: uid")
+        version = existing["metadata"]["resourceVersion"]
+        if metadata.get("resourceVersion", version) != version:
+            raise Transient(f"apply {kind.name} {metadata['name']}: 409 Conflict")
         if subresource:
             merged = existing | {subresource: copy.deepcopy(manifest[subresource])}
         else:
