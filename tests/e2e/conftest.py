@@ -19,12 +19,17 @@ from tests.e2e.stage import Stage, eventually
 
 __all__ = ["cluster"]
 
+TESTS = "remora.dev/test"
+"""Label of the namespaces that tests make."""
+
 
 @pytest.fixture(scope="session")
-def operator(cluster: Cluster) -> Cluster:
-    """The operator, installed with Helm from this checkout as the demo installs it; returns its cluster."""
+def operator(cluster: Cluster) -> Iterator[Cluster]:
+    """The operator, installed with Helm from this checkout as the demo installs it; gives its cluster."""
     install(Ground(cluster))
-    return cluster
+    yield cluster
+    labelled = ("namespace", "-l", f"{TESTS}=true", "--ignore-not-found")
+    cluster.kubectl("delete", *labelled, "--wait=true", "--timeout=180s")
 
 
 @pytest.fixture
@@ -72,10 +77,11 @@ def absent_operator(operator: Cluster) -> Callable[[], AbstractContextManager[Ca
 @contextmanager
 def _namespace(cluster: Cluster) -> Iterator[str]:
     name = f"test-{uuid.uuid4().hex[:8]}"
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    labels = {"pod-security.kubernetes.io/enforce": "restricted", TESTS: "true"}
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     cluster.kubectl("apply", "-f", "-", input=json.dumps(manifest))
     try:
         yield name
     finally:
-        cluster.kubectl("delete", "namespace", name, "--wait=true", "--timeout=120s")
+        # Its pods drain in their own time; `operator` waits for the last of them.
+        cluster.kubectl("delete", "namespace", name, "--wait=false")
