@@ -20,7 +20,8 @@ from tests.e2e.stage import Stage, eventually
 __all__ = ["cluster"]
 
 TESTS = "remora.dev/test"
-"""Label of the namespaces that tests make."""
+"""Label of the namespaces that tests make; its value is the session, so that two sessions leave each other alone."""
+SESSION = uuid.uuid4().hex[:8]
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +29,7 @@ def operator(cluster: Cluster) -> Iterator[Cluster]:
     """The operator, installed with Helm from this checkout as the demo installs it; gives its cluster."""
     install(Ground(cluster))
     yield cluster
-    labelled = ("namespace", "-l", f"{TESTS}=true", "--ignore-not-found")
+    labelled = ("namespace", "-l", f"{TESTS}={SESSION}", "--ignore-not-found")
     cluster.kubectl("delete", *labelled, "--wait=true", "--timeout=180s")
 
 
@@ -77,7 +78,7 @@ def absent_operator(operator: Cluster) -> Callable[[], AbstractContextManager[Ca
 @contextmanager
 def _namespace(cluster: Cluster) -> Iterator[str]:
     name = f"test-{uuid.uuid4().hex[:8]}"
-    labels = {"pod-security.kubernetes.io/enforce": "restricted", TESTS: "true"}
+    labels = {"pod-security.kubernetes.io/enforce": "restricted", TESTS: SESSION}
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     cluster.kubectl("apply", "-f", "-", input=json.dumps(manifest))
     try:

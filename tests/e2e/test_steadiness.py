@@ -31,12 +31,14 @@ def test_scaling_from_1_to_4_to_2_loses_no_request_and_restarts_no_pod(stage: St
     first_worker = {pod["metadata"]["uid"] for pod in stage.pods("steady", "worker")}
     options = ("--rate", "120", "--connections", "12", "--for", "240", "--stream", "SERVICE/stream?seconds=30")
     with stage.load("steady", *options) as load:
+        began = time.monotonic()
         stage.apply(steady(4))
         stage.wait_ready("steady")
         eventually(lambda: ready_replicas(stage) == 4, 60, "four replicas")
         stage.apply(steady(2))
         eventually(lambda: ready_replicas(stage) == 2, 60, "two replicas")
         stage.wait_ready("steady")
+        eventually(lambda: time.monotonic() - began > 31, 40, "the end of the stream")
     report = load.stop()
     print(f"1 → 4 → 2: {summary(report)}")
     assert report["failures"] == []
