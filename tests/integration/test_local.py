@@ -90,6 +90,16 @@ def test_the_pipeline_of_the_example_answers_and_everything_ends_with_ctrl_c(tmp
         ask(port)
 
 
+def test_sigterm_ends_it_quietly(tmp_path: Path) -> None:
+    manifest = str(ROOT / "examples" / "hello" / "serveapplication.yaml")
+    with remora("run", manifest, "--port", str(free_port()), cwd=tmp_path) as process:
+        until_served(process)
+        process.terminate()
+        rest, _ = process.communicate(timeout=STOP_S)
+    assert process.returncode == 0
+    assert {line.rpartition(": ")[2] for line in rest.splitlines()} == {"draining"}, rest
+
+
 def test_an_import_path_from_the_working_directory_with_arguments(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from remora import serve\n"

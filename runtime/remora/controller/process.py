@@ -9,6 +9,7 @@ import asyncio
 import logging
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,7 +76,7 @@ def _first(error: BaseException | None) -> BaseException | None:
 async def _connect(settings: ControllerSettings) -> RayCluster:
     """Wait for the GCS to take connections, then connect; raise ClusterLost when it refuses all the same."""
     if not settings.ray_address:
-        return await asyncio.to_thread(cluster.connect, settings)
+        return await _connect_now(settings)
     host, _, port = settings.ray_address.rpartition(":")
     attempt = 0
     while True:
@@ -90,7 +91,24 @@ async def _connect(settings: ControllerSettings) -> RayCluster:
             attempt += 1
             continue
         writer.close()
-        return await asyncio.to_thread(cluster.connect, settings)
+        return await _connect_now(settings)
+
+
+async def _connect_now(settings: ControllerSettings) -> RayCluster:
+    connected = await asyncio.to_thread(cluster.connect, settings)
+    _take_signals_back()
+    return connected
+
+
+def _take_signals_back() -> None:
+    """Install this process's signal handlers once more: Ray's put itself before them, prints a stack, and ends it."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        handler = signal.getsignal(number)
+        if handler is not None:
+            signal.signal(number, handler)
+            signal.siginterrupt(number, False)
 
 
 def listen(settings: ControllerSettings) -> socket.socket:

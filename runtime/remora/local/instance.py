@@ -35,6 +35,7 @@ from remora_api.wire import (
 log = logging.getLogger("remora.local")
 
 STATUS_POLL_S = 5.0
+END_S = 10.0
 Statuses = tuple[ApplicationStatus, ...]
 
 
@@ -157,17 +158,25 @@ class LocalInstance:
     async def close(self) -> None:
         """End everything that `start` began."""
         await self._proxy.stop()
-        if self._options.ray_address:
-            # That Ray goes on; what is ours on it does not.
-            for application in list(self._routed):
-                self._controller.tell(TargetDeleted(application))
-            await self._until(lambda found: not found)
+        await self._end_replicas()
         self._serving.cancel()
         await asyncio.wait([self._serving])
         # Not in a thread: when a script ends there are none any more.
         cluster.disconnect()
         self._output.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def _end_replicas(self) -> None:
+        """Let every replica finish and close what the user's code opened; an instance that never served has none."""
+        if self._serving.done() or self._controller.status.latest is None:
+            return
+        for application in {*self._routed, *(found.application for found in self.status())}:
+            self._controller.tell(TargetDeleted(application))
+        try:
+            async with asyncio.timeout(END_S):
+                await self._until(lambda found: not found)
+        except TimeoutError:
+            log.warning("some replicas did not end within %g s", END_S)
 
     async def _until(self, holds: Callable[[Statuses], bool]) -> None:
         version = 0

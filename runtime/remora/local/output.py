@@ -17,19 +17,19 @@ class Output:
         os.mkfifo(path, 0o600)
         # Open for writing as well, so that it does not end with the last replica.
         self._fd = os.open(path, os.O_RDWR)
-        self._ends = False
+        self._ends = threading.Event()
         self._thread = threading.Thread(target=self._copy, name="output", daemon=True)
         self._thread.start()
 
     def _copy(self) -> None:
-        while not self._ends:
+        while not self._ends.is_set():
             data = os.read(self._fd, 65536)
-            self._to.write(data[:-1] if self._ends else data)
+            self._to.write(data[:-1] if self._ends.is_set() else data)
             self._to.flush()
 
     def close(self) -> None:
         """Copy what is there, and end."""
-        self._ends = True
+        self._ends.set()
         # A byte to wake the thread, which leaves it out.
         os.write(self._fd, b".")
         self._thread.join(1)
