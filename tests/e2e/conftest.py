@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import uuid
 from collections.abc import Callable, Iterator
@@ -26,11 +27,16 @@ SESSION = uuid.uuid4().hex[:8]
 
 @pytest.fixture(scope="session")
 def operator(cluster: Cluster) -> Iterator[Cluster]:
-    """The operator, installed with Helm from this checkout as the demo installs it; gives its cluster."""
-    install(Ground(cluster))
-    yield cluster
-    labelled = ("namespace", "-l", f"{TESTS}={SESSION}", "--ignore-not-found")
-    cluster.kubectl("delete", *labelled, "--wait=true", "--timeout=180s")
+    """The operator, installed with Helm from this checkout as the demo installs it; gives its cluster.
+
+    Tests stop the operator and fill the nodes, so a second session on the same cluster waits for the first.
+    """
+    with cluster.kubeconfig.with_name("e2e.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        install(Ground(cluster))
+        yield cluster
+        labelled = ("namespace", "-l", f"{TESTS}={SESSION}", "--ignore-not-found")
+        cluster.kubectl("delete", *labelled, "--wait=true", "--timeout=180s")
 
 
 @pytest.fixture
