@@ -97,7 +97,8 @@ def test_sigterm_ends_it_quietly(tmp_path: Path) -> None:
         process.terminate()
         rest, _ = process.communicate(timeout=STOP_S)
     assert process.returncode == 0
-    assert {line.rpartition(": ")[2] for line in rest.splitlines()} == {"draining"}, rest
+    assert "***" not in rest, "Ray's own handler prints a stack"
+    assert "Traceback" not in rest
 
 
 def test_an_import_path_from_the_working_directory_with_arguments(tmp_path: Path) -> None:
