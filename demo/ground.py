@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from demo.access import CommandFailed
 from demo.screen import step
 from tests.cluster import Cluster, ClusterError, running
 
+ROOT = Path(__file__).parent.parent
 IMAGES = {
     "image.repository": "remora.dev/operator",
     "image.tag": "dev",
@@ -46,13 +49,24 @@ class Ground:
             self.cluster.reload()
         except ClusterError as error:
             raise CommandFailed(str(error)) from error
-        return IMAGES
+        return IMAGES | {r"podAnnotations.remora\.dev/sources": sources_digest(ROOT)}
 
     @contextmanager
     def outside(self, namespace: str, service: str, port: int) -> Iterator[str]:
         """Lead a loopback port to the Service's cluster address."""
         with self.cluster.forward(namespace, service, port) as local:
             yield f"http://127.0.0.1:{local}"
+
+
+def sources_digest(root: Path) -> str:
+    """Return a digest of the operator's sources: its tag stays `dev`, so this is what makes Helm roll its pods."""
+    digest = hashlib.sha256()
+    for folder in ("crds/remora_api", "operator"):
+        for path in sorted(
+            it for it in (root / folder).rglob("*") if it.suffix in {".py", ".lock", ""} and it.is_file()
+        ):
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
 
 
 def missing() -> str | None:
