@@ -247,14 +247,25 @@ def _links(
 
 
 def _routing(application: ServeApplication, observed: Observed, clusters: Clusters, now: datetime) -> wire.Routing:
-    """Return the routing; its version moves only when something in it does."""
+    """Return the routing; its version moves only when something in it does.
+
+    Proxies are told of a Ray cluster before and after its time, with weight 0: they know its replicas when requests
+    are to go there, and have those of the one before until they do.
+    """
     metadata, spec = application.metadata, application.spec
-    url = names.controller_url(metadata.name, metadata.namespace, clusters.serving)
+    others = sorted({clusters.newest, *observed.heads()} - {clusters.serving})
+    controllers = tuple(
+        wire.ControllerEndpoint(
+            url=names.controller_url(metadata.name, metadata.namespace, number),
+            weight=100 if number == clusters.serving else 0,
+        )
+        for number in (clusters.serving, *others)
+    )
     wanted = wire.ApplicationRouting(
         application=metadata.name,
         namespace=metadata.namespace,
         route_prefix=spec.route_prefix,
-        controllers=(wire.ControllerEndpoint(url=url),),
+        controllers=controllers,
         request_timeout_s=spec.proxy.request_timeout_seconds,
     )
     standing = _standing_routing(metadata.name, observed)

@@ -154,6 +154,11 @@ class World:
         routing = next(it for ref, it in self.children.items() if ref.name.endswith("-routing"))
         return int(routing["metadata"]["annotations"]["remora.dev/incarnation"])
 
+    def weights(self) -> list[tuple[str, int]]:
+        routing = next(it for ref, it in self.children.items() if ref.name.endswith("-routing"))
+        (routed,) = wire.Routing.model_validate_json(routing["data"]["routing.json"]).applications
+        return [(it.url.removeprefix("http://").partition(".")[0], it.weight) for it in routed.controllers]
+
     def _nodes(self, number: int) -> dict[str, Pod]:
         return {
             name: it
@@ -359,7 +364,10 @@ def test_a_lost_head_is_replaced_beside_the_old_workers() -> None:
     world.tick()
     assert {it.incarnation for it in world.observed().heads().values()} == {1, 2}
     assert world.serving() == 1
+    world.reconcile()
+    assert world.weights() == [("hello-head-1", 100), ("hello-head-2", 0)]
     world.settle()
+    assert world.weights() == [("hello-head-2", 100)]
     assert world.serving() == 2
     assert {it.incarnation for it in world.pods.values() if it.component is not Component.PROXY} == {2}
 
