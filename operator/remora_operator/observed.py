@@ -72,6 +72,8 @@ class Child:
     group: str
     template: str
     replicas: int
+    counted: int | None
+    """Pods that Kubernetes counts for it; None before it has counted."""
 
     @property
     def uid(self) -> str:
@@ -156,6 +158,7 @@ def child_from(manifest: Manifest) -> Child:
         group=labels.get(Label.GROUP, ""),
         template=labels.get(Label.POD_TEMPLATE_HASH, ""),
         replicas=(manifest.get("spec") or {}).get("replicas", 0) or 0,
+        counted=(manifest.get("status") or {}).get("replicas"),
     )
 
 

@@ -15,6 +15,8 @@ from remora_operator.store import Store
 
 log = logging.getLogger(__name__)
 
+WATCHES_BEGIN_S = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Relist:
@@ -35,9 +37,14 @@ class Relist:
                     self.wake(key)
 
     async def forever(self, period_s: float) -> None:
-        """List again every so often, and look at every application."""
+        """List again every so often, and look at every application.
+
+        The first time soon: what was deleted after the first list and before the watches began, no watch has shown.
+        """
+        delay_s = WATCHES_BEGIN_S
         while True:
-            await asyncio.sleep(period_s)
+            await asyncio.sleep(delay_s)
+            delay_s = period_s
             try:
                 await self.once()
             except OperatorError as error:

@@ -29,22 +29,32 @@ class Step:
     """Deletion costs to write, by pod."""
 
 
-def step(current: int, wanted: int, pods: Sequence[Pod], nodes: Mapping[str, wire.NodeStatus] | None) -> Step:
+def step(
+    current: int,
+    wanted: int,
+    pods: Sequence[Pod],
+    nodes: Mapping[str, wire.NodeStatus] | None,
+    *,
+    is_settled: bool = True,
+) -> Step:
     """Return the next step from `current` to `wanted` replicas.
 
-    `nodes` is what the controller says of each pod; None when it does not answer, and then nothing shrinks.
+    `nodes` is what the controller says of each pod; None when it does not answer, and then nothing shrinks. Nor does
+    anything unless `is_settled`: the ReplicaSet counts as many pods as are known here, so that none is overlooked.
     """
+    if nodes is None:
+        return Step(replicas=max(wanted, current))
+    # Counted from the pods that are there, not from the set's number: a pod that an earlier step gave up may still be
+    # there, with the mark that makes it go first, and the number is lower already.
     active = [pod for pod in pods if pod.is_active]
-    if wanted >= current or nodes is None:
-        return Step(replicas=max(wanted, current), costs=_costs(active, frozenset()))
-    excess = current - wanted
+    excess = max(0, len(active) - wanted)
     leaving = sorted(active, key=lambda pod: _least_missed(pod, nodes))[:excess]
     empty = frozenset(pod.name for pod in leaving if _is_empty(pod, nodes))
-    first = _leading(sorted(active, key=deletion_rank), empty, excess)
-    # Pods that are not there yet are nobody's loss: a set that never got all its pods shrinks at once.
-    missing = max(0, current - len(active))
+    deleted = _leading(sorted(active, key=deletion_rank), empty, excess)
+    # Pods that never came are nobody's loss.
+    lowest = max(wanted, len(active) - deleted) if is_settled else current
     return Step(
-        replicas=current - min(excess, first + missing),
+        replicas=max(wanted, min(current, lowest)),
         drain=tuple(sorted(pod.name for pod in leaving)),
         costs=_costs(active, empty),
     )

@@ -126,9 +126,9 @@ def _step(
         for it in observed.of_component(Component.WORKER)
         if it.group == replica_set.group and it.template == replica_set.template
     ]
-    if wanted == 0 and nodes is not None and not any(pod.is_active for pod in pods):
-        return scale.Step(replicas=0)
-    return scale.step(replica_set.replicas, wanted, pods, nodes)
+    active = sum(pod.is_active for pod in pods)
+    is_settled = replica_set.counted in (None, active)
+    return scale.step(replica_set.replicas, wanted, pods, nodes, is_settled=is_settled)
 
 
 def _active(replica_set: Child, observed: Observed) -> bool:

@@ -65,6 +65,12 @@ class World:
         )
 
     def reconcile(self) -> Plan:
+        """Reconcile several times before anything else moves: what was written shows at once, its effect later."""
+        for _ in range(3):
+            decided = self._reconcile()
+        return decided
+
+    def _reconcile(self) -> Plan:
         decided = plan(self.application, self.observed(), INSTALLATION, self.now)
         self.secrets |= {it["metadata"]["name"] for it in decided.secrets}
         for it in decided.applies:

@@ -62,6 +62,19 @@ def test_pods_that_do_not_exist_are_given_up_first() -> None:
     assert step(5, 3, [pod("a"), pod("b"), pod("c")], nodes(node("a", 1), node("b", 1), node("c", 1))).replicas == 3
 
 
+def test_a_pod_that_was_given_up_and_is_still_there_is_not_given_up_twice() -> None:
+    pods = [pod("busy"), pod("late", is_ready=False)]
+    known = nodes(node("busy", 2, draining=True))
+    assert step(2, 0, pods, known).replicas == 1
+    assert step(1, 0, pods, known).replicas == 1
+
+
+def test_nothing_shrinks_while_a_replica_set_counts_pods_that_are_not_known_here() -> None:
+    pods = [pod("busy"), pod("empty", deletion_cost=DRAINED_COST)]
+    known = nodes(node("busy", 2), node("empty", 0, draining=True))
+    assert step(3, 1, pods, known, is_settled=False).replicas == 3
+
+
 @st.composite
 def situations(draw: st.DrawFn) -> tuple[list[Pod], dict[str, wire.NodeStatus]]:
     pods, known = [], {}
