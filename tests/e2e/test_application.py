@@ -59,7 +59,7 @@ def test_an_import_path_that_does_not_exist_says_so_and_fixing_it_recovers(stage
     broken = inline("wrong", greeter("fine"), deployments=[deployment("Greeter")])
     broken["spec"]["importPath"] = "wrong:missing"
     stage.apply(broken)
-    condition = eventually(lambda: said(stage, "wrong", "AttributeError"), 120, "the message")
+    condition = eventually(lambda: said(stage, "wrong", "has no attribute 'missing'"), 120, "the message")
     assert condition["status"] == "False"
     assert "wrong:missing" in condition["message"]
     assert "Stalled" in [c["type"] for c in stage.get("sapp", "wrong")["status"]["conditions"] if c["status"] == "True"]
@@ -67,6 +67,12 @@ def test_an_import_path_that_does_not_exist_says_so_and_fixing_it_recovers(stage
     head, _ = stage.ask("wrong")
     assert head.status == 503
     assert int(head.headers["retry-after"]) >= 1
+
+    broken["spec"]["importPath"] = "nowhere:app"
+    stage.apply(broken)
+    eventually(
+        lambda: said(stage, "wrong", "ModuleNotFoundError: No module named 'nowhere'"), 60, "the traceback's end"
+    )
 
     broken["spec"]["importPath"] = "wrong:app"
     stage.apply(broken)
