@@ -9,15 +9,18 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
 
 from remora_api.meta import ConditionType, Reason
-from remora_api.v1alpha1 import Condition, ConditionStatus, InvalidManifest, ServeApplication
+from remora_api.v1alpha1 import Condition, ConditionStatus, InvalidManifest, ServeApplication, ServeApplicationStatus
 from remora_operator import events
 from remora_operator.apply import Applier
 from remora_operator.controller_client import ControllerLinks
 from remora_operator.errors import Permanent
 from remora_operator.installation import Installation
-from remora_operator.kinds import Key
+from remora_operator.kinds import Key, Manifest
 from remora_operator.metrics import Metrics
 from remora_operator.observe import Observer
 from remora_operator.plan import Plan, plan
@@ -61,13 +64,13 @@ class Reconciler:
         if manifest is None:
             self._forget(key)
             return None
+        now = self.clock()
         try:
             application = ServeApplication.from_manifest(manifest)
         except InvalidManifest as error:
             # Only possible for objects stored under an older schema: the API server refuses others.
-            log.warning("the stored resource is invalid", extra=_about(key) | {"error": str(error)})
+            await self._refuse(manifest, str(error), now)
             return None
-        now = self.clock()
         observed = await self.observer.observe(key, application, now)
         decided = plan(application, observed, self.installation, now)
         self.links.follow(key, decided.links)
@@ -75,10 +78,20 @@ class Reconciler:
         try:
             await self.applier.apply(application, observed, decided, now)
         except Permanent as error:
-            await self.applier.report(application, _with_problem(application, decided, str(error), now), now)
+            await self.applier.report(
+                application, _with_problem(application, decided, Reason.APPLY_FAILED, str(error), now), now
+            )
             raise
         await self.applier.report(application, decided, now)
         return decided.requeue_after.total_seconds() if decided.requeue_after is not None else None
+
+    async def _refuse(self, manifest: Manifest, message: str, now: datetime) -> None:
+        """Say in the status what is wrong with a resource that cannot be read, and leave its children as they are."""
+        readable = ServeApplication.from_manifest(
+            {"metadata": manifest["metadata"], "spec": {"importPath": "not:read"}}
+            | {name: manifest[name] for name in ("status",) if _is_status(manifest.get(name))}
+        )
+        await self.applier.report(readable, _with_problem(readable, Plan(), Reason.INVALID_SPEC, message, now), now)
 
     def _forget(self, key: Key) -> None:
         self.links.follow(key, ())
@@ -87,13 +100,22 @@ class Reconciler:
         self.queue.forget(key)
 
 
-def _with_problem(application: ServeApplication, decided: Plan, message: str, now: datetime) -> Plan:
+def _is_status(status: Any) -> bool:
+    try:
+        ServeApplicationStatus.model_validate(status, extra="ignore")
+    except ValidationError:
+        return False
+    return True
+
+
+def _with_problem(application: ServeApplication, decided: Plan, reason: Reason, message: str, now: datetime) -> Plan:
     """Return the plan with a status that says why it could not be carried out."""
     status = decided.status or application.status
     ready, stalled = ConditionType.READY.value, ConditionType.STALLED.value
     others = [it for it in status.conditions if it.type not in (ready, stalled, ConditionType.RECONCILING.value)]
     problem = [
-        _condition(application, kind, is_true, message, now) for kind, is_true in ((ready, False), (stalled, True))
+        _condition(application, kind, is_true, reason, message, now)
+        for kind, is_true in ((ready, False), (stalled, True))
     ]
     new = status.model_copy(
         update={"conditions": (*others, *problem), "observed_generation": application.metadata.generation}
@@ -102,7 +124,9 @@ def _with_problem(application: ServeApplication, decided: Plan, message: str, no
     return Plan(status=new if changed else None, events=events.changes(application.status, new) if changed else ())
 
 
-def _condition(application: ServeApplication, kind: str, is_true: bool, message: str, now: datetime) -> Condition:
+def _condition(
+    application: ServeApplication, kind: str, is_true: bool, reason: Reason, message: str, now: datetime
+) -> Condition:
     status = ConditionStatus.TRUE if is_true else ConditionStatus.FALSE
     before = application.status.condition(kind)
     return Condition(
@@ -112,7 +136,7 @@ def _condition(application: ServeApplication, kind: str, is_true: bool, message:
         last_transition_time=before.last_transition_time
         if before is not None and before.status is status
         else now.replace(microsecond=0),
-        reason=Reason.APPLY_FAILED.value,
+        reason=reason.value,
         message=message[:1024],
     )
 

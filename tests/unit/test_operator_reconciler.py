@@ -236,3 +236,17 @@ async def test_pods_of_a_deleted_resource_of_the_same_name_are_not_ours(bench: B
     bench.store.put(POD, head("theirs", "uid-of-the-past"))
     application = ServeApplication.from_manifest(manifest())
     assert [it.name for it in (await bench.observer.observe(HELLO, application, NOW)).pods] == ["ours"]
+
+
+async def test_a_stored_resource_that_no_longer_holds_to_the_schema_says_so_and_keeps_its_pods(bench: Bench) -> None:
+    await bench.create()
+    await bench.reconcile()
+    children = set(bench.cluster.objects)
+    resource = bench.cluster.objects[SERVE_APPLICATION, "shop", "hello"]
+    resource["spec"]["replicas"] = "many"
+    resource["metadata"]["resourceVersion"] = "999"
+    bench.watcher.saw(SERVE_APPLICATION, "MODIFIED", resource)
+    assert "apply ServeApplication hello/status" in await bench.reconcile()
+    assert bench.condition("Stalled")["reason"] == "InvalidSpec"
+    assert "spec.replicas" in bench.condition("Stalled")["message"]
+    assert children <= set(bench.cluster.objects)
