@@ -51,7 +51,26 @@ class Namespace:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def installed_crd(cluster: Cluster) -> Iterator[None]:
+def nobody_acts(cluster: Cluster) -> Iterator[None]:
+    """Send an operator that is installed away meanwhile: it would write the very statuses that these tests write."""
+    labels = ("-A", "-l", "app.kubernetes.io/name=remora,app.kubernetes.io/component=operator")
+    found = json.loads(cluster.kubectl("get", "deployments", *labels, "--output", "json"))["items"]
+    names = [(it["metadata"]["namespace"], it["metadata"]["name"], it["spec"]["replicas"]) for it in found]
+    for namespace, name, _ in names:
+        cluster.kubectl("scale", "-n", namespace, f"deployment/{name}", "--replicas=0")
+    until(
+        lambda: not cluster.kubectl("get", "pods", *labels, "--output", "name").strip(),
+        what="no operator runs",
+        timeout_s=60,
+    )
+    yield
+    for namespace, name, replicas in names:
+        cluster.kubectl("scale", "-n", namespace, f"deployment/{name}", f"--replicas={replicas}")
+        cluster.kubectl("rollout", "status", "-n", namespace, f"deployment/{name}", "--timeout=120s")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed_crd(cluster: Cluster, nobody_acts: None) -> Iterator[None]:
     """Apply the CRD as a user would; take it away again unless it was there before."""
     was_there = cluster.kubectl("get", "crd", crd.NAME, "--ignore-not-found", "--output", "name").strip()
     cluster.kubectl("apply", "--filename", str(FILE))
