@@ -102,6 +102,11 @@ class ControllerView:
     status: wire.ControllerStatus | None = None
     error: str = ""
 
+    @property
+    def is_untried(self) -> bool:
+        """This process has not heard of it yet, neither good nor bad."""
+        return not self.is_reachable and self.status is None and not self.error
+
     def application(self, name: str) -> wire.ApplicationStatus | None:
         """Return what it says of an application."""
         applications = self.status.applications if self.status else ()

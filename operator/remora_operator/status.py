@@ -37,6 +37,9 @@ def status(
 ) -> ServeApplicationStatus:
     """Return the status of an application as it is now."""
     facts = facts_of(application, observed, clusters, workers, revision)
+    if facts.was_ready and observed.controller(clusters.newest).is_untried and not facts.is_moving:
+        # An operator that has just started waits for the first word before it says anything else.
+        return application.status
     owner, before = Owner.of(application), application.status
     deadline = timedelta(seconds=application.spec.rollout.progress_deadline_seconds)
     serving = facts.serving

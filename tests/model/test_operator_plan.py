@@ -336,6 +336,13 @@ def test_a_later_operator_with_another_image_changes_nothing() -> None:
     assert plan(world.application, world.observed(), later, world.now).writes_nothing
 
 
+def test_another_leader_that_has_heard_of_nobody_writes_nothing() -> None:
+    world = fresh()
+    world.settle()
+    observed = replace(world.observed(), controllers={}, secrets=frozenset(world.secrets))
+    assert plan(world.application, observed, INSTALLATION, world.now).writes_nothing
+
+
 def test_replicas_change_without_another_pod_template() -> None:
     world = fresh()
     world.settle()
