@@ -71,7 +71,8 @@ def test_the_application_answers_and_heals_while_the_operator_is_away(stage: Sta
             eventually(lambda: stage.restarts(head["metadata"]["name"], "controller") > restarts, 60, "a restart")
             eventually(lambda: controller_ready(stage), 90, "the controller ready again")
         assert load.report["failures"] == []
-        assert {stage.answer("steady") for _ in range(12)} == before, "the same processes serve on"
+        assert set(load.report["answers"]) == before, "no other process has answered"
+        eventually(lambda: {stage.answer("steady") for _ in range(12)} == before, 60, "the same processes serve on")
 
 
 def test_a_killed_head_container_leaves_the_same_replica_processes_serving(stage: Stage) -> None:
@@ -87,7 +88,9 @@ def test_a_killed_head_container_leaves_the_same_replica_processes_serving(stage
         began = time.monotonic()
         eventually(lambda: time.monotonic() - began > 15, 20, "a while under load")
     assert load.report["failures"] == []
-    assert {stage.answer("steady") for _ in range(20)} == before
+    assert set(load.report["answers"]) == before, "no other process has answered"
+    # A controller that has just come back may find one of them later than the other.
+    eventually(lambda: {stage.answer("steady") for _ in range(20)} == before, 60, "both processes answer")
     stage.wait_ready("steady")
     stage.apply(steady(3))
     eventually(lambda: len({stage.answer("steady") for _ in range(30)}) == 3, 150, "a third replica")
