@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from remora.controller import builds
@@ -42,6 +42,10 @@ class NodeGone(ActorGone):
 
 class ActorFailed(RemoraError):
     """Remora's own code raised in the replica or the build, whose process lives."""
+
+
+class ActorUnavailable(ActorFailed):
+    """The actor lives, as far as anybody knows, and cannot be reached now: after a restart of the head, say."""
 
 
 class ClusterLost(RemoraError):
@@ -210,6 +214,8 @@ async def _result(reference: Any) -> Any:
         if isinstance(error.cause, RemoraError):
             raise error.cause from error
         raise ActorFailed(f"{type(error.cause).__name__}: {error.cause}") from error
+    except ActorUnavailableError as error:
+        raise ActorUnavailable("Ray cannot reach it for the moment") from error
     except RayError as error:
         if any(sign in str(error) for sign in _NODE_GONE):
             raise NodeGone("its node went away") from error

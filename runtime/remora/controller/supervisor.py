@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from remora.controller import events
-from remora.controller.cluster import ActorFailed, ActorGone, NodeGone, RayReplica
+from remora.controller.cluster import ActorFailed, ActorGone, ActorUnavailable, NodeGone, RayReplica
 from remora.controller.state import InPlace
 from remora.replica.config import NotStarted
 from remora.types import ReplicaId
@@ -19,6 +20,8 @@ from remora.types import ReplicaId
 log = logging.getLogger("remora.controller")
 
 STRIKES = 3
+REACH_AGAIN_S = 1.0
+T = TypeVar("T")
 Tell = Callable[[events.Event], None]
 
 
@@ -46,16 +49,16 @@ class Supervisor:
 
     async def _death(self, actor: RayReplica) -> None:
         """Wait for the end, and raise ActorGone; a replica that has drained is asked to leave."""
-        await actor.until_draining()
+        await _patiently(actor.until_draining)
         self._tell(events.ReplicaDraining(self.id))
-        await actor.until_drained()
+        await _patiently(actor.until_drained)
         # The answer to this is the actor's end: another `until_drained` could return before it.
-        await actor.leave()
+        await _patiently(actor.leave)
 
     async def _life(self, actor: RayReplica, start_timeout_s: float) -> None:
         try:
             async with asyncio.timeout(start_timeout_s):
-                started = await actor.start()
+                started = await _patiently(actor.start)
         except ActorFailed as error:
             self._tell(events.ReplicaFailed(self.id, f"replica cannot start: {error}"))
             return
@@ -110,3 +113,12 @@ class Supervisor:
             return  # Its death is told by `run`.
         if wrong:
             self._tell(events.ReplicaFailed(self.id, wrong))
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask until there is an answer: a replica that cannot be reached for a moment is not dead."""
+    while True:
+        try:
+            return await ask()
+        except ActorUnavailable:
+            await asyncio.sleep(REACH_AGAIN_S)
