@@ -106,7 +106,7 @@ class Supervisor:
         self._in_place = in_place
         try:
             actor = await asyncio.shield(self._actor)
-            wrong = await actor.reconfigure(in_place.user_config, in_place.max_ongoing_requests)
+            wrong = await _patiently(lambda: actor.reconfigure(in_place.user_config, in_place.max_ongoing_requests))
         except ActorFailed as error:
             wrong = str(error)
         except ActorGone:
