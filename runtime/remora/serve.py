@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from remora import runner
+from remora.batching import batch
 from remora.errors import RemoraError
 from remora.graph.application import Application
 from remora.graph.deployment import Deployment, deployment
@@ -23,6 +24,7 @@ __all__ = [
     "DeploymentResponse",
     "DeploymentResponseGenerator",
     "ReplicaContext",
+    "batch",
     "delete",
     "deployment",
     "get_app_handle",
@@ -44,7 +46,6 @@ _NOT_YET = frozenset(
         "HTTPOptions",
         "RunTarget",
         "TracingConfig",
-        "batch",
         "get_deployment_actor",
         "get_deployment_actor_context",
         "get_trace_context",

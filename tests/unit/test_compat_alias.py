@@ -39,14 +39,14 @@ def test_programs_written_for_ray_serve_import_remora(code: str) -> None:
 def test_what_remora_has_not_is_said() -> None:
     said = run(
         "import importlib\nfrom ray import serve\nfrom ray.serve import dag, drivers\n"
-        "for attempt in (lambda: importlib.import_module('ray.serve.llm'), lambda: serve.batch,"
+        "for attempt in (lambda: importlib.import_module('ray.serve.llm'), lambda: serve.get_trace_context,"
         " dag.InputNode, lambda: drivers.DAGDriver.bind(1)):\n"
         "    try: attempt()\n"
         "    except Exception as error: print(error)"
     )
     assert said.splitlines() == [
         "Remora has nothing for ray.serve.llm yet: use `from remora import serve`",
-        "serve.batch is not supported by Remora yet",
+        "serve.get_trace_context is not supported by Remora yet",
         "InputNode is not supported yet: chain deployments with .then(), or call handles",
         "DAGDriver is not supported yet: bind an ingress deployment of your own",
     ]

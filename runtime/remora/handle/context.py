@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from remora.types import CallMetadata
 
@@ -35,6 +35,10 @@ class RequestContext:
             session_id=metadata.session_id,
             headers=metadata.headers,
         )
+
+    def for_batch(self) -> RequestContext:
+        """Return the context of a batch of which this request is the oldest: its calls outlive each single request."""
+        return replace(self, calls=set())
 
     def cancel_calls(self) -> None:
         """End all calls made for this request: nobody waits for them any more."""

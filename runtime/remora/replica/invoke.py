@@ -112,6 +112,8 @@ def _without_stop_iteration(function: Callable[..., Any], *args: Any, **kwargs: 
 
 
 def _runs_on_loop(function: Callable[..., Any]) -> bool:
+    if getattr(function, "__remora_on_loop__", False):
+        return True
     inner = function.func if isinstance(function, partial) else function
     candidates = [inner] if inspect.isroutine(inner) else [inner, getattr(inner, "__call__", None)]  # noqa: B004
     return any(
