@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Final
 
@@ -21,6 +22,7 @@ from remora.proxy.routing import CurrentRouting
 from remora.proxy.short_way import ShortWay
 from remora.proxy.visit import Visit, read
 from remora.router.forward import ApplicationFailed, Opened, forward
+from remora.router.socket import ABNORMAL, Carried, ClientGone, carry, refuse
 from remora.transport.frames import END, MAX_PART_BYTES, REQUEST
 from remora.transport.messages import Headers, HeadTooLarge, pack
 from remora.types import Receive, Scope, Send
@@ -30,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S: Final = 1
 CLIENT_GONE: Final = 499
+WEBSOCKET: Final = "WEBSOCKET"
+"""In the place of a method, in the access log."""
 OPENED: Final = "remora.opened"
 """Key in the scope of the `ShortWay` that did not end."""
 
@@ -78,9 +82,10 @@ class ProxyApp:
         return short_way
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or go on where the short way stopped."""
+        """Serve one request or WebSocket, or go on where the short way stopped."""
         if scope["type"] != "http":
-            raise NotImplementedError(f"{scope['type']} is not served")
+            await self._converse(scope, receive, send)
+            return
         short_way: ShortWay | None = scope.get(OPENED)
         if short_way is None:
             visit = self._read(scope, self._routing.table.match(scope["path"]))
@@ -108,8 +113,9 @@ class ProxyApp:
             return
         client = scope["client"][0] if scope["client"] else ""
         milliseconds = round(duration_s * 1000, 3)
+        method = scope.get("method", WEBSOCKET)
         self._access_log.add(
-            Line(ended, name, scope["method"], scope["path"], status, milliseconds, client, visit.request_id, error)
+            Line(ended, name, method, scope["path"], status, milliseconds, client, visit.request_id, error)
         )
 
     async def _serve(self, visit: Visit, receive: Receive, send: Send, opened: Opened | None) -> tuple[int, str | None]:
@@ -119,7 +125,7 @@ class ProxyApp:
             return 200, None
         application = visit.application
         if application is None:
-            return await _refuse(send, 404, f"no application is routed at {path}", visit.extra)
+            return await _refuse(send, 404, _nowhere(path), visit.extra)
         client: Client = visit.scope[CLIENT]
         left_s = None if visit.timeout_s is None else visit.timeout_s - (self._clock() - visit.begun)
         try:
@@ -161,6 +167,41 @@ class ProxyApp:
             part, rest = b"", receive
         return await forward(pool, visit.head(left_s), part, rest, send, visit.extra, client.answer, opened)
 
+    async def _converse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one WebSocket; its status is the close code, or that of the refusal."""
+        visit = self._read(scope, self._routing.table.match(scope["path"]))
+        self._metrics.begin(visit.name)
+        ended = Carried(ABNORMAL)
+        try:
+            await receive()  # websocket.connect
+            ended = await self._carry(visit, receive, send)
+        finally:
+            self._record(visit, *ended)
+
+    async def _carry(self, visit: Visit, receive: Receive, send: Send) -> Carried:
+        application = visit.application
+        timeout_s = visit.timeout_s
+        try:
+            pool = self._routing.pool(application) if application is not None else None
+            if application is None:
+                refusal = (404, _nowhere(visit.scope["path"]))
+            elif pool is None:
+                refusal = (503, f"application {application.application!r} is not ready")
+            else:
+                async with asyncio.timeout(timeout_s) as handshake:
+                    head, accepted = visit.socket_head(None), partial(handshake.reschedule, None)
+                    return await carry(pool, head, receive, send, visit.extra, accepted)
+        except TimeoutError:
+            refusal = (408, f"no answer within {timeout_s:g} s")
+        except ClientGone as error:
+            return Carried(CLIENT_GONE, str(error))
+        except RemoraError as error:
+            refusal = _status(error), str(error)
+        status, reason = refusal
+        headers, body = _refusal(status, reason, visit.extra, visit.name or None)
+        await refuse(send, status, body, headers)
+        return Carried(status, reason)
+
     async def _own(self, path: str, send: Send, extra: Headers) -> bool:
         """Answer Ray Serve's own paths; return False for others."""
         if path == "/-/healthz":
@@ -192,15 +233,30 @@ def _status(error: RemoraError) -> int:
 async def _refuse(
     send: Send, status: int, reason: str, extra: Headers, application: str | None = None
 ) -> tuple[int, str]:
-    headers = [*extra]
-    if status == 503:
-        headers.append((b"retry-after", str(RETRY_AFTER_S).encode()))
-    content = {"error": reason} if application is None else {"error": reason, "application": application}
-    await _answer(send, status, msgspec.json.encode(content), b"application/json", headers)
+    headers, body = _refusal(status, reason, extra, application)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
     return status, reason
 
 
-async def _answer(send: Send, status: int, body: bytes, kind: bytes, headers: Headers) -> None:
-    own = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": own + headers})
+def _refusal(status: int, reason: str, extra: Headers, application: str | None) -> tuple[Headers, bytes]:
+    """Return headers and body of an answer of the proxy's own."""
+    content = {"error": reason} if application is None else {"error": reason, "application": application}
+    body = msgspec.json.encode(content)
+    headers = _headers(body, b"application/json", extra)
+    if status == 503:
+        headers.append((b"retry-after", str(RETRY_AFTER_S).encode()))
+    return headers, body
+
+
+def _nowhere(path: str) -> str:
+    return f"no application is routed at {path}"
+
+
+async def _answer(send: Send, status: int, body: bytes, kind: bytes, extra: Headers) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": _headers(body, kind, extra)})
     await send({"type": "http.response.body", "body": body})
+
+
+def _headers(body: bytes, kind: bytes, extra: Headers) -> Headers:
+    return [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *extra]

@@ -4,6 +4,7 @@
 
 LAME: not ready, but serving as ever, until nobody is sent here any more. CLOSING: every answer says
 ``Connection: close``; a connection that is idle stays open for one more request, since a client may be just sending.
+A WebSocket is closed with 1012 when nothing went either way for ``quiet_s``, and at the end.
 (Uvicorn's own shutdown closes idle connections at once, which resets that client.)
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from email.utils import formatdate
 from enum import StrEnum
@@ -30,6 +32,7 @@ from remora.proxy.metrics import Metrics
 from remora.proxy.protocol import ProxyProtocol
 from remora.proxy.routing import CurrentRouting
 from remora.proxy.settings import Settings
+from remora.proxy.socket import ProxySocket
 from remora.router.router import Router
 from remora.types import ASGIApp
 
@@ -113,6 +116,7 @@ class ProxyServer:
         quiet_since = loop.time()
         seen = self._state.total_requests
         while self._state.connections and loop.time() < deadline:
+            self._close_sockets(untouched_since=loop.time() - self._settings.quiet_s)
             if self.metrics.ongoing or self._state.total_requests != seen:
                 seen, quiet_since = self._state.total_requests, loop.time()
             elif loop.time() - quiet_since >= self._settings.quiet_s:
@@ -126,6 +130,7 @@ class ProxyServer:
         self.phase = Phase.GONE
         for server in self._listening:
             server.close()
+        self._close_sockets()
         for connection in list(self._state.connections):
             connection.transport.close()
         if self._watching is not None:
@@ -137,13 +142,20 @@ class ProxyServer:
         if self._access_log is not None:
             await self._access_log.close()
 
+    def _close_sockets(self, untouched_since: float = math.inf) -> None:
+        """Close WebSockets with 1012, which asks their clients to connect again: that leads to another proxy."""
+        for connection in list(self._state.connections):
+            if isinstance(connection, ProxySocket) and connection.touched <= untouched_since:
+                connection.shutdown()
+
     async def _listen(
         self, app: ASGIApp, protocol: Callable[..., HttpToolsProtocol], state: ServerState, host: str, port: int
     ) -> asyncio.Server:
         config = Config(
             app,
             loop="none",
-            ws="none",
+            ws=ProxySocket,
+            ws_max_size=self._settings.max_message_bytes,
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -33,6 +33,8 @@ class Settings:
     hold_s: float = 5.0
     """How long a request waits for a deployment that has lost all its replicas."""
     access_log: bool = True
+    max_message_bytes: int = 16 * 1024 * 1024
+    """Of one WebSocket message of a client, which is held whole; a larger one closes the WebSocket with 1009."""
 
     @classmethod
     def read(cls, argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Settings:
@@ -52,6 +54,7 @@ class Settings:
             ("--keep-alive-s", "REMORA_KEEP_ALIVE_S", int, 75),
             ("--hold-s", "REMORA_HOLD_S", float, 5.0),
             ("--access-log", "REMORA_ACCESS_LOG", _flag, True),
+            ("--max-message-bytes", "REMORA_MAX_MESSAGE_BYTES", int, 16 * 1024 * 1024),
         )
         for option, variable, kind, default in options:
             given = env.get(variable)
@@ -73,6 +76,7 @@ class Settings:
             keep_alive_s=read.keep_alive_s,
             hold_s=read.hold_s,
             access_log=read.access_log,
+            max_message_bytes=read.max_message_bytes,
         )
 
 

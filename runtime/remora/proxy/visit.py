@@ -58,6 +58,26 @@ class Visit:
             timeout_s,
         )
 
+    def socket_head(self, timeout_s: float | None) -> RequestHead:
+        """Return what travels to the replica of a WebSocket's handshake."""
+        scope = self.scope
+        return RequestHead(
+            "websocket",
+            "GET",
+            scope["path"],
+            scope["raw_path"],
+            scope["query_string"],
+            self.prefix,
+            scope["scheme"],
+            scope["http_version"],
+            self.headers,
+            scope["client"],
+            scope["server"],
+            self.request_id,
+            timeout_s,
+            scope["subprotocols"],
+        )
+
 
 def read(
     scope: Scope, found: tuple[str, ApplicationRouting] | None, *, begun: float, rng: Random, closing: bool

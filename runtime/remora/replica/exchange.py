@@ -1,4 +1,4 @@
-"""One HTTP request or WebSocket at the replica: a stream on one side, ASGI's receive and send on the other.
+"""One HTTP request at the replica: a stream on one side, ASGI's receive and send on the other.
 
 `replica.server` makes one for each REQUEST and hands its two methods to the user's application.
 """
@@ -9,8 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from remora.errors import ProtocolError
-from remora.transport.frames import DATA, END, FAILURE, MAX_PART_BYTES, MESSAGE, RESPONSE
+from remora.transport.frames import END, FAILURE, MAX_PART_BYTES, RESPONSE
 from remora.transport.messages import (
     Cause,
     FailureHead,
@@ -18,9 +17,7 @@ from remora.transport.messages import (
     HeadTooLarge,
     RequestHead,
     ResponseHead,
-    cut_message,
     pack,
-    unpack_message,
 )
 from remora.transport.server import ServerStream
 from remora.transport.stream import StreamClosed
@@ -28,11 +25,17 @@ from remora.types import Message, Scope
 
 # What could end a line, and so begin another header.
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
+ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
 
 
 class AnswerBroken(Exception):
     """The application did not keep to ASGI, or to its own Content-Length."""
+
+
+def check_headers(headers: Headers) -> None:
+    """Raise AnswerBroken if a header could begin another one."""
+    if _CONTROL.search(b"".join([word for pair in headers for word in pair])):
+        raise AnswerBroken("a response header has a control character in it")
 
 
 class HttpExchange:
@@ -56,7 +59,7 @@ class HttpExchange:
         head = self.head
         return {
             "type": "http",
-            "asgi": _ASGI,
+            "asgi": ASGI,
             "http_version": head.http_version,
             "method": head.method,
             "scheme": head.scheme,
@@ -134,8 +137,7 @@ class HttpExchange:
         if not 200 <= status < 600:
             raise AnswerBroken(f"{status} is no status of a final answer")
         try:
-            if _CONTROL.search(b"".join([word for pair in headers for word in pair])):
-                raise AnswerBroken("a response header has a control character in it")
+            check_headers(headers)
             payload = pack(ResponseHead(status, headers, self._load()), part)
         except (HeadTooLarge, TypeError, OverflowError) as error:
             raise AnswerBroken(f"the response's headers cannot be sent: {error}") from error
@@ -148,74 +150,4 @@ class HttpExchange:
     def fail(self, cause: Cause, text: str) -> None:
         """End the stream without an answer, or in the middle of one."""
         self._held = None
-        self._stream.answer(FAILURE | END, pack(FailureHead(cause, text, [], self._load())))
-
-
-class SocketExchange:
-    """Receive and send of one WebSocket: every ASGI message crosses as it is."""
-
-    __slots__ = ("_done", "_load", "_opened", "_stream", "head")
-
-    def __init__(self, stream: ServerStream, head: RequestHead, load: Callable[[], int]) -> None:
-        self.head = head
-        self._stream = stream
-        self._load = load
-        self._opened = False
-        self._done = False
-
-    def scope(self) -> Scope:
-        """Return the ASGI scope, as a server in the replica would have made it."""
-        head = self.head
-        return {
-            "type": "websocket",
-            "asgi": _ASGI,
-            "http_version": head.http_version,
-            "scheme": head.scheme,
-            "path": head.path,
-            "raw_path": head.raw_path,
-            "query_string": head.query_string,
-            "root_path": head.root_path,
-            "headers": head.headers,
-            "client": head.client,
-            "server": head.server,
-            "subprotocols": head.subprotocols,
-            "state": {},
-            "extensions": {"websocket.http.response": {}},
-        }
-
-    async def receive(self) -> Message:
-        """The next message of the client."""
-        if not self._opened:
-            self._opened = True
-            return {"type": "websocket.connect"}
-        packed = bytearray()
-        while True:
-            try:
-                kind, part = await self._stream.read()
-            except StreamClosed:
-                return {"type": "websocket.disconnect", "code": 1006}
-            if kind & ~END != MESSAGE or not part:
-                raise ProtocolError("a WebSocket stream carries only messages")
-            packed += memoryview(part)[1:]
-            if part[0]:
-                return unpack_message(bytes(packed))
-
-    async def send(self, message: Message) -> None:
-        """Send one message; waits while the client reads slowly."""
-        if self._stream.closed is not None:
-            raise OSError("the client has gone")
-        if "headers" in message:
-            message = {**message, "headers": list(message["headers"])}
-        for part in cut_message(message):
-            await self._stream.write(MESSAGE, part)
-
-    async def finish(self) -> None:
-        """The application returned: nothing more comes from here."""
-        if not self._done and self._stream.closed is None:
-            self._done = True
-            await self._stream.write(DATA | END, b"")
-
-    def fail(self, cause: Cause, text: str) -> None:
-        """End the stream because the application raised."""
-        self._done = True
         self._stream.answer(FAILURE | END, pack(FailureHead(cause, text, [], self._load())))

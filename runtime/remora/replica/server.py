@@ -11,7 +11,8 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
-from remora.replica.exchange import AnswerBroken, HttpExchange, SocketExchange
+from remora.replica.exchange import AnswerBroken, HttpExchange
+from remora.replica.socket import SocketExchange
 from remora.transport.frames import DATA, END, FAILURE, ITEM, REQUEST, RESULT
 from remora.transport.handshake import Identity
 from remora.transport.messages import (
@@ -56,6 +57,7 @@ class ReplicaServer:
         self._key = key
         self._identity = Identity(application, revision, replica)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sockets: set[SocketExchange] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._listening: asyncio.Server | None = None
@@ -85,6 +87,8 @@ class ReplicaServer:
         self.draining = True
         for connection in self.connections:
             connection.go_away()
+        for exchange in tuple(self._sockets):
+            exchange.go_away()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
@@ -177,16 +181,25 @@ class ReplicaServer:
 
     async def _serve_socket(self, stream: ServerStream, head: RequestHead) -> None:
         exchange = SocketExchange(stream, head, self._tasks.__len__)
+        self._sockets.add(exchange)
+        if self.draining:
+            exchange.go_away()
         try:
             await self._service.asgi(exchange.scope(), exchange.receive, exchange.send)
             await exchange.finish()
+        except StreamClosed:
+            return  # The client had gone.
         except asyncio.CancelledError:
             exchange.fail(Cause.CANCELLED, "the WebSocket was cancelled")
             raise
         except Exception as error:
             if stream.closed is None:
                 logger.error("WebSocket %s: %s failed in the user's code", head.request_id, head.path, exc_info=error)
-                exchange.fail(Cause.USER, f"{type(error).__name__}: {error}")
+                # The message stays in the replica's log.
+                exchange.fail(Cause.USER, f"the application raised {type(error).__name__}")
+        finally:
+            exchange.disarm()
+            self._sockets.discard(exchange)
 
     # ── handle calls ─────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response
+from starlette.websockets import WebSocketDisconnect
 
 from remora.compat import stage
 from remora.compat.json import MissingItem
@@ -135,7 +136,7 @@ class UserCallable:
                 await self._http(scope, receive, watched)
             else:
                 await watched({"type": "websocket.close", "code": 1000, "reason": "no WebSocket here"})
-        except ClientDisconnect:
+        except (ClientDisconnect, WebSocketDisconnect):
             log.info("deployment %r: the client of request %s left", self._deployment, context.request_id)
         except asyncio.CancelledError:
             context.cancel_calls()

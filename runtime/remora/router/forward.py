@@ -70,7 +70,7 @@ async def forward(
     kind = REQUEST if receive is not None else REQUEST | END
     payload = pack(head, part)
     while True:
-        link, stream = opened or await _open(pool, kind, payload)
+        link, stream = opened or await open_stream(pool, kind, payload)
         upload = _upload(stream, receive) if receive is not None else None
         try:
             answer, content = await stream.read()
@@ -91,10 +91,10 @@ async def forward(
             if upload is not None:
                 upload.cancel()
             stream.cancel()
-        opened = await _open(pool, kind, payload, again=True)
+        opened = await open_stream(pool, kind, payload, again=True)
 
 
-async def _open(pool: Pool, kind: int, payload: bytes, *, again: bool = False) -> Opened:
+async def open_stream(pool: Pool, kind: int, payload: bytes, *, again: bool = False) -> Opened:
     """Send a request to a replica; ``again`` if it had its turn in the queue already."""
     while True:
         link = pool.try_acquire() or await pool.acquire(front=again)

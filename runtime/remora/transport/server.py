@@ -63,12 +63,14 @@ class Host(Protocol):
 class ServerStream(Stream):
     """One request, at the replica. The Host's task reads and writes it, then calls `finish`."""
 
-    __slots__ = ("_connection", "request_ended", "task")
+    __slots__ = ("_connection", "is_ended", "request_ended", "task")
 
     def __init__(self, connection: ServerConnection, id: int, request_ended: bool) -> None:
         super().__init__(connection, id, WINDOW_BYTES)
         self.request_ended = request_ended
         """The opening frame was the whole request."""
+        self.is_ended = request_ended
+        """The client has sent its last frame, whether that was read or not."""
         self.task: asyncio.Task[None] | None = None
         self._connection = connection
 
@@ -171,6 +173,8 @@ class ServerConnection(Connection[ServerStream]):
                 raise ProtocolError(f"a client sent a frame of kind {kind:#x}")
             return  # Finished or refused here while this was on its way.
         if bare in (DATA, MESSAGE):
+            if kind & END:
+                stream.is_ended = True
             stream.deliver(kind, payload)
         elif bare == CREDIT:
             stream.grant(unpack_u32(payload))
