@@ -15,6 +15,7 @@ from remora.errors import RemoraError
 from remora.graph.application import Application
 from remora.graph.deployment import Deployment, deployment
 from remora.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator, context
+from remora.multiplexing import multiplexed
 from remora.replica.context import ReplicaContext, get_replica_context
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "get_multiplexed_model_id",
     "get_replica_context",
     "ingress",
+    "multiplexed",
     "run",
     "shutdown",
     "start",
@@ -50,7 +52,6 @@ _NOT_YET = frozenset(
         "get_deployment_actor_context",
         "get_trace_context",
         "metrics",
-        "multiplexed",
         "run_many",
         "shutdown_async",
     }

@@ -42,6 +42,28 @@ async def serving(
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("body", [b"", b"x" * 200_000], ids=["short way", "long way"])
+async def test_headers_name_a_model_or_a_session_which_decide_the_replica(body: bytes) -> None:
+    async with (
+        replica(Steered("a"), name="app#Main#a") as (one, first),
+        replica(Steered("b"), name="app#Main#b") as (_, second),
+        serving(first, second) as (server, client),
+    ):
+        one.hold_models(["m"])
+        pool = server.router.cluster(CONTROLLER).ingress("app")
+        assert pool is not None
+        await until(lambda: pool.ready == 2 and any(link.models for link in pool.links))
+
+        async def ask(headers: dict[str, str]) -> set[str]:
+            return {(await client.post("/", headers=headers, content=body)).text for _ in range(10)}
+
+        for header in ("serve_multiplexed_model_id", "serve-multiplexed-model-id"):
+            assert await ask({header: "m"}) == {"a"}
+        found = [await ask({"x-session-id": str(session)}) for session in range(12)]
+        assert all(len(places) == 1 for places in found)
+        assert set.union(*found) == {"a", "b"}
+
+
 async def test_the_application_sees_the_request_as_the_client_sent_it() -> None:
     service = Steered("me")
     async with replica(service) as (_, address), serving(address, route_prefix="/api") as (_, client):

@@ -35,6 +35,7 @@ async def call(router: Router, metadata: CallMetadata = PLAIN, payload: Payload 
 
 class Deaf:
     def on_load(self, load: int) -> None: ...
+    def on_models(self, models: frozenset[str]) -> None: ...
     def on_goaway(self) -> None: ...
     def on_silence(self, silent: bool) -> None: ...
     def on_lost(self, error: Exception | None) -> None: ...
@@ -368,3 +369,50 @@ async def test_a_port_where_nobody_answers_is_no_replica() -> None:
     async with replica(Steered()) as (_, address), router(address.model_copy(update={"port": port})) as calls:
         with pytest.raises(DeploymentUnavailable):
             await asyncio.wait_for(call(calls), 3)
+
+
+# ── affinity ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_calls_for_a_model_go_to_the_replica_that_told_it_has_it() -> None:
+    async with (
+        replica(Steered("a"), name="app#Main#a") as (one, first),
+        replica(Steered("b"), name="app#Main#b") as (other, second),
+    ):
+        one.hold_models(["before"])
+        async with router(first, second) as calls:
+            pool = calls.cluster(CONTROLLER).ingress("app")
+            assert pool is not None
+            await until(lambda: pool.ready == 2)
+            other.hold_models(["later", *map(str, range(50_000))])
+            await until(lambda: all(link.models for link in pool.links))
+
+            async def ask(model_id: str) -> set[bytes]:
+                metadata = CallMetadata(method="name", multiplexed_model_id=model_id)
+                return {(await call(calls, metadata)).data for _ in range(10)}
+
+            assert await ask("before") == {b"a"}
+            assert await ask("later") == {b"b"}
+            other.hold_models([])
+            await until(lambda: not all(link.models for link in pool.links))
+            assert await ask("new") == {b"b"}
+
+
+async def test_calls_of_a_session_go_to_one_replica_of_all_routers_choice() -> None:
+    async with (
+        replica(Steered("a"), name="app#Main#a") as (_, first),
+        replica(Steered("b"), name="app#Main#b") as (_, second),
+        router(first, second) as calls,
+        router(second, first) as others,
+    ):
+        for each in (calls, others):
+            pool = each.cluster(CONTROLLER).ingress("app")
+            assert pool is not None
+            await until(lambda pool=pool: pool.ready == 2)
+        places = set()
+        for session in map(str, range(20)):
+            metadata = CallMetadata(method="name", session_id=session)
+            found = {(await call(each, metadata)).data for each in (calls, others) for _ in range(3)}
+            assert len(found) == 1
+            places |= found
+        assert places == {b"a", b"b"}

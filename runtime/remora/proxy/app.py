@@ -64,10 +64,12 @@ class ProxyApp:
         if found is None or scope["path"].startswith("/-/"):
             return None
         pool = self._routing.pool(found[1])
-        link = pool.try_acquire() if pool is not None else None
-        if link is None:
+        if pool is None:
             return None
         visit = self._read(scope, found)
+        link = pool.try_acquire(visit.wanted)
+        if link is None:
+            return None
         try:
             payload = pack(visit.head(visit.timeout_s), client.body)
         except HeadTooLarge:
@@ -165,7 +167,9 @@ class ProxyApp:
         if client.more_body or len(part) > MAX_PART_BYTES:
             # What has come is taken by `receive` like the rest, so that reading goes on as it is consumed.
             part, rest = b"", receive
-        return await forward(pool, visit.head(left_s), part, rest, send, visit.extra, client.answer, opened)
+        return await forward(
+            pool, visit.head(left_s), part, rest, send, visit.extra, client.answer, opened, visit.wanted
+        )
 
     async def _converse(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket; its status is the close code, or that of the refusal."""
@@ -190,7 +194,7 @@ class ProxyApp:
             else:
                 async with asyncio.timeout(timeout_s) as handshake:
                     head, accepted = visit.socket_head(None), partial(handshake.reschedule, None)
-                    return await carry(pool, head, receive, send, visit.extra, accepted)
+                    return await carry(pool, head, receive, send, visit.extra, accepted, visit.wanted)
         except TimeoutError:
             refusal = (408, f"no answer within {timeout_s:g} s")
         except ClientGone as error:

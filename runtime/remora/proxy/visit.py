@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from remora.router.affinity import Affinity
 from remora.router.forward import HOP_BY_HOP
 from remora.transport.messages import Headers, RequestHead
 from remora.types import Scope
@@ -14,7 +15,11 @@ from remora_api.wire import ApplicationRouting
 REQUEST_ID: Final = b"x-request-id"
 TIMEOUT: Final = b"x-request-timeout-seconds"
 
-_SPECIAL: Final = HOP_BY_HOP - {b"transfer-encoding"} | {REQUEST_ID, TIMEOUT, b"expect"}
+MODEL_IDS: Final = frozenset((b"serve_multiplexed_model_id", b"serve-multiplexed-model-id"))
+SESSION_ID: Final = b"x-session-id"
+
+_AFFINE: Final = MODEL_IDS | {SESSION_ID}
+_SPECIAL: Final = _AFFINE | HOP_BY_HOP - {b"transfer-encoding"} | {REQUEST_ID, TIMEOUT, b"expect"}
 
 
 @dataclass(slots=True)
@@ -33,6 +38,8 @@ class Visit:
     timeout_s: float | None
     extra: Headers
     """Headers that the proxy adds to any answer."""
+    wanted: Affinity | None = None
+    """What its replica should have."""
 
     @property
     def name(self) -> str:
@@ -85,6 +92,7 @@ def read(
     """Read a request's head: an id of the client is kept, its own timeout wins over the application's."""
     headers: Headers = []
     given_id = b""
+    affine: Headers = []
     timeout_s: float | None = None
     for pair in scope["headers"]:
         name = pair[0]
@@ -93,6 +101,9 @@ def read(
                 given_id = pair[1]
             elif name == TIMEOUT:
                 timeout_s = seconds(pair[1])
+            elif name in _AFFINE:
+                affine.append(pair)
+                headers.append(pair)
             continue
         headers.append(pair)
     raw_id = given_id or b"%032x" % rng.getrandbits(128)
@@ -102,7 +113,18 @@ def read(
     prefix, application = found if found is not None else ("", None)
     if timeout_s is None and application is not None:
         timeout_s = application.request_timeout_s
-    return Visit(scope, begun, prefix, application, headers, raw_id.decode("latin-1"), timeout_s, extra)
+    wanted = _affinity(affine) if affine else None
+    return Visit(scope, begun, prefix, application, headers, raw_id.decode("latin-1"), timeout_s, extra, wanted)
+
+
+def _affinity(headers: Headers) -> Affinity | None:
+    model_id = session_id = ""
+    for name, value in headers:
+        if name == SESSION_ID:
+            session_id = value.decode("latin-1")
+        else:
+            model_id = value.decode("latin-1")
+    return Affinity.of(model_id, session_id)
 
 
 def seconds(value: bytes) -> float | None:

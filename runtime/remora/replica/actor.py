@@ -113,6 +113,7 @@ class ReplicaActor:
         from remora.compat import alias
         from remora.handle import runtime
         from remora.http_client import SignedClient
+        from remora.multiplexing.holdings import HOLDINGS
         from remora.replica import code, control
         from remora.replica.server import ReplicaServer
         from remora.replica.user import Identity, UserCallable
@@ -139,6 +140,7 @@ class ReplicaActor:
             replica=config.id,
             max_ongoing_requests=config.max_ongoing_requests,
         )
+        HOLDINGS.listen(self._server.hold_models)
         port = await _listen(self._server, settings)
         self._kept += [router, await control.listen(settings.scratch, config.id, self.drain)]
         # What is there now stays until the end: collections need not look at it again.

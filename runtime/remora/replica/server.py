@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final
 
 from remora.replica.exchange import AnswerBroken, HttpExchange
@@ -23,6 +23,7 @@ from remora.transport.messages import (
     ResultHead,
     assemble,
     pack,
+    pack_models,
     parts_of,
     sizes_of,
     unpack,
@@ -52,6 +53,8 @@ class ReplicaServer:
     ) -> None:
         self.connections: set[ServerConnection] = set()
         self.draining = False
+        self.models = b""
+        """What connections tell routers of multiplexed models: payload of MODELS."""
         self.max_ongoing_requests = max_ongoing_requests
         self._service = service
         self._key = key
@@ -75,6 +78,12 @@ class ReplicaServer:
     def load(self) -> int:
         """What every answer tells the routers: the same as `ongoing`."""
         return len(self._tasks)
+
+    def hold_models(self, ids: Sequence[str]) -> None:
+        """Let routers know that the replica holds these multiplexed models now."""
+        self.models = pack_models(ids)
+        for connection in self.connections:
+            connection.tell_models(self.models)
 
     async def start(self, host: str = "0.0.0.0", port: int = 0) -> int:
         """Listen, and return the port."""

@@ -31,6 +31,7 @@ from remora.handle import DeploymentHandle, payload
 from remora.handle import context as request_context
 from remora.handle import failure as remote_failure
 from remora.handle.context import RequestContext
+from remora.multiplexing import unload_all
 from remora.replica import construct, failure, responses
 from remora.replica import context as replica_context
 from remora.replica.context import ReplicaContext
@@ -116,6 +117,7 @@ class UserCallable:
         replica_context.enter(self._replica)
         if self._lifespan is not None:
             await self._lifespan.shutdown()
+        await unload_all()
         try:
             await construct.destroy(self._instance)
         except Exception:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator
 
 from remora.errors import ProtocolError, ReplicaUnavailableError, RequestCancelledError
+from remora.router.affinity import Affinity
 from remora.router.link import Link
 from remora.router.pool import Pool
 from remora.transport.client import ClientStream, LinkLost, Refused
@@ -54,9 +55,10 @@ async def _first_answer(pool: Pool, metadata: CallMetadata, payload: Payload) ->
     """Find a replica that takes the call, send it, and return the first frame of the answer."""
     head = CallHead.of(metadata, sizes_of(payload))
     size = total(head.sizes)
+    wanted = Affinity.of(metadata.multiplexed_model_id, metadata.session_id)
     again = False
     while True:
-        link = pool.try_acquire() or await pool.acquire(front=again, patient=True)
+        link = pool.try_acquire(wanted) or await pool.acquire(wanted, front=again, patient=True)
         again = True
         parts = parts_of(payload)
         first = next(parts)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from remora.errors import ProtocolError, RemoraError, ReplicaUnavailableError
+from remora.router.affinity import Affinity
 from remora.router.link import Link
 from remora.router.pool import Pool
 from remora.transport.client import ClientStream, LinkLost, Refused
@@ -58,6 +59,7 @@ async def forward(
     extra: Headers,
     send_whole: Callable[[int, Headers, bytes], bool],
     opened: Opened | None = None,
+    wanted: Affinity | None = None,
 ) -> int:
     """Send a request to a replica of ``pool`` and its answer to ``send``; return the status.
 
@@ -65,12 +67,12 @@ async def forward(
     are added to the answer. An answer of one frame goes to ``send_whole``, unless that returns False. Cancelling
     cancels the user's code. Raises BackPressureError, DeploymentUnavailable, ReplicaUnavailableError and
     ApplicationFailed; if ``send`` was called before, the answer cannot be completed. ``opened`` is a stream on which
-    the request is under way already.
+    the request is under way already; ``wanted`` is what its replica should have.
     """
     kind = REQUEST if receive is not None else REQUEST | END
     payload = pack(head, part)
     while True:
-        link, stream = opened or await open_stream(pool, kind, payload)
+        link, stream = opened or await open_stream(pool, kind, payload, wanted)
         upload = _upload(stream, receive) if receive is not None else None
         try:
             answer, content = await stream.read()
@@ -91,13 +93,15 @@ async def forward(
             if upload is not None:
                 upload.cancel()
             stream.cancel()
-        opened = await open_stream(pool, kind, payload, again=True)
+        opened = await open_stream(pool, kind, payload, wanted, again=True)
 
 
-async def open_stream(pool: Pool, kind: int, payload: bytes, *, again: bool = False) -> Opened:
+async def open_stream(
+    pool: Pool, kind: int, payload: bytes, wanted: Affinity | None = None, *, again: bool = False
+) -> Opened:
     """Send a request to a replica; ``again`` if it had its turn in the queue already."""
     while True:
-        link = pool.try_acquire() or await pool.acquire(front=again)
+        link = pool.try_acquire(wanted) or await pool.acquire(wanted, front=again)
         stream = link.open(kind, payload)
         if stream is not None:
             return Opened(link, stream)

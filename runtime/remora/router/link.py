@@ -83,13 +83,15 @@ class Link:
 
     __slots__ = (
         "_connection", "_elsewhere", "_full", "_key", "_lost", "_owner", "_silent", "_task",
-        "address", "identity", "ongoing", "state",
+        "address", "identity", "models", "ongoing", "state",
     )  # fmt: skip
 
     def __init__(self, address: ReplicaAddress, application: str, key: str, owner: Owner) -> None:
         self.address = address
         self.identity = Identity(application, address.revision, address.replica)
         self.state = State.CONNECTING
+        self.models: frozenset[str] = frozenset()
+        """Multiplexed models that the replica holds, as it told."""
         self.ongoing = 0
         """Streams of this router, those about to be opened included."""
         self._key = key
@@ -104,6 +106,11 @@ class Link:
     def __repr__(self) -> str:
         limit = self.address.max_ongoing_requests
         return f"<Link {self.address.replica} {self.state.name} {self.ongoing}/{limit}>"
+
+    @property
+    def name(self) -> str:
+        """Unique name of the replica."""
+        return self.address.replica
 
     @property
     def load(self) -> int:
@@ -216,6 +223,10 @@ class Link:
         self._elsewhere = loads_elsewhere(load, self.ongoing)
         self._owner.room_made()
 
+    def on_models(self, models: frozenset[str]) -> None:
+        """The replica holds these models now."""
+        self.models = models
+
     def on_goaway(self) -> None:
         """The replica drains."""
         if self.state in (State.READY, State.DRAINING):
@@ -230,6 +241,7 @@ class Link:
     def on_lost(self, error: Exception | None) -> None:
         """The connection is over."""
         self._connection = None
+        self.models = frozenset()
         if self._lost is not None:
             self._lost.set()
         if self.state in (State.READY, State.DRAINING):

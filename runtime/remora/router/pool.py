@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from random import Random
 
 from remora.errors import BackPressureError, DeploymentUnavailable
+from remora.router import affinity
+from remora.router.affinity import Affinity
 from remora.router.balancing import choose
 from remora.router.link import Link, State
 from remora_api.wire import DeploymentRoutes
@@ -31,7 +33,7 @@ class Pool:
         self._links: dict[str, Link] = {}
         self._leaving: set[Link] = set()
         self._ready: Sequence[Link] = ()
-        self._waiters: deque[asyncio.Future[Link]] = deque()
+        self._waiters: deque[tuple[asyncio.Future[Link], Affinity | None]] = deque()
         self._giving_up: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -94,23 +96,26 @@ class Pool:
         self._links.clear()
         self.link_changed()
 
-    def try_acquire(self) -> Link | None:
+    def try_acquire(self, wanted: Affinity | None = None) -> Link | None:
         """Reserve a place on a replica, if one is free and nobody waits; the caller opens a stream or releases it."""
         if self._waiters:
             return None
-        link = choose(self._ready, self._rng)
+        link = self._choose(wanted)
         if link is not None:
             link.reserve()
         return link
 
-    async def acquire(self, *, front: bool = False, patient: bool = False) -> Link:
+    def _choose(self, wanted: Affinity | None) -> Link | None:
+        return choose(self._ready, self._rng) if wanted is None else affinity.choose(self._ready, wanted, self._rng)
+
+    async def acquire(self, wanted: Affinity | None = None, *, front: bool = False, patient: bool = False) -> Link:
         """Reserve a place on a replica, waiting for one if need be; ``front`` for a request that already had its turn.
 
         Where there never was a replica, only the patient wait: clients are better told at once, while deployments of
         one application start in any order and may call each other before all are there.
         Raises BackPressureError when too many wait, DeploymentUnavailable when there is nothing to wait for.
         """
-        link = self.try_acquire()
+        link = self.try_acquire(wanted)
         if link is not None:
             return link
         if self._closed or not (patient or self.ever_ready or self._has_hope()):
@@ -121,9 +126,9 @@ class Pool:
             )
         waiter: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
         if front:
-            self._waiters.appendleft(waiter)
+            self._waiters.appendleft((waiter, wanted))
         else:
-            self._waiters.append(waiter)
+            self._waiters.append((waiter, wanted))
         self._watch_hope()
         try:
             return await waiter
@@ -132,8 +137,8 @@ class Pool:
                 waiter.result().release()
             raise
         finally:
-            if waiter.cancelled() and waiter in self._waiters:
-                self._waiters.remove(waiter)
+            if waiter.cancelled() and (waiter, wanted) in self._waiters:
+                self._waiters.remove((waiter, wanted))
 
     def _let_go(self, link: Link) -> None:
         self._leaving.add(link)
@@ -152,10 +157,11 @@ class Pool:
     def room_made(self) -> None:
         """A replica may have room for one more: serve whoever waits."""
         while self._waiters:
-            link = choose(self._ready, self._rng)
+            waiter, wanted = self._waiters[0]
+            link = self._choose(wanted)
             if link is None:
                 break
-            waiter = self._waiters.popleft()
+            self._waiters.popleft()
             if not waiter.done():
                 link.reserve()
                 waiter.set_result(link)
@@ -179,7 +185,7 @@ class Pool:
 
     def _fail_waiters(self) -> None:
         waiters, self._waiters = self._waiters, deque()
-        for waiter in waiters:
+        for waiter, _ in waiters:
             if not waiter.done():
                 waiter.set_exception(self._unavailable())
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from remora.errors import ProtocolError, RemoraError, ReplicaUnavailableError
+from remora.router.affinity import Affinity
 from remora.router.forward import HOP_BY_HOP, ApplicationFailed, Opened, open_stream
 from remora.router.pool import Pool
 from remora.transport.client import ClientStream, LinkLost, Refused
@@ -66,10 +67,12 @@ async def carry(
     send: Send,
     extra: Headers,
     accepted: Callable[[], object],
+    wanted: Affinity | None = None,
 ) -> Carried:
     """Carry one WebSocket until the application has ended; ``receive`` has given ``websocket.connect`` already.
 
     ``extra`` headers are added to the answer of the handshake; ``accepted`` is called when the application accepts.
+    ``wanted`` is what the replica should have.
     Raises BackPressureError, DeploymentUnavailable, ReplicaUnavailableError, ApplicationFailed and ClientGone, all of
     them before anything was sent.
     """
@@ -78,7 +81,7 @@ async def carry(
     leaving = asyncio.ensure_future(receive())
     try:
         while True:
-            link, stream = await _open(pool, payload, leaving, again=again)
+            link, stream = await _open(pool, payload, wanted, leaving, again=again)
             again = True
             try:
                 first = await _first(stream, leaving)
@@ -94,9 +97,11 @@ async def carry(
         leaving.cancel()
 
 
-async def _open(pool: Pool, payload: bytes, leaving: asyncio.Future[Message], *, again: bool) -> Opened:
+async def _open(
+    pool: Pool, payload: bytes, wanted: Affinity | None, leaving: asyncio.Future[Message], *, again: bool
+) -> Opened:
     """Find a replica, as long as the client waits for one."""
-    opening = asyncio.ensure_future(open_stream(pool, REQUEST, payload, again=again))
+    opening = asyncio.ensure_future(open_stream(pool, REQUEST, payload, wanted, again=again))
     try:
         await asyncio.wait((opening, leaving), return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
@@ -133,6 +138,7 @@ async def _converse(
     send: Send,
     extra: Headers,
     accepted: Callable[[], object],
+    wanted: Affinity | None = None,
 ) -> Carried:
     kept = [(name, value) for name, value in first.get("headers", ()) if name.lower() not in HOP_BY_HOP]
     headers = kept + extra

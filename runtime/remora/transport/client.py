@@ -25,6 +25,7 @@ from remora.transport.frames import (
     ITEM,
     LOAD,
     MESSAGE,
+    MODELS,
     PING,
     PROOF,
     REFUSED,
@@ -34,6 +35,7 @@ from remora.transport.frames import (
     unpack_u32,
 )
 from remora.transport.handshake import NONCE_BYTES, ClientHandshake, HandshakeError, Identity
+from remora.transport.messages import unpack_models
 from remora.transport.stream import Stream, StreamClosed
 
 _ANSWERS: Final = frozenset((RESPONSE, RESULT, ITEM, FAILURE, DATA, MESSAGE))
@@ -61,6 +63,10 @@ class Listener(Protocol):
 
     def on_load(self, load: int) -> None:
         """The replica has room again."""
+        ...
+
+    def on_models(self, models: frozenset[str]) -> None:
+        """The replica holds these multiplexed models now."""
         ...
 
     def on_goaway(self) -> None:
@@ -182,6 +188,8 @@ class ClientConnection(Connection[ClientStream]):
             self._listener.on_load(unpack_u32(payload))
         elif kind == GOAWAY:
             self._listener.on_goaway()
+        elif kind == MODELS:
+            self._listener.on_models(unpack_models(payload))
         elif kind != PING:
             raise ProtocolError(f"a replica sent a frame of kind {kind:#x}")
 

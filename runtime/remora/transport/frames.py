@@ -39,6 +39,8 @@ GOAWAY: Final = 0x09
 """The replica drains: it refuses new streams and finishes those it has."""
 LOAD: Final = 0x0A
 """The replica, which refused a stream on this connection, has room again. Payload: its load, u32."""
+MODELS: Final = 0x0B
+"""The multiplexed models that the replica holds now, for routers to prefer it. Payload: msgpack array of strings."""
 # Opening a stream, client → replica.
 REQUEST: Final = 0x10
 CALL: Final = 0x11

@@ -127,6 +127,7 @@ _decoders: dict[type[Any], msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(kind) for kind in (RequestHead, ResponseHead, CallHead, ResultHead, FailureHead)
 }
 _message_decoder = msgspec.msgpack.Decoder(dict[str, Any])
+_models_decoder = msgspec.msgpack.Decoder(list[str])
 
 
 class HeadTooLarge(ProtocolError):
@@ -149,6 +150,23 @@ def unpack(kind: type[AnyHead], payload: bytes) -> tuple[AnyHead, bytes]:
     except msgspec.MsgspecError as error:
         raise ProtocolError(f"a malformed {kind.__name__}: {error}") from error
     return head, payload[end:]
+
+
+def pack_models(ids: Sequence[str]) -> bytes:
+    """Return the payload of MODELS: as many ids as one frame carries, which are only advice to routers."""
+    packed = _encoder.encode(list(ids))
+    while len(packed) > MAX_HEAD_BYTES:
+        ids = ids[: len(ids) // 2]
+        packed = _encoder.encode(list(ids))
+    return packed
+
+
+def unpack_models(payload: bytes) -> frozenset[str]:
+    """Return what `pack_models` packed. Raises ProtocolError."""
+    try:
+        return frozenset(_models_decoder.decode(payload))
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"malformed model ids: {error}") from error
 
 
 def cut_message(message: Any) -> Iterator[bytes]:

@@ -24,6 +24,7 @@ from remora.transport.frames import (
     GOAWAY,
     LOAD,
     MESSAGE,
+    MODELS,
     PING,
     PROOF,
     REFUSED,
@@ -53,6 +54,11 @@ class Host(Protocol):
     @property
     def draining(self) -> bool:
         """Whether nothing new is taken."""
+        ...
+
+    @property
+    def models(self) -> bytes:
+        """Payload of MODELS; empty while there are none."""
         ...
 
     def take(self, stream: ServerStream, kind: int, payload: bytes) -> bool:
@@ -129,6 +135,7 @@ class ServerConnection(Connection[ServerStream]):
         self.establish()
         if self._host.draining:
             self.put(GOAWAY, 0)
+        self.tell_models(self._host.models)
         self.flush()
 
     def data_received(self, data: bytes) -> None:
@@ -155,6 +162,11 @@ class ServerConnection(Connection[ServerStream]):
         """Tell the client to open nothing new here."""
         if self.established:
             self.put(GOAWAY, 0)
+
+    def tell_models(self, packed: bytes) -> None:
+        """Tell the client which multiplexed models are here."""
+        if self.established and packed:
+            self.put(MODELS, 0, packed)
 
     def announce_room(self, load: int) -> None:
         """Tell a client that was refused that there is room again."""
