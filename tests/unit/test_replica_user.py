@@ -52,9 +52,9 @@ async def test_the_pipeline_of_the_example_answers_over_http_and_by_handle(hello
         assert await app.handle().remote("hello world") == expected
         response = await client.post("/", content=b'{"data": "hello world"')
         assert response.status_code == 400
-        assert response.json()["error"].startswith("the request's body is not JSON: Expecting ',' delimiter")
+        assert response.text.startswith("the request's body is not JSON: Expecting ',' delimiter")
         response = await client.post("/", json={"date": "hello world"})
-        assert (response.status_code, response.json()) == (400, {"error": "the request's JSON has no 'data'"})
+        assert (response.status_code, response.text) == (400, "the request's JSON has no 'data'")
 
 
 @serve.deployment
@@ -155,7 +155,7 @@ async def test_some_exceptions_have_a_status(error: Exception, status: int, head
         response = await client.get("/")
         assert response.status_code == status
         assert headers.items() <= dict(response.headers).items()
-        assert response.json()["error"] in ("full", "tea")
+        assert response.text in ("full", "tea")
 
 
 async def test_a_callable_without_parameters_is_called_without_the_request() -> None:

@@ -26,6 +26,7 @@ class Line(msgspec.Struct, gc=False):
     client: str
     request_id: str
     error: str | None = None
+    traceparent: str | None = None
 
 
 class AccessLog:

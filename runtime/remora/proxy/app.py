@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S: Final = 1
 CLIENT_GONE: Final = 499
+TEXT: Final = b"text/plain; charset=utf-8"
 WEBSOCKET: Final = "WEBSOCKET"
 """In the place of a method, in the access log."""
 OPENED: Final = "remora.opened"
@@ -49,6 +50,8 @@ class ProxyApp:
         rng: Random,
         access_log: AccessLog | None = None,
         clock: Callable[[], float],
+        not_ready: Callable[[], str | None] = lambda: None,
+        root_path: str = "",
     ) -> None:
         self.closing = False
         """Every answer asks its client to come back on another connection, which leads to another proxy."""
@@ -57,11 +60,13 @@ class ProxyApp:
         self._rng = rng
         self._access_log = access_log
         self._clock = clock
+        self._not_ready = not_ready
+        self._own_paths = f"{root_path}/-/"
 
     def take_short_way(self, scope: Scope, client: Client) -> ShortWay | None:
         """Begin to serve a whole request without a task, if a replica has room."""
         found = self._routing.table.match(scope["path"])
-        if found is None or scope["path"].startswith("/-/"):
+        if found is None or scope["path"].startswith(self._own_paths):
             return None
         pool = self._routing.pool(found[1])
         if pool is None:
@@ -117,18 +122,22 @@ class ProxyApp:
         milliseconds = round(duration_s * 1000, 3)
         method = scope.get("method", WEBSOCKET)
         self._access_log.add(
-            Line(ended, name, method, scope["path"], status, milliseconds, client, visit.request_id, error)
+            Line(ended, name, method, scope["path"], status, milliseconds, client, visit.request_id, error, visit.trace)
         )
 
     async def _serve(self, visit: Visit, receive: Receive, send: Send, opened: Opened | None) -> tuple[int, str | None]:
         """Answer, and return the status and what went wrong."""
         path = visit.scope["path"]
-        if path.startswith("/-/") and await self._own(path, send, visit.extra):
-            return 200, None
+        if path.startswith(self._own_paths):
+            status = await self._own(path.removeprefix(self._own_paths), send, visit.extra)
+            if status is not None:
+                return status, None
         application = visit.application
         if application is None:
             return await _refuse(send, 404, _nowhere(path), visit.extra)
         client: Client = visit.scope[CLIENT]
+        if visit.detached:
+            client.served(asyncio.current_task())
         left_s = None if visit.timeout_s is None else visit.timeout_s - (self._clock() - visit.begun)
         try:
             async with asyncio.timeout(left_s):
@@ -138,7 +147,7 @@ class ProxyApp:
                 raise
             return CLIENT_GONE, "the client went away"  # The task ends here, and its owner asks for no more.
         except TimeoutError:
-            refusal = (408, f"no answer within {visit.timeout_s:g} s")
+            refusal = (408, _late(visit))
         except RemoraError as error:
             refusal = _status(error), str(error)
         finally:
@@ -148,7 +157,7 @@ class ProxyApp:
         if client.answer_begun:
             client.cut()
             return refusal
-        return await _refuse(send, *refusal, visit.extra, application.application)
+        return await _refuse(send, *refusal, visit.extra)
 
     async def _forward(
         self,
@@ -196,26 +205,30 @@ class ProxyApp:
                     head, accepted = visit.socket_head(None), partial(handshake.reschedule, None)
                     return await carry(pool, head, receive, send, visit.extra, accepted, visit.wanted)
         except TimeoutError:
-            refusal = (408, f"no answer within {timeout_s:g} s")
+            refusal = (408, _late(visit))
         except ClientGone as error:
             return Carried(CLIENT_GONE, str(error))
         except RemoraError as error:
             refusal = _status(error), str(error)
         status, reason = refusal
-        headers, body = _refusal(status, reason, visit.extra, visit.name or None)
+        headers, body = _refusal(status, reason, visit.extra)
         await refuse(send, status, body, headers)
         return Carried(status, reason)
 
-    async def _own(self, path: str, send: Send, extra: Headers) -> bool:
-        """Answer Ray Serve's own paths; return False for others."""
-        if path == "/-/healthz":
-            await _answer(send, 200, b"success", b"text/plain", extra)
-        elif path == "/-/routes":
+    async def _own(self, name: str, send: Send, extra: Headers) -> int | None:
+        """Answer Ray Serve's own paths, and return the status; None for others."""
+        if name not in ("healthz", "routes"):
+            return None
+        reason = self._not_ready()
+        if reason is not None:
+            status, _ = await _refuse(send, 503, reason, extra)
+            return status
+        if name == "healthz":
+            await _answer(send, 200, b"success", TEXT, extra)
+        else:
             table = {app.route_prefix: app.application for app in self._routing.table.applications}
             await _answer(send, 200, msgspec.json.encode(table), b"application/json", extra)
-        else:
-            return False
-        return True
+        return 200
 
 
 def _status(error: RemoraError) -> int:
@@ -234,27 +247,28 @@ def _status(error: RemoraError) -> int:
             return 500
 
 
-async def _refuse(
-    send: Send, status: int, reason: str, extra: Headers, application: str | None = None
-) -> tuple[int, str]:
-    headers, body = _refusal(status, reason, extra, application)
+async def _refuse(send: Send, status: int, reason: str, extra: Headers) -> tuple[int, str]:
+    headers, body = _refusal(status, reason, extra)
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
     return status, reason
 
 
-def _refusal(status: int, reason: str, extra: Headers, application: str | None) -> tuple[Headers, bytes]:
-    """Return headers and body of an answer of the proxy's own."""
-    content = {"error": reason} if application is None else {"error": reason, "application": application}
-    body = msgspec.json.encode(content)
-    headers = _headers(body, b"application/json", extra)
+def _refusal(status: int, reason: str, extra: Headers) -> tuple[Headers, bytes]:
+    """Return headers and body of an answer of the proxy's own: plain text, as Ray Serve's."""
+    body = reason.encode()
+    headers = _headers(body, TEXT, extra)
     if status == 503:
         headers.append((b"retry-after", str(RETRY_AFTER_S).encode()))
     return headers, body
 
 
+def _late(visit: Visit) -> str:
+    return f"request {visit.request_id}: no answer within {visit.timeout_s:g} s"
+
+
 def _nowhere(path: str) -> str:
-    return f"no application is routed at {path}"
+    return f"path {path!r}: no application is routed there; GET /-/routes lists those that are"
 
 
 async def _answer(send: Send, status: int, body: bytes, kind: bytes, extra: Headers) -> None:

@@ -10,12 +10,15 @@ from typing import Any, Final, Protocol, cast
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from remora.transport.frames import MAX_PART_BYTES
+from remora.transport.frames import MAX_HEAD_BYTES, MAX_PART_BYTES
 from remora.transport.messages import Headers
 from remora.types import Scope
 
 CLIENT: Final = "remora.client"
 """Key of the `Client` in the scope."""
+
+MAX_INCOMPLETE_HEAD_BYTES: Final = 2 * MAX_HEAD_BYTES
+TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class Serving(Protocol):
@@ -139,12 +142,28 @@ class ProxyProtocol(HttpToolsProtocol):
         self._shortcut = shortcut
         self._starting: Client | None = None
         self._feeding = False
+        self._head_bytes = 0
 
     def data_received(self, data: bytes) -> None:
         self._feeding = True
         super().data_received(data)
         self._feeding = False
         self._start()
+        if self.scope is not None and "method" not in self.scope:
+            self._limit_head(len(data))
+        elif self._head_bytes:
+            self._head_bytes = 0
+
+    def _limit_head(self, size: int) -> None:
+        """Let no head grow for ever: of one that is not complete, ``size`` bytes more have come."""
+        self._head_bytes += size
+        if self._head_bytes > MAX_INCOMPLETE_HEAD_BYTES and not self.transport.is_closing():
+            self.transport.write(TOO_LARGE)
+            self.transport.close()
+
+    def on_chunk_header(self) -> None:
+        """A chunk begins. What comes after the last one are trailers: they are no headers (RFC 9110, 6.5.1)."""
+        self.headers = []
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._starting = Client(self, cycle, app)

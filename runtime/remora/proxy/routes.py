@@ -15,9 +15,10 @@ class RouteTable:
 
     __slots__ = ("_by_length", "_cache", "applications")
 
-    def __init__(self, applications: Iterable[ApplicationRouting] = ()) -> None:
+    def __init__(self, applications: Iterable[ApplicationRouting] = (), root_path: str = "") -> None:
+        """``root_path`` stands before all prefixes: where a proxy in front of this one has put it."""
         self.applications = tuple(applications)
-        by_prefix = [(normalized(application.route_prefix), application) for application in self.applications]
+        by_prefix = [(root_path + normalized(app.route_prefix), app) for app in self.applications]
         self._by_length = sorted(by_prefix, key=lambda entry: len(entry[0]), reverse=True)
         self._cache: dict[str, tuple[str, ApplicationRouting] | None] = {}
 

@@ -23,11 +23,12 @@ FILE_CHECK_S: Final = 1.0
 class CurrentRouting:
     """Holds the route table and makes the router follow the controllers it names."""
 
-    def __init__(self, router: Router, rng: Random) -> None:
+    def __init__(self, router: Router, rng: Random, root_path: str = "") -> None:
         self.version = -1
         self.table = RouteTable()
         self._router = router
         self._rng = rng
+        self._root_path = root_path
 
     @property
     def known(self) -> bool:
@@ -40,7 +41,7 @@ class CurrentRouting:
             return False
         if routing.version > self.version or routing.applications != self.table.applications:
             self.version = routing.version
-            self.table = RouteTable(routing.applications)
+            self.table = RouteTable(routing.applications, self._root_path)
             self._router.follow(endpoint.url for app in routing.applications for endpoint in app.controllers)
             logger.info("routing version %d: %d applications", routing.version, len(routing.applications))
         return True

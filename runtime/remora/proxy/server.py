@@ -30,6 +30,7 @@ from remora.proxy.admin import admin
 from remora.proxy.app import ProxyApp
 from remora.proxy.metrics import Metrics
 from remora.proxy.protocol import ProxyProtocol
+from remora.proxy.routes import normalized
 from remora.proxy.routing import CurrentRouting
 from remora.proxy.settings import Settings
 from remora.proxy.socket import ProxySocket
@@ -69,10 +70,19 @@ class ProxyServer:
         self.admin_port = settings.admin_port
         self._settings = settings
         self.router = Router(settings.data_key, rng=rng, hold_s=settings.hold_s)
-        self.routing = CurrentRouting(self.router, rng)
+        self._root_path = normalized(settings.root_path)
+        self.routing = CurrentRouting(self.router, rng, self._root_path)
         self.metrics = Metrics()
         self._access_log = AccessLog(write, wall_clock, clock) if settings.access_log else None
-        self._app = ProxyApp(self.routing, self.metrics, rng=rng, access_log=self._access_log, clock=clock)
+        self._app = ProxyApp(
+            self.routing,
+            self.metrics,
+            rng=rng,
+            access_log=self._access_log,
+            clock=clock,
+            not_ready=self._not_ready,
+            root_path=self._root_path,
+        )
         self._admin = admin(self.routing, self.metrics, key=settings.proxy_key, not_ready=self._not_ready)
         self._state = ServerState()
         self._listening: list[asyncio.Server] = []
@@ -94,7 +104,12 @@ class ProxyServer:
             self.routing.read(settings.routing_file)
             self._watching = asyncio.create_task(self.routing.watch(settings.routing_file))
         public = await self._listen(
-            self._app, partial(ProxyProtocol, shortcut=self._app), self._state, settings.host, settings.port
+            self._app,
+            partial(ProxyProtocol, shortcut=self._app),
+            self._state,
+            settings.host,
+            settings.port,
+            self._root_path,
         )
         private = await self._listen(
             cast(ASGIApp, self._admin), HttpToolsProtocol, ServerState(), settings.host, settings.admin_port
@@ -149,7 +164,13 @@ class ProxyServer:
                 connection.shutdown()
 
     async def _listen(
-        self, app: ASGIApp, protocol: Callable[..., HttpToolsProtocol], state: ServerState, host: str, port: int
+        self,
+        app: ASGIApp,
+        protocol: Callable[..., HttpToolsProtocol],
+        state: ServerState,
+        host: str,
+        port: int,
+        root_path: str = "",
     ) -> asyncio.Server:
         config = Config(
             app,
@@ -161,6 +182,7 @@ class ProxyServer:
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            root_path=root_path,
             timeout_keep_alive=self._settings.keep_alive_s,
         )
         config.load()

@@ -49,6 +49,9 @@ class ShortWay:
 
     def cancel(self) -> None:
         """The client has gone."""
+        if self.visit.detached:
+            self._client.served(self)
+            return
         self._end()
         self._stream.cancel()
         self._record(self.visit, 499, "the client went away")

@@ -6,20 +6,18 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from remora.headers import DISCONNECT_DISABLED, MODEL_IDS, REQUEST_ID, SESSION_IDS, TIMEOUT, TRACES
 from remora.router.affinity import Affinity
 from remora.router.forward import HOP_BY_HOP
 from remora.transport.messages import Headers, RequestHead
 from remora.types import Scope
 from remora_api.wire import ApplicationRouting
 
-REQUEST_ID: Final = b"x-request-id"
-TIMEOUT: Final = b"x-request-timeout-seconds"
-
-MODEL_IDS: Final = frozenset((b"serve_multiplexed_model_id", b"serve-multiplexed-model-id"))
-SESSION_ID: Final = b"x-session-id"
-
-_AFFINE: Final = MODEL_IDS | {SESSION_ID}
-_SPECIAL: Final = _AFFINE | HOP_BY_HOP - {b"transfer-encoding"} | {REQUEST_ID, TIMEOUT, b"expect"}
+_AFFINE: Final = MODEL_IDS | SESSION_IDS
+_TRACEPARENT: Final = TRACES[0].encode()
+_SPECIAL: Final = (
+    _AFFINE | HOP_BY_HOP - {b"transfer-encoding"} | {REQUEST_ID, TIMEOUT, DISCONNECT_DISABLED, _TRACEPARENT, b"expect"}
+)
 
 
 @dataclass(slots=True)
@@ -40,6 +38,10 @@ class Visit:
     """Headers that the proxy adds to any answer."""
     wanted: Affinity | None = None
     """What its replica should have."""
+    detached: bool = False
+    """The client asked that the request go on when it goes away."""
+    trace: str | None = None
+    """W3C trace context of the client, for the access log."""
 
     @property
     def name(self) -> str:
@@ -89,48 +91,70 @@ class Visit:
 def read(
     scope: Scope, found: tuple[str, ApplicationRouting] | None, *, begun: float, rng: Random, closing: bool
 ) -> Visit:
-    """Read a request's head: an id of the client is kept, its own timeout wins over the application's."""
+    """Read a request's head: an id of the client is kept, its own timeout wins over the application's.
+
+    The structured boolean ``?1`` of ``x-request-disconnect-disabled`` is RFC 9651's.
+    """
     headers: Headers = []
     given_id = b""
     affine: Headers = []
-    timeout_s: float | None = None
+    prefix, application = found if found is not None else ("", None)
+    timeout_s = application.request_timeout_s if application is not None else None
+    detached = False
+    trace: str | None = None
     for pair in scope["headers"]:
         name = pair[0]
         if name in _SPECIAL:
             if name == REQUEST_ID:
                 given_id = pair[1]
-            elif name == TIMEOUT:
-                timeout_s = seconds(pair[1])
+                continue
+            if name == TIMEOUT:
+                timeout_s = seconds(pair[1], timeout_s)
             elif name in _AFFINE:
                 affine.append(pair)
-                headers.append(pair)
-            continue
+            elif name == DISCONNECT_DISABLED:
+                detached = pair[1].strip() == b"?1"
+            elif name == _TRACEPARENT:
+                trace = pair[1].decode("latin-1")
+            else:
+                continue
         headers.append(pair)
     raw_id = given_id or b"%032x" % rng.getrandbits(128)
     identified = (REQUEST_ID, raw_id)
     headers.append(identified)
     extra: Headers = [identified, (b"connection", b"close")] if closing else [identified]
-    prefix, application = found if found is not None else ("", None)
-    if timeout_s is None and application is not None:
-        timeout_s = application.request_timeout_s
     wanted = _affinity(affine) if affine else None
-    return Visit(scope, begun, prefix, application, headers, raw_id.decode("latin-1"), timeout_s, extra, wanted)
+    return Visit(
+        scope,
+        begun,
+        prefix,
+        application,
+        headers,
+        raw_id.decode("latin-1"),
+        timeout_s,
+        extra,
+        wanted,
+        detached,
+        trace,
+    )
 
 
 def _affinity(headers: Headers) -> Affinity | None:
     model_id = session_id = ""
     for name, value in headers:
-        if name == SESSION_ID:
+        if name in SESSION_IDS:
             session_id = value.decode("latin-1")
         else:
             model_id = value.decode("latin-1")
     return Affinity.of(model_id, session_id)
 
 
-def seconds(value: bytes) -> float | None:
-    """Return a timeout that a client may set; None for what is no positive number."""
+def seconds(value: bytes, otherwise: float | None) -> float | None:
+    """Return the timeout that a client set: none for 0, a negative or an infinite one; ``otherwise`` for no number."""
     try:
         number = float(value)
     except ValueError:
-        return None
+        return otherwise
+    if number != number:
+        return otherwise
     return number if 0 < number < float("inf") else None

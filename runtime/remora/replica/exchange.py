@@ -27,6 +27,10 @@ from remora.types import Message, Scope
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
 
+# No Content, Not Modified (RFC 9110, 6.4.1).
+_BODILESS: Final = frozenset((204, 304))
+_OF_A_BODY: Final = frozenset((b"content-length", b"transfer-encoding"))
+
 
 class AnswerBroken(Exception):
     """The application did not keep to ASGI, or to its own Content-Length."""
@@ -41,13 +45,15 @@ def check_headers(headers: Headers) -> None:
 class HttpExchange:
     """Receive and send of one HTTP request."""
 
-    __slots__ = ("_body", "_ended", "_held", "_load", "_stream", "complete", "head", "started")
+    __slots__ = ("_bodiless", "_body", "_ended", "_held", "_load", "_stream", "complete", "head", "started")
 
     def __init__(self, stream: ServerStream, head: RequestHead, part: bytes, load: Callable[[], int]) -> None:
         self.head = head
         self.started = False
         """The application has sent its status."""
         self.complete = False
+        self._bodiless = False
+        """The status says that there is no body, whatever the application sends."""
         self._stream = stream
         self._body: bytes | None = part
         self._ended = stream.request_ended
@@ -90,6 +96,8 @@ class HttpExchange:
         """Status first, then the body; waits while the client reads slowly. Raises OSError once the client has gone."""
         kind = message["type"]
         if self.complete:
+            if kind == "http.response.trailers":
+                return  # Trailers are for who asked for them, and no client of HTTP/1.1 that we know does.
             raise AnswerBroken(f"{kind} was sent after the last part of the body")
         if self._stream.closed is not None:
             raise OSError("the client has gone")
@@ -99,8 +107,12 @@ class HttpExchange:
             if self.started:
                 raise AnswerBroken("http.response.start was sent twice")
             self.started = True
+            status, headers = message["status"], [(name.lower(), value) for name, value in message.get("headers", ())]
+            if status in _BODILESS:
+                self._bodiless = True
+                headers = [pair for pair in headers if pair[0] not in _OF_A_BODY]
             # Held until the turn ends, so that a short answer is one frame.
-            self._held = message["status"], list(message.get("headers", ()))
+            self._held = status, headers
             self._stream.announce(self)
         else:
             raise AnswerBroken(f"{kind} is not expected here")
@@ -119,6 +131,8 @@ class HttpExchange:
     async def _send_body(self, body: bytes, *, more: bool) -> None:
         if not self.started:
             raise AnswerBroken("http.response.body was sent before http.response.start")
+        if self._bodiless:
+            body = b""
         if self._held is not None:
             status, headers = self._held
             self._held = None

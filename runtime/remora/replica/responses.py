@@ -39,8 +39,8 @@ def of(value: Any, pool: Executor) -> Response:
 
 
 def failed(status: int, reason: str, headers: dict[str, str] | None = None) -> Response:
-    """Return a short JSON answer for a request that was not served, and why."""
-    return Response(encode({"error": reason}), status, headers=headers, media_type="application/json")
+    """Return a short answer for a request that was not served, and why: plain text, as Ray Serve's."""
+    return Response(reason, status, headers=headers, media_type=_TEXT)
 
 
 async def send_text(send: Send, status: int, text: str) -> None:

@@ -10,18 +10,19 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as StarletteRequest
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
+from remora import headers
 from remora.compat import stage
 from remora.compat.json import MissingItem
 from remora.compat.request import BadJson, Request
@@ -171,7 +172,12 @@ class UserCallable:
             response = responses.of(value, self._pool)
         except (BadJson, MissingItem, BackPressureError, DeploymentUnavailable, HTTPException) as error:
             response = _refusal(error)
-        await response(scope, receive, send)
+        try:
+            await response(scope, receive, send)
+        finally:
+            if isinstance(response, StreamingResponse):
+                # Starlette leaves it to the garbage collector when the client goes.
+                await _close(response.body_iterator)
 
     async def _answer(self, request: Request) -> Any:
         """Return what the deployment, and the stages after it, make of the request."""
@@ -341,26 +347,34 @@ class _Watched:
             self.finished = True
 
 
+async def _close(iterator: Any) -> None:
+    if isinstance(iterator, AsyncGenerator):
+        await iterator.aclose()
+
+
 def _threads(count: int, what: str) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=max(1, count), thread_name_prefix=f"remora-{what}")
 
 
 def _context_of(scope: Scope, application: str) -> RequestContext:
     """Return the context that an HTTP request brings along in its headers."""
-    headers = {name: value for name, value in scope.get("headers", ()) if name in _HEADERS}
-    text = {name: value.decode("latin-1") for name, value in headers.items()}
+    text = {_HEADERS[name]: value.decode("latin-1") for name, value in scope.get("headers", ()) if name in _HEADERS}
     return RequestContext(
-        request_id=text.get(b"x-request-id", ""),
+        request_id=text.get("request_id", ""),
         route=scope.get("root_path") or "/",
         app_name=application,
-        multiplexed_model_id=text.get(b"serve_multiplexed_model_id", text.get(b"serve-multiplexed-model-id", "")),
-        session_id=text.get(b"x-session-id", ""),
-        headers={name.decode(): value for name, value in text.items() if name in _TRACE},
+        multiplexed_model_id=text.get("model", ""),
+        session_id=text.get("session", ""),
+        headers={name: text[name] for name in headers.TRACES if name in text},
     )
 
 
-_TRACE = frozenset({b"traceparent", b"tracestate"})
-_HEADERS = _TRACE | {b"x-request-id", b"x-session-id", b"serve_multiplexed_model_id", b"serve-multiplexed-model-id"}
+_HEADERS: Final = {
+    headers.REQUEST_ID: "request_id",
+    **{name.encode(): name for name in headers.TRACES},
+    **dict.fromkeys(headers.MODEL_IDS, "model"),
+    **dict.fromkeys(headers.SESSION_IDS, "session"),
+}
 
 
 def _refusal(error: Exception) -> Response:

@@ -97,6 +97,9 @@ class ServerStream(Stream):
             self.close(StreamClosed(reason))
             if self.task is not None:
                 self.task.cancel(reason)
+                # The task's error refers to its frames and they to this stream: in a ring, what the user's code holds
+                # open, generators above all, would stay so until the garbage collector comes by.
+                self.task = None
 
     def finish(self) -> None:
         """The Host is done with it."""
