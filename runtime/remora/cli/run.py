@@ -8,10 +8,15 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import yaml
+
+if TYPE_CHECKING:
+    from remora.graph.result import BuildResult
+    from remora.local.instance import LocalInstance
+    from remora.local.manifest import LocalApplication
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -32,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def _serve(given: argparse.Namespace) -> None:
+    from remora.local import graph
     from remora.local.instance import LocalInstance, LocalOptions
     from remora.local.manifest import applications
 
@@ -44,16 +50,26 @@ async def _serve(given: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    # The user's code is imported while Ray starts.
+    builds = [asyncio.create_task(graph.build(application)) for application in found]
     instance = await LocalInstance.start(options)
     try:
-        await _until_first(stop, _deploy_all(instance, found))
+        await _until_first(stop, _deploy_all(instance, found, builds))
     finally:
+        for build in builds:
+            build.cancel()
+        await asyncio.gather(*builds, return_exceptions=True)
         await instance.close()
 
 
-async def _deploy_all(instance: Any, found: Sequence[Any]) -> None:
-    for application in found:
-        await instance.deploy(application.target, application.route_prefix)
+async def _deploy_all(
+    instance: LocalInstance, found: Sequence[LocalApplication], builds: Sequence[Awaitable[BuildResult]]
+) -> None:
+    for application, build in zip(found, builds, strict=True):
+        built = await build
+        for warning in built.warnings:
+            print(f"remora: {warning}", file=sys.stderr)  # noqa: T201 - the command line talks to its user
+        await instance.deploy(application.target, application.route_prefix, built)
         prefix = application.route_prefix.rstrip("/")
         print(f"{application.target.application} is served at {instance.url}{prefix}/", flush=True)  # noqa: T201 - as above
     await instance.until_ended()

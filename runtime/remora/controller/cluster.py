@@ -6,7 +6,6 @@ Translates Ray's exceptions once: ActorGone and ClusterLost. Calls of Ray that b
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from remora.controller import builds
+from remora.controller.connection import NAMESPACE, ClusterLost
 from remora.controller.settings import ControllerSettings
 from remora.controller.state import Node, NodeId
 from remora.errors import RemoraError
@@ -24,7 +24,6 @@ from remora.replica.config import NotStarted, ReplicaConfig, Started
 from remora.types import ReplicaId
 from remora_api.wire import Resources
 
-NAMESPACE = "remora"
 MAX_CONCURRENCY = 1000
 """Calls of the controller that one replica may have at a time; its requests come another way."""
 CALL_TIMEOUT_S = 60.0
@@ -46,10 +45,6 @@ class ActorFailed(RemoraError):
 
 class ActorUnavailable(ActorFailed):
     """The actor lives, as far as anybody knows, and cannot be reached now: after a restart of the head, say."""
-
-
-class ClusterLost(RemoraError):
-    """Ray's tables do not answer this process any more, and will not: it has to connect anew."""
 
 
 class RayReplica:
@@ -100,7 +95,7 @@ class RayReplica:
 
 
 class RayCluster:
-    """A connection to Ray as its driver; one in a process."""
+    """The cluster that this process is connected to as a driver; one in a process."""
 
     def __init__(self, settings: ControllerSettings) -> None:
         self._local = settings.local
@@ -157,7 +152,7 @@ class RayCluster:
         return [ReplicaId(entry["name"]) for entry in named if entry["namespace"] == NAMESPACE and "#" in entry["name"]]
 
     async def build(self, request: builds.BuildRequest, node: NodeId) -> bytes:
-        """Import an application on a node and return what `remora.graph.build` wrote; raise ActorGone, BuildError."""
+        """Import an application on a node and return what `remora.graph.build` wrote; raise ActorGone, NotImported."""
         strategy = NodeAffinitySchedulingStrategy(node, soft=False)
         task = self._build.options(num_cpus=0, max_retries=0, scheduling_strategy=strategy)
         written: bytes = await _result(task.remote(request))
@@ -181,29 +176,6 @@ class RayCluster:
             memory_bytes=None if self._local or not memory else memory,
             custom={name: amount for name, amount in held.items() if name not in ("CPU", "memory")},
         )
-
-
-def connect(settings: ControllerSettings) -> RayCluster:
-    """Connect this process to Ray, or start one for local mode; raise ClusterLost when it does not answer."""
-    # What Ray warns of at its start is about threads and tokens of ours.
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    common: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "configure_logging": False}
-    try:
-        if settings.ray_address:
-            ray.init(address=settings.ray_address, **common)
-        else:
-            ray.init(include_dashboard=False, object_store_memory=LOCAL_OBJECT_STORE_BYTES, **common)
-    except (ConnectionError, RayError, RuntimeError, OSError) as error:
-        raise ClusterLost(f"cannot connect to Ray at {settings.ray_address or 'this machine'}: {error}") from error
-    return RayCluster(settings)
-
-
-LOCAL_OBJECT_STORE_BYTES = 200_000_000
-
-
-def disconnect() -> None:
-    """Leave Ray; in local mode, end it."""
-    ray.shutdown()
 
 
 async def _result(reference: Any) -> Any:

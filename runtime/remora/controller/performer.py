@@ -11,13 +11,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any, assert_never
 
 from remora.controller import actions, events
-from remora.controller.builds import BuildError, BuildRequest
+from remora.controller.builds import BuildRequest
 from remora.controller.checkpoint import Checkpoint, replica_to_bytes
 from remora.controller.cluster import RayCluster, RayReplica
 from remora.controller.settings import ControllerSettings
 from remora.controller.state import BuiltDeployment, Graph, InPlace, Replica, World
 from remora.controller.supervisor import Supervisor, Tell
 from remora.errors import GraphError, RemoraError
+from remora.graph.importing import NotImported
 from remora.graph.result import BuildFailure, BuildResult
 from remora.replica.config import ReplicaConfig
 from remora.types import ReplicaId
@@ -128,7 +129,7 @@ class Performer:
         try:
             written = await self._cluster.build(request, action.node)
             result = BuildResult.from_bytes(written)
-        except (BuildError, GraphError) as error:
+        except (NotImported, GraphError) as error:
             result = BuildFailure(type(error).__name__, str(error))
         except RemoraError as error:
             log.warning("application %s: the build was lost: %s", target.application, error)

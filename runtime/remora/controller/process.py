@@ -11,13 +11,14 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
 
-from remora.controller import api, cluster
-from remora.controller.cluster import ClusterLost, RayCluster
+from remora.controller import api, connection
+from remora.controller.cluster import RayCluster
+from remora.controller.connection import ClusterLost
 from remora.controller.loop import Controller
 from remora.controller.settings import ControllerSettings
 
@@ -73,13 +74,11 @@ def _first(error: BaseException | None) -> BaseException | None:
     return error
 
 
-async def _connect(settings: ControllerSettings) -> RayCluster:
+async def _connect(settings: ControllerSettings) -> None:
     """Wait for the GCS to take connections, then connect; raise ClusterLost when it refuses all the same."""
-    if not settings.ray_address:
-        return await _connect_now(settings)
     host, _, port = settings.ray_address.rpartition(":")
     attempt = 0
-    while True:
+    while settings.ray_address:
         try:
             _, writer = await asyncio.open_connection(host, int(port))
         except OSError as error:
@@ -91,13 +90,14 @@ async def _connect(settings: ControllerSettings) -> RayCluster:
             attempt += 1
             continue
         writer.close()
-        return await _connect_now(settings)
+        break
+    await asyncio.to_thread(connection.connect, settings)
 
 
-async def _connect_now(settings: ControllerSettings) -> RayCluster:
-    connected = await asyncio.to_thread(cluster.connect, settings)
+async def _cluster(settings: ControllerSettings, connecting: Awaitable[None]) -> RayCluster:
+    await connecting
     _take_signals_back()
-    return connected
+    return RayCluster(settings)
 
 
 def _take_signals_back() -> None:
@@ -120,12 +120,18 @@ def listen(settings: ControllerSettings) -> socket.socket:
 
 
 async def serve(
-    settings: ControllerSettings, listening: socket.socket, made: asyncio.Future[Controller] | None = None
+    settings: ControllerSettings,
+    listening: socket.socket,
+    made: asyncio.Future[Controller] | None = None,
+    connecting: Awaitable[None] | None = None,
 ) -> None:
-    """Run a controller and its API until cancelled, or until Ray is lost: an ExceptionGroup with ClusterLost."""
+    """Run a controller and its API until cancelled, or until Ray is lost: an ExceptionGroup with ClusterLost.
+
+    `connecting` is the connection to Ray that the caller has begun already.
+    """
     url = settings.url or f"http://127.0.0.1:{listening.getsockname()[1]}"
     controller = Controller(
-        lambda: _connect(settings),
+        lambda: _cluster(settings, connecting or _connect(settings)),
         settings,
         url,
         time.time,  # noqa: TID251 - the process's edge: its clock

@@ -12,15 +12,14 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from remora.controller import cluster, process
-from remora.controller.cluster import ClusterLost
-from remora.controller.events import TargetDeleted, TargetSet
-from remora.controller.loop import Controller
+from remora.controller import connection
+from remora.controller.connection import ClusterLost
 from remora.controller.settings import ControllerSettings
-from remora.errors import RemoraError
 from remora.graph.result import BuildResult
 from remora.local import settings
+from remora.local.errors import CannotServe
 from remora.local.output import Output
 from remora.local.proxy import LocalProxy
 from remora_api.wire import (
@@ -32,15 +31,14 @@ from remora_api.wire import (
     Target,
 )
 
+if TYPE_CHECKING:
+    from remora.controller.loop import Controller
+
 log = logging.getLogger("remora.local")
 
 STATUS_POLL_S = 5.0
 END_S = 10.0
 Statuses = tuple[ApplicationStatus, ...]
-
-
-class CannotServe(RemoraError):
-    """The application cannot be served: its code does not import, its constructor raises, the port is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +61,7 @@ class LocalInstance:
         options: LocalOptions,
         folder: Path,
         listening: socket.socket,
+        connecting: asyncio.Task[None],
         serving: asyncio.Task[None],
         controller: Controller,
         proxy: LocalProxy,
@@ -73,6 +72,7 @@ class LocalInstance:
         self._options = options
         self._folder = folder
         self._listening = listening
+        self._connecting = connecting
         self._serving = serving
         self._controller = controller
         self._proxy = proxy
@@ -111,18 +111,20 @@ class LocalInstance:
             state_dir=folder / "state",
             local=True,
         )
+        proxy = await LocalProxy.start(host=options.host, port=options.port, data_key_file=key_file, folder=folder)
+        # Ray first, as it takes the longest, and what else this process needs while Ray starts.
+        connecting = asyncio.create_task(asyncio.to_thread(connection.connect, controller_settings))
+        await asyncio.sleep(0)
+        from remora.controller import process
+
         listening = process.listen(controller_settings)
         made: asyncio.Future[Controller] = asyncio.get_running_loop().create_future()
-        serving = asyncio.create_task(process.serve(controller_settings, listening, made))
-        proxy = await LocalProxy.start(host=options.host, port=options.port, data_key_file=key_file, folder=folder)
-        return cls(options, folder, listening, serving, await made, proxy, output, data_key)
+        serving = asyncio.create_task(process.serve(controller_settings, listening, made, asyncio.shield(connecting)))
+        return cls(options, folder, listening, connecting, serving, await made, proxy, output, data_key)
 
-    async def deploy(self, target: Target, route_prefix: str, built: BuildResult | None = None) -> None:
+    async def deploy(self, target: Target, route_prefix: str, built: BuildResult) -> None:
         """Serve an application and wait until all its replicas do; raise CannotServe with the reason if it cannot."""
-        if built is None:
-            self._controller.tell(TargetSet(target))
-        else:
-            self._controller.deploy(target, built)
+        self._controller.deploy(target, built)
         self._routed[target.application] = ApplicationRouting(
             application=target.application,
             route_prefix=route_prefix,
@@ -135,6 +137,8 @@ class LocalInstance:
 
     async def delete(self, application: str) -> None:
         """Stop serving an application and wait until its replicas are gone; nothing happens when there is none."""
+        from remora.controller.events import TargetDeleted
+
         self._routed.pop(application, None)
         await self._proxy.route(tuple(self._routed.values()))
         self._controller.tell(TargetDeleted(application))
@@ -160,9 +164,10 @@ class LocalInstance:
         await self._proxy.stop()
         await self._end_replicas()
         self._serving.cancel()
-        await asyncio.wait([self._serving])
+        # Ray's start cannot be interrupted, and what it started would stay.
+        await asyncio.wait([self._serving, self._connecting])
         # Not in a thread: when a script ends there are none any more.
-        cluster.disconnect()
+        connection.disconnect()
         self._output.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -170,6 +175,8 @@ class LocalInstance:
         """Let every replica finish and close what the user's code opened; an instance that never served has none."""
         if self._serving.done() or self._controller.status.latest is None:
             return
+        from remora.controller.events import TargetDeleted
+
         for application in {*self._routed, *(found.application for found in self.status())}:
             self._controller.tell(TargetDeleted(application))
         try:

@@ -10,10 +10,13 @@ import secrets
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from remora.errors import RemoraError
-from remora.http_client import SignedClient, Unreachable
 from remora_api.wire import ApplicationRouting, Routing
+
+if TYPE_CHECKING:
+    from remora.http_client import SignedClient
 
 START_S = 20.0
 STOP_S = 5.0
@@ -56,6 +59,9 @@ class LocalProxy:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "remora", "proxy", *words, start_new_session=True, stderr=_log_file(folder)
         )
+        # Imported while the process starts: it takes a tenth of a second.
+        from remora.http_client import SignedClient
+
         return cls(process, SignedClient(f"http://127.0.0.1:{admin_port}", key))
 
     async def route(self, applications: tuple[ApplicationRouting, ...], awaited: str = "") -> None:
@@ -75,6 +81,8 @@ class LocalProxy:
             raise ProxyFailed(f"the proxy did not answer, or knew no replica, for {START_S:g} s") from None
 
     async def _push(self, body: bytes, awaited: str) -> bool:
+        from remora.http_client import Unreachable
+
         try:
             answer = await self._admin.put("/v1/routing", body)
         except Unreachable:

@@ -6,11 +6,25 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
+
+PRELOADED: Final = ",".join(
+    (
+        "remora.replica.actor",
+        "remora.replica.user",
+        "remora.replica.server",
+        "remora.replica.control",
+        "remora.router.router",
+        "remora.http_client",
+        "remora.replica.code",
+        "remora.compat.alias",
+    )
+)
+"""Modules that a replica imports at its start."""
 
 
 def prepare(*, data_key_file: Path, output: Path, scratch: Path, extra: Mapping[str, str] | None = None) -> None:
-    """Set what `replica.settings` reads. Modules that this process could import, replicas can import as well."""
-    here = [path or str(Path.cwd()) for path in sys.path]
+    """Set what `replica.settings` reads, and what Ray does at its start."""
     os.environ.update(  # noqa: TID251 - this is a settings.py
         {
             "POD_IP": "127.0.0.1",
@@ -18,9 +32,21 @@ def prepare(*, data_key_file: Path, output: Path, scratch: Path, extra: Mapping[
             "REMORA_REPLICA_PORTS": "0-0",
             "REMORA_OUTPUT": str(output),
             "REMORA_SCRATCH_DIR": str(scratch),
-            "PYTHONPATH": os.pathsep.join(dict.fromkeys(here)),
+            "PYTHONPATH": _python_path(),
             # Ray's own usage report and log colours do not belong into a user's terminal.
             "RAY_USAGE_STATS_ENABLED": "0",
+            # Workers that Ray starts ahead import what every replica needs while the graph is still being built.
+            "RAY_preload_python_modules": PRELOADED,
             **(extra or {}),
         }
     )
+
+
+def of_import(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process that imports the user's code: this one's, with that of the application."""
+    return {**os.environ, "PYTHONPATH": _python_path(), **extra}  # noqa: TID251 - this is a settings.py
+
+
+def _python_path() -> str:
+    """Modules that this process could import, its children can import as well."""
+    return os.pathsep.join(dict.fromkeys(path or str(Path.cwd()) for path in sys.path))

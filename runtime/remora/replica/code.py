@@ -6,10 +6,13 @@ import os
 import shutil
 import tempfile
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from remora.errors import RemoraError
-from remora.http_client import SignedClient
 from remora_api.wire import CodeBundle
+
+if TYPE_CHECKING:
+    from remora.http_client import SignedClient
 
 
 async def lay_out(digest: str, client: SignedClient, scratch: Path) -> Path | None:

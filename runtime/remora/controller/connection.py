@@ -1,0 +1,47 @@
+"""This process's connection to Ray: as the driver of a cluster that runs, or of one that it starts (local mode).
+
+Light to import: Ray itself comes with the first call, so that local mode can begin with it and import the rest while
+Ray starts.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from remora.controller.settings import ControllerSettings
+from remora.errors import RemoraError
+
+NAMESPACE: Final = "remora"
+LOCAL_OBJECT_STORE_BYTES: Final = 200_000_000
+
+
+class ClusterLost(RemoraError):
+    """Ray's tables do not answer this process any more, and will not: it has to connect anew."""
+
+
+def connect(settings: ControllerSettings) -> None:
+    """Connect this process to Ray, or start one for local mode; raise ClusterLost when it does not answer.
+
+    Blocks, for seconds where Ray is started.
+    """
+    import ray
+    from ray.exceptions import RayError
+
+    # What Ray warns of at its start is about threads and tokens of ours.
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    common: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "configure_logging": False}
+    try:
+        if settings.ray_address:
+            ray.init(address=settings.ray_address, **common)
+        else:
+            ray.init(include_dashboard=False, object_store_memory=LOCAL_OBJECT_STORE_BYTES, **common)
+    except (ConnectionError, RayError, RuntimeError, OSError) as error:
+        raise ClusterLost(f"cannot connect to Ray at {settings.ray_address or 'this machine'}: {error}") from error
+
+
+def disconnect() -> None:
+    """Leave Ray; in local mode, end it."""
+    import ray
+
+    ray.shutdown()

@@ -1,0 +1,72 @@
+"""Runs `graph.build` as a process of its own, so that the one that asks never imports the user's code.
+
+A worker's build task and `remora run` ask alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from remora.errors import RemoraError
+
+_TAIL_CHARS = 2000
+
+
+class NotImported(RemoraError):
+    """The build did not come to a result through a fault of the user's code: it hangs, or its process died."""
+
+
+async def written(
+    import_path: str,
+    args: Mapping[str, Any],
+    *,
+    folder: Path | None,
+    place: Path,
+    timeout_s: float,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> bytes:
+    """Import the application, and return what `graph.build` wrote (`result.BuildResult.from_bytes`).
+
+    `folder` holds user code that comes first on `sys.path`; `place` is an empty folder to work in; `env` is the whole
+    environment of the process, this one's when None. Raises NotImported when nothing was written.
+    """
+    arguments, out = place / "args.json", place / "result"
+    arguments.write_text(json.dumps(dict(args)))
+    command = [sys.executable, "-m", "remora.graph.build", "--import-path", import_path]
+    command += ["--args-file", str(arguments), "--out", str(out)]
+    command += ["--code-dir", str(folder)] if folder else []
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=env,
+        cwd=cwd,
+        # Ctrl-C is for the process that asked, which ends this one.
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            printed, _ = await process.communicate()
+    except TimeoutError:
+        raise NotImported(
+            f"import path {import_path!r}: not imported within {timeout_s:g} s; "
+            "move what waits or loads into a constructor"
+        ) from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if not out.exists():
+        tail = printed[-_TAIL_CHARS:].decode(errors="replace").strip().splitlines()
+        raise NotImported(
+            f"import path {import_path!r}: the importing process ended with {process.returncode}"
+            + (f": {tail[-1]}" if tail else "")
+        )
+    return out.read_bytes()
