@@ -29,37 +29,47 @@ def main(arguments: Sequence[str]) -> int:
     from remora.errors import RemoraError
 
     try:
-        asyncio.run(_serve(given))
+        return asyncio.run(_serve(given))
     except RemoraError as error:
-        print(f"remora: {error}", file=sys.stderr)  # noqa: T201 - the command line talks to its user
+        _say(str(error))
         return 1
-    return 0
 
 
-async def _serve(given: argparse.Namespace) -> None:
+async def _serve(given: argparse.Namespace) -> int:
+    from remora.errors import RemoraError
     from remora.local import graph
     from remora.local.instance import LocalInstance, LocalOptions
     from remora.local.manifest import applications
 
     found = applications(given.subject, route_prefix=given.route_prefix, args=_arguments(given.arg))
     for warning in (warning for application in found for warning in application.warnings):
-        print(f"remora: {warning}", file=sys.stderr)  # noqa: T201 - as above
+        _say(warning)
     env = {name: value for application in found for name, value in application.env.items()}
     options = LocalOptions(host=given.host, port=given.port, ray_address=given.address, env=env)
+    LocalInstance.check(options)
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     # The user's code is imported while Ray starts.
     builds = [asyncio.create_task(graph.build(application)) for application in found]
-    instance = await LocalInstance.start(options)
     try:
-        await _until_first(stop, _deploy_all(instance, found, builds))
+        instance = await LocalInstance.start(options)
+        try:
+            await _until_first(stop, _deploy_all(instance, found, builds))
+        except RemoraError as error:
+            # At once: it takes seconds to end Ray.
+            if trace := getattr(error, "trace", ""):
+                _say(trace)
+            _say(str(error))
+            return 1
+        finally:
+            await instance.close()
     finally:
         for build in builds:
             build.cancel()
         await asyncio.gather(*builds, return_exceptions=True)
-        await instance.close()
+    return 0
 
 
 async def _deploy_all(
@@ -68,11 +78,15 @@ async def _deploy_all(
     for application, build in zip(found, builds, strict=True):
         built = await build
         for warning in built.warnings:
-            print(f"remora: {warning}", file=sys.stderr)  # noqa: T201 - the command line talks to its user
+            _say(warning)
         await instance.deploy(application.target, application.route_prefix, built)
         prefix = application.route_prefix.rstrip("/")
         print(f"{application.target.application} is served at {instance.url}{prefix}/", flush=True)  # noqa: T201 - as above
     await instance.until_ended()
+
+
+def _say(text: str) -> None:
+    print(f"remora: {text}", file=sys.stderr)  # noqa: T201 - the command line talks to its user
 
 
 async def _until_first(stop: asyncio.Event, work: Any) -> None:

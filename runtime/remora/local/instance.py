@@ -89,10 +89,15 @@ class LocalInstance:
         """Where the controller listens."""
         return f"http://127.0.0.1:{self._listening.getsockname()[1]}"
 
+    @staticmethod
+    def check(options: LocalOptions) -> None:
+        """Raise CannotServe when it cannot be started so: its port is taken."""
+        _check_port(options)
+
     @classmethod
     async def start(cls, options: LocalOptions) -> LocalInstance:
         """Start Ray, controller and proxy, all at once; raise CannotServe."""
-        _check_port(options)
+        cls.check(options)
         folder = Path(tempfile.mkdtemp(prefix="remora-"))
         data_key = secrets.token_hex(32)
         key_file = folder / "data.key"

@@ -6,21 +6,6 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
-
-PRELOADED: Final = ",".join(
-    (
-        "remora.replica.actor",
-        "remora.replica.user",
-        "remora.replica.server",
-        "remora.replica.control",
-        "remora.router.router",
-        "remora.http_client",
-        "remora.replica.code",
-        "remora.compat.alias",
-    )
-)
-"""Modules that a replica imports at its start."""
 
 
 def prepare(*, data_key_file: Path, output: Path, scratch: Path, extra: Mapping[str, str] | None = None) -> None:
@@ -35,8 +20,6 @@ def prepare(*, data_key_file: Path, output: Path, scratch: Path, extra: Mapping[
             "PYTHONPATH": _python_path(),
             # Ray's own usage report and log colours do not belong into a user's terminal.
             "RAY_USAGE_STATS_ENABLED": "0",
-            # Workers that Ray starts ahead import what every replica needs while the graph is still being built.
-            "RAY_preload_python_modules": PRELOADED,
             **(extra or {}),
         }
     )
