@@ -157,10 +157,16 @@ def _accepted(status: int, body: Manifest, what: str) -> Manifest:
     if status < 300:
         return body
     message = f"{what}: {status} {body.get('reason', '')}: {body.get('message', '')}"
-    if status in (400, 403, 405, 413, 415, 422) and not _is_quota(body):
+    if status in (400, 403, 405, 413, 415, 422) and not _is_quota(body) and not _is_terminating(body):
         raise Permanent(message)
     raise Transient(message)
 
 
 def _is_quota(body: Manifest) -> bool:
     return "exceeded quota" in str(body.get("message", ""))
+
+
+def _is_terminating(body: Manifest) -> bool:
+    """The namespace is being deleted, and this application with it: nothing is wrong with either."""
+    causes = (body.get("details") or {}).get("causes") or []
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)

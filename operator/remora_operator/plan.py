@@ -72,6 +72,11 @@ class Plan:
     requeue_after: timedelta | None = None
 
     @property
+    def is_a_step(self) -> bool:
+        """Once this is written there may be more to do, though nothing else happens: a cost, then the resize."""
+        return bool(self.costs or self.resizes or self.deletes)
+
+    @property
     def writes_nothing(self) -> bool:
         """The cluster is as it should be."""
         return not (self.secrets or self.applies or self.resizes or self.costs or self.deletes or self.status)

@@ -30,6 +30,8 @@ from remora_operator.store import Store
 
 log = logging.getLogger(__name__)
 
+NEXT_STEP_S = 0.05
+
 
 @dataclass(slots=True)
 class Reconciler:
@@ -83,6 +85,9 @@ class Reconciler:
             )
             raise
         await self.applier.report(application, decided, now)
+        if decided.is_a_step:
+            # What was written is in the store already, so that its watch event is no news and wakes nobody.
+            return NEXT_STEP_S
         return decided.requeue_after.total_seconds() if decided.requeue_after is not None else None
 
     async def _refuse(self, manifest: Manifest, message: str, now: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -16,9 +16,12 @@ from demo.ground import Ground
 from demo.story import SYSTEM, install
 from tests.cluster import Cluster
 from tests.cluster.fixtures import cluster
+from tests.e2e.scene import scene
 from tests.e2e.stage import Stage, eventually
 
 __all__ = ["cluster"]
+
+_FAILED = pytest.StashKey[bool]()
 
 TESTS = "remora.dev/test"
 """Label of the namespaces that tests make; its value is the session, so that two sessions leave each other alone."""
@@ -39,11 +42,22 @@ def operator(cluster: Cluster) -> Iterator[Cluster]:
         cluster.kubectl("delete", *labelled, "--wait=true", "--timeout=180s")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep whether a test failed, for the fixtures that show what it left behind."""
+    report = yield
+    if report.failed:
+        item.stash[_FAILED] = True
+    return report
+
+
 @pytest.fixture
-def stage(operator: Cluster) -> Iterator[Stage]:
-    """A namespace under Pod Security `restricted`, gone after the test."""
+def stage(operator: Cluster, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """A namespace under Pod Security `restricted`, gone after the test; a failed test shows what is in it."""
     with _namespace(operator) as namespace:
         yield Stage(operator, namespace)
+        if request.node.stash.get(_FAILED, False):
+            print(scene(operator, namespace))
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from remora_api.v1alpha1 import ServeApplication
 from remora_operator.apply import Applier
 from remora_operator.errors import NotLeading, Permanent, Transient
 from remora_operator.handlers import Watcher
-from remora_operator.kinds import CONFIG_MAP, POD, SERVE_APPLICATION, SERVICE, STATEFUL_SET, Key
+from remora_operator.kinds import CONFIG_MAP, DEPLOYMENT, POD, SERVE_APPLICATION, SERVICE, STATEFUL_SET, Key
 from remora_operator.metrics import Metrics
 from remora_operator.observe import Observer
 from remora_operator.plan import Link, Push
 from remora_operator.queue import Backoff, WorkQueue
-from remora_operator.reconciler import Reconciler
+from remora_operator.reconciler import NEXT_STEP_S, Reconciler
 from remora_operator.relist import Relist
 from remora_operator.store import Store
 from tests.fakes.applications import INSTALLATION, NOW, manifest
@@ -109,6 +109,19 @@ async def test_the_second_reconcile_writes_nothing(bench: Bench) -> None:
     first = await bench.reconcile()
     assert "apply StatefulSet hello-head-1" in first
     assert await bench.reconcile() == []
+
+
+async def test_after_a_step_it_looks_again_though_its_own_write_is_no_news(bench: Bench) -> None:
+    await bench.create()
+    await bench.reconcile()
+    await bench.cluster.merge(SERVE_APPLICATION, "shop", "hello", {"spec": {"proxy": {"replicas": 5}}})
+    await bench.relist.once()
+    assert await bench.reconciler.work(HELLO) == NEXT_STEP_S
+    bench.woken.clear()
+    bench.watcher.saw(DEPLOYMENT, "MODIFIED", bench.cluster.objects[DEPLOYMENT, "shop", "hello-proxy"])
+    assert bench.woken == [], "what was written by itself wakes nobody"
+    assert await bench.reconciler.work(HELLO) != NEXT_STEP_S
+    assert bench.cluster.objects[DEPLOYMENT, "shop", "hello-proxy"]["spec"]["replicas"] == 5
 
 
 async def test_everything_belongs_to_the_resource_and_the_resource_gets_no_finalizer(bench: Bench) -> None:

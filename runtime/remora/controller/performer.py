@@ -115,6 +115,7 @@ class Performer:
         try:
             await supervisor.run(begin, self._settings.start_timeout_s)
         finally:
+            log.info("replica %s: ended", supervisor.id)
             del self._supervisors[supervisor.id]
 
     async def _build(self, action: actions.BuildGraph) -> None:
