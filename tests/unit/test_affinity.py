@@ -16,6 +16,9 @@ class Replica:
     load: int = 0
     has_room: bool = True
 
+    def passed_over(self) -> None:
+        """Its load is what it is."""
+
 
 def test_a_request_that_names_neither_has_no_affinity() -> None:
     assert Affinity.of("", "") is None

@@ -14,12 +14,20 @@ from remora.router.balancing import choose, loads_elsewhere
 
 @dataclass
 class Replica:
-    load: int
+    own: int
     limit: int = 10
+    elsewhere: int = 0
+
+    @property
+    def load(self) -> int:
+        return self.own + self.elsewhere
 
     @property
     def has_room(self) -> bool:
         return self.load < self.limit
+
+    def passed_over(self) -> None:
+        self.elsewhere = max(0, self.elsewhere - 1)
 
 
 def test_nobody_to_choose_from() -> None:
@@ -50,8 +58,16 @@ def test_load_spreads_evenly() -> None:
     for _ in range(10_000):
         chosen = choose(replicas, rng)
         assert chosen is not None
-        chosen.load += 1
+        chosen.own += 1
     assert max(replica.load for replica in replicas) - min(replica.load for replica in replicas) < 20
+
+
+def test_a_replica_that_was_busy_once_is_asked_again() -> None:
+    rng = Random(3)
+    idle, was_busy = Replica(0, elsewhere=0), Replica(0, elsewhere=5)
+    chosen = [choose([idle, was_busy], rng) for _ in range(60)]
+    assert all(it is idle for it in chosen[:5])
+    assert sum(it is was_busy for it in chosen) > 15
 
 
 @pytest.mark.parametrize(("reported", "own", "elsewhere"), [(5, 2, 3), (2, 5, 0), (0, 0, 0)])

@@ -24,7 +24,8 @@ from remora.controller.settings import ControllerSettings
 
 log = logging.getLogger("remora.controller")
 
-CONNECT_PAUSES_S = (0.5, 1, 2, 4, 8)
+CONNECT_PAUSES_S = (0.2, 0.5, 1)
+CONNECT_S = 3.0
 EXIT_CLUSTER_LOST = 1
 STOP_S = 3.0
 
@@ -80,8 +81,9 @@ async def _connect(settings: ControllerSettings) -> None:
     attempt = 0
     while settings.ray_address:
         try:
-            _, writer = await asyncio.open_connection(host, int(port))
-        except OSError as error:
+            async with asyncio.timeout(CONNECT_S):
+                _, writer = await asyncio.open_connection(host, int(port))
+        except OSError as error:  # TimeoutError is one.
             pause_s = CONNECT_PAUSES_S[min(attempt, len(CONNECT_PAUSES_S) - 1)]
             log.info(
                 "Ray's tables at %s do not answer yet (%s); trying again in %g s", settings.ray_address, error, pause_s

@@ -1,7 +1,8 @@
 """Which of several replicas takes a request: the less loaded of two drawn at random. Pure.
 
 Two choices keep the largest queue short without everyone running to the same replica; what a replica reported with its
-last answer counts the requests of other routers.
+last answer counts the requests of other routers. That report grows old while nothing is sent there, so it counts for
+less with every choice that it decides: else a replica that was busy once would never be asked again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ class Candidate(Protocol):
         """Whether it may take one more."""
         ...
 
+    def passed_over(self) -> None:
+        """Another was taken because its load is lower."""
+        ...
+
 
 AnyCandidate = TypeVar("AnyCandidate", bound=Candidate)
 
@@ -40,7 +45,11 @@ def choose(candidates: Sequence[AnyCandidate], rng: Random) -> AnyCandidate | No
     second = (first + 1 + int(rng.random() * (count - 1))) % count
     a, b = candidates[first], candidates[second]
     if a.has_room and b.has_room:
-        return a if a.load <= b.load else b
+        if a.load == b.load:
+            return a
+        lower, higher = (a, b) if a.load < b.load else (b, a)
+        higher.passed_over()
+        return lower
     if a.has_room:
         return a
     if b.has_room:

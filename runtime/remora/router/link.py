@@ -122,6 +122,11 @@ class Link:
         """Whether it may take one more, as far as this router knows."""
         return self.ongoing < self.address.max_ongoing_requests and not self._full
 
+    def passed_over(self) -> None:
+        """Another replica was taken for its lower load: what this one reported is believed a little less."""
+        if self._elsewhere:
+            self._elsewhere -= 1
+
     @property
     def takes_requests(self) -> bool:
         """Whether it is connected, and its process answers."""
