@@ -149,7 +149,9 @@ class ProxyProtocol(HttpToolsProtocol):
         super().data_received(data)
         self._feeding = False
         self._start()
-        if self.scope is not None and "method" not in self.scope:
+        # Uvicorn's annotation leaves out that there is none before the first byte.
+        scope = cast(Scope | None, self.scope)
+        if scope is not None and "method" not in scope:
             self._limit_head(len(data))
         elif self._head_bytes:
             self._head_bytes = 0
