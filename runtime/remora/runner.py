@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from remora.errors import RemoraError
@@ -54,6 +56,10 @@ class Runner(Protocol):
 class Importing:
     """Runner of a process that only imports the user's code: nothing is started."""
 
+    def __init__(self) -> None:
+        self.ran: set[str] = set()
+        """Modules that called `serve.run` at their top level, or are imported by one that did (`compat.script`)."""
+
     def start(self, **options: Any) -> None:
         """Do nothing."""
 
@@ -62,6 +68,7 @@ class Importing:
     ) -> DeploymentHandle:
         """Return a handle that works once the application serves."""
         log.debug("serve.run(%r) is left out: the module is imported to be served, not run", app)
+        self.ran.update(_modules_under_way(sys._getframe()))
         return self.app_handle(name)
 
     def delete(self, name: str) -> None:
@@ -79,6 +86,14 @@ class Importing:
         from remora.handle import DeploymentHandle
 
         return DeploymentHandle("", name)
+
+
+def _modules_under_way(frame: FrameType | None) -> Iterator[str]:
+    """Yield the modules whose top level this frame was called from."""
+    while frame is not None:
+        if frame.f_code.co_name == "<module>":
+            yield str(frame.f_globals.get("__name__", ""))
+        frame = frame.f_back
 
 
 _runner: Runner | None = None

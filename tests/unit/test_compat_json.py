@@ -56,3 +56,17 @@ def test_pickling_and_copying_give_the_plain_value(value: Any) -> None:
     for found in (pickle.loads(pickle.dumps(body)), copy.copy(body), copy.deepcopy(body)):
         assert found == value
         assert type(found) is type(value)
+
+
+async def test_true_false_and_null_inside_a_body_may_be_awaited_where_they_are_taken() -> None:
+    found = compat_json.body({"yes": True, "no": False, "none": None, "list": [True]})
+    assert await found["yes"] is True
+    assert await found["no"] is False
+    assert await found["none"] is None
+    assert await found.get("yes") is True
+    assert await found.get("missing") is None
+    assert await found["list"][0] is True
+    assert found["yes"] is True
+    assert found.get("none") is None
+    value = found["no"]
+    assert value is False

@@ -15,19 +15,25 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Final
 
+from remora.compat import ray_get
+
 ROOT: Final = "ray.serve"
 
 MODULES: Final[Mapping[str, str]] = {
     "ray.serve.api": "remora.serve",
     "ray.serve.config": "remora.compat.config",
     "ray.serve.context": "remora.replica.context",
-    "ray.serve.dag": "remora.compat.legacy",
+    "ray.serve.dag": "remora.compat.dag",
     "ray.serve.deployment": "remora.compat.deployment",
-    "ray.serve.drivers": "remora.compat.legacy",
+    "ray.serve.deployment_graph": "remora.compat.dag",
+    "ray.serve.drivers": "remora.drivers",
     "ray.serve.exceptions": "remora.compat.exceptions",
     "ray.serve.handle": "remora.compat.handle",
 }
 """Modules of Ray Serve that user code imports from, and what stands for them."""
+
+LATER: Final[Mapping[str, str]] = {"ray.serve.http_adapters": "remora.drivers.http_adapters"}
+"""Those that are heavy, and imported when they are asked for."""
 
 
 def install() -> None:
@@ -47,6 +53,8 @@ class _Finder(MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname == ROOT:
             return ModuleSpec(fullname, _Alias(), is_package=True)
+        if fullname in LATER:
+            return ModuleSpec(fullname, _Later())
         if fullname.startswith(ROOT + "."):
             raise ModuleNotFoundError(
                 f"Remora has nothing for {fullname} yet: use `from remora import serve`", name=fullname
@@ -68,5 +76,17 @@ class _Alias(Loader):
         for name, counterpart in MODULES.items():
             sys.modules[name] = importlib.import_module(counterpart)
             serve.__dict__.setdefault(name.rpartition(".")[2], sys.modules[name])
+        # Ray is imported by now: it is the package in which this module is looked for.
+        ray_get.install(sys.modules["ray"])
         # The import system returns what stands under the name after this.
         sys.modules[ROOT] = serve
+
+
+class _Later(Loader):
+    """Puts one of Remora's modules in the place of one of Ray Serve's."""
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        sys.modules[module.__name__] = importlib.import_module(LATER[module.__name__])

@@ -3,14 +3,19 @@
 Pure. Starlette's `Request.json` is a coroutine function; many programs forget the `await`, or write it in front of
 the item: ``await request.json()["name"]``. Here the parsed value is a subclass of its own type that can be awaited as
 well. Awaiting gives the plain value; what is taken out of an unawaited dict or list can be awaited in turn. bool and
-None have no subclasses: inside a dict they are themselves, at the top a stand-in takes their place.
+None have no subclasses: at the top of a body, and where code that takes one out of it awaits it on the spot, a stand-in
+takes their place; else they are themselves.
 """
 
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Generator, Iterator
+from types import FrameType
 from typing import Any
+
+from remora.compat.reawait import is_awaited
 
 
 class Awaitable:
@@ -53,7 +58,7 @@ class Array(Awaitable, list[Any]):
 
     def __getitem__(self, index: Any) -> Any:
         """Return the item, or the list of items, to be used or awaited."""
-        return awaitable(super().__getitem__(index))
+        return taken(super().__getitem__(index), sys._getframe(1))
 
     def __iter__(self) -> Iterator[Any]:
         """Iterate over items that can be awaited."""
@@ -77,11 +82,11 @@ class Object(Awaitable, dict[str, Any]):
         """Return the value, to be used or awaited; raise MissingItem."""
         if key not in self:
             raise MissingItem(key)
-        return awaitable(super().__getitem__(key))
+        return taken(super().__getitem__(key), sys._getframe(1))
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Return the value or the default, to be used or awaited."""
-        return awaitable(super().get(key, default))
+        return taken(super().get(key, default), sys._getframe(1))
 
 
 class Constant:
@@ -131,6 +136,13 @@ def awaitable(value: Any) -> Any:
             return Object(value)
         case _:
             return value
+
+
+def taken(value: Any, frame: FrameType) -> Any:
+    """Return an item of a body to the code in this frame, to be used or awaited."""
+    if value is None or isinstance(value, bool):
+        return Constant(value) if is_awaited(frame) else value
+    return awaitable(value)
 
 
 def body(value: Any) -> Any:

@@ -15,6 +15,7 @@ from types import CodeType, FrameType
 from typing import Final
 
 _known: dict[CodeType, frozenset[int]] = {}
+_awaited: dict[CodeType, frozenset[int]] = {}
 
 _LOADS: Final = ("LOAD_FAST", "LOAD_DEREF", "LOAD_NAME", "LOAD_GLOBAL", "LOAD_CLOSURE")
 _STORES: Final = ("STORE_FAST", "STORE_DEREF", "STORE_NAME", "STORE_GLOBAL")
@@ -30,6 +31,21 @@ def wants_reference(frame: FrameType) -> bool:
     places = _known.get(code)
     if places is None:
         places = _known[code] = frozenset(_places(code))
+    return frame.f_lasti in places
+
+
+def is_awaited(frame: FrameType) -> bool:
+    """Return whether the result of what this frame is executing (an item taken, a call) goes straight into `await`."""
+    code = frame.f_code
+    places = _awaited.get(code)
+    if places is None:
+        # A frame that calls stands at the instruction, or at one of its caches, which fill the gap to the next.
+        places = _awaited[code] = frozenset(
+            offset
+            for done, then in pairwise(dis.get_instructions(code))
+            if then.opname == "GET_AWAITABLE"
+            for offset in range(done.offset, then.offset)
+        )
     return frame.f_lasti in places
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -113,18 +114,21 @@ class Body(compat_json.Object):
 
     def __getitem__(self, key: Any) -> Any:
         """Return the item, or the value of the stage before; an unknown key of a dict is an error."""
-        if key in self:
-            return super().__getitem__(key)
-        if isinstance(key, str) and (key == KEY or not isinstance(self._whole, dict)):
-            return compat_json.awaitable(self._whole)
-        raise KeyError(key)
+        return compat_json.taken(self._found(key), sys._getframe(1))
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Return as [] does, or the default."""
         try:
-            return self[key]
+            return compat_json.taken(self._found(key), sys._getframe(1))
         except KeyError:
             return default
+
+    def _found(self, key: Any) -> Any:
+        if key in self:
+            return dict.__getitem__(self, key)
+        if isinstance(key, str) and (key == KEY or not isinstance(self._whole, dict)):
+            return self._whole
+        raise KeyError(key)
 
     def __await__(self) -> Any:
         """Return itself: the keys work after `await` too."""

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from remora import runner
-from remora.compat import alias
+from remora.compat import alias, script
 from remora.errors import GraphError
 from remora.graph import definition
 from remora.graph.application import Application
 from remora.graph.deployment import Deployment
 from remora.graph.describe import DeploymentSpec, describe
+from remora.graph.node import GraphNode
 from remora.graph.result import BuildFailure, BuildResult, BuiltDeployment, digest
 
 _TRACEBACK_LINES = 40
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.code_dir is not None:
         sys.path.insert(0, str(given.code_dir.resolve()))
     alias.install()
+    script.install()
     runner.set_runner(runner.Importing())
     args = json.loads(given.args_file.read_text()) if given.args_file else {}
     written = attempt(given.import_path, args).to_bytes()
@@ -91,13 +93,15 @@ def as_application(found: Any, args: Mapping[str, Any]) -> Application:
         return found.bind()
     if isinstance(found, Application):
         return found
+    if isinstance(found, GraphNode):
+        raise GraphError("is a node of a graph: bind it to an ingress, for instance DAGDriver.bind(node)")
     if not inspect.isroutine(found):
         raise GraphError(
             f"is {type(found).__name__}, and must be an Application (Deployment.bind(…)), a Deployment, "
             "or a function that returns one"
         )
     built = _call_builder(found, args)
-    if not isinstance(built, Application | Deployment):
+    if not isinstance(built, Application | Deployment | GraphNode):
         raise GraphError(f"the builder function returned {type(built).__name__}, and must return an Application")
     return as_application(built, {})
 

@@ -17,9 +17,10 @@ from typing import Any
 import cloudpickle
 
 from remora.errors import GraphError
-from remora.graph import reference
+from remora.graph import frameworks, reference
 from remora.graph.application import Application
 from remora.graph.describe import DeploymentSpec, GraphDescription
+from remora.graph.stage import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +31,15 @@ class Definition:
     func_or_class: Callable[..., Any]
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] | None = None
-    then: tuple[str, ...] = ()
+    then: tuple[Stage, ...] = ()
+    """Stages after it; handles stand in them for bound deployments."""
 
 
 def dumps(spec: DeploymentSpec, graph: GraphDescription) -> bytes:
     """Return the deployment's definition; raise GraphError when it cannot be pickled."""
     bound = spec.application
     definition = Definition(
-        spec.name, bound.deployment.func_or_class, tuple(bound.args), dict(bound.kwargs), tuple(spec.then)
+        spec.name, bound.deployment.func_or_class, tuple(bound.args), dict(bound.kwargs), tuple(bound.following)
     )
     buffer = io.BytesIO()
     try:
@@ -72,7 +74,10 @@ class _Writer(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle is unty
 
     def reducer_override(self, obj: Any) -> Any:
         named = reference.of(obj) if isinstance(obj, type | FunctionType) else None
-        return (reference.load, named) if named else super().reducer_override(obj)
+        if named:
+            return reference.load, named
+        kept = frameworks.reduced(obj)
+        return super().reducer_override(obj) if kept is None else kept
 
 
 class _Reader(pickle.Unpickler):

@@ -9,12 +9,16 @@ import inspect
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, overload
 
 from remora.errors import OptionError
 from remora.graph import options as deployment_options
 from remora.graph.application import Application
+from remora.graph.foreign import adopted
+from remora.graph.node import GraphNode, call_of, check_arguments
 from remora.graph.options import ActorOptions, DeploymentOptions
+from remora.graph.walk import find
 
 
 class NoEffectYetWarning(UserWarning):
@@ -31,11 +35,27 @@ class Deployment:
     def bind(self, *args: Any, **kwargs: Any) -> Application:
         """Return an application: this deployment, constructed with these arguments on every replica.
 
-        Applications among the arguments, in lists and dicts too, arrive as handles.
+        Applications among the arguments, in lists and dicts too, arrive as handles; a node of a graph arrives as
+        something whose `remote(input)` runs the graph. A function with nodes among its arguments is a node itself.
         """
-        if not inspect.isclass(self.func_or_class) and (args or kwargs):
+        args, kwargs = adopted(args), adopted(kwargs)
+        if inspect.isclass(self.func_or_class):
+            check_arguments(self.name, args, kwargs)
+        elif next(find(GraphNode, (args, kwargs)), None) is not None:
+            # A node has `then`, `when` and the like too, and is what the caller asked for.
+            return call_of(self.alone, "__call__", args, kwargs)  # type: ignore[return-value]
+        elif args or kwargs:
             raise OptionError(f"deployment {self.name!r} is a function and takes no bind arguments: use a class")
         return Application(self, args, kwargs)
+
+    @property
+    def alone(self) -> Application:
+        """This deployment, bound without arguments. Of a function there is one: wherever it is used, it is the same."""
+        return self.bind() if inspect.isclass(self.func_or_class) else self._function
+
+    @cached_property
+    def _function(self) -> Application:
+        return Application(self)
 
     def options(self, func_or_class: Callable[..., Any] | None = None, **given: Any) -> Deployment:
         """Return a copy with some options given anew."""

@@ -26,7 +26,7 @@ class DeploymentSpec:
     dependencies: tuple[str, ...]
     """Deployments that it gets handles to, as constructor arguments."""
     then: tuple[str, ...]
-    """Stages after it, in order."""
+    """Deployments that its stages need, in the order in which they are written down."""
     application: Application
 
 
@@ -66,7 +66,7 @@ def describe(application: Application) -> GraphDescription:
                 options=replace(bound.deployment.settings, name=names[id(bound)]),
                 ingress=bound is application,
                 dependencies=tuple(names[id(other)] for other in _arguments(bound)),
-                then=tuple(names[id(stage)] for stage in bound.following),
+                then=tuple(names[id(stage)] for stage in _stages(bound)),
                 application=bound,
             )
             for bound in order
@@ -84,12 +84,16 @@ def _visit(bound: Application, names: dict[int, str], order: list[Application], 
         _visit(argument, names, order, (*path, bound))
     names[id(bound)] = _unique(bound.name, set(names.values()))
     order.append(bound)
-    for stage in bound.following:
+    for stage in _stages(bound):
         _visit(stage, names, order, (*path, bound))
 
 
 def _arguments(bound: Application) -> Iterator[Application]:
     return find(Application, (bound.args, bound.kwargs))
+
+
+def _stages(bound: Application) -> Iterator[Application]:
+    return find(Application, bound.following)
 
 
 def _cycle(bound: Application, path: tuple[Application, ...]) -> str:

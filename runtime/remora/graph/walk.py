@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 Found = TypeVar("Found")
 
 
-def find(kind: type[Found], value: object) -> Iterator[Found]:
+def find(kind: type[Found] | tuple[type[Found], ...], value: object) -> Iterator[Found]:
     """Yield each object of the kind once, in the order in which they are written down."""
     seen: set[int] = set()
     stack = [value]

@@ -110,7 +110,7 @@ class ReplicaActor:
 
     async def _begin(self) -> Started:
         from remora import runner
-        from remora.compat import alias
+        from remora.compat import alias, script
         from remora.handle import runtime
         from remora.http_client import SignedClient
         from remora.multiplexing.holdings import HOLDINGS
@@ -126,6 +126,7 @@ class ReplicaActor:
         if folder is not None:
             sys.path.insert(0, str(folder))
         alias.install()
+        script.install()
         runner.set_runner(runner.Importing())
         router = Router(settings.data_key, controllers=[config.controller_url])
         await router.start()

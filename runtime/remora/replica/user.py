@@ -28,10 +28,11 @@ from remora.compat.json import MissingItem
 from remora.compat.request import BadJson, Request
 from remora.errors import BackPressureError, DeploymentUnavailable
 from remora.graph.definition import Definition
-from remora.handle import DeploymentHandle, payload
 from remora.handle import context as request_context
 from remora.handle import failure as remote_failure
+from remora.handle import flow, payload
 from remora.handle.context import RequestContext
+from remora.handle.flow import NoBranch
 from remora.multiplexing import unload_all
 from remora.replica import construct, failure, responses
 from remora.replica import context as replica_context
@@ -63,7 +64,7 @@ class UserCallable:
         self._app = app
         self._identity = identity
         self._lifespan = Lifespan(app) if app is not None else None
-        self._following = [DeploymentHandle(name, identity.application) for name in found.then]
+        self._following = found.then
         self._replica = ReplicaContext(identity.application, found.deployment, identity.replica, instance)
         self._methods: dict[str, Method | None] = {}
         self._pool = _threads(identity.max_ongoing_requests, "user")
@@ -170,7 +171,7 @@ class UserCallable:
             await request.preload()
             value = await self._answer(request)
             response = responses.of(value, self._pool)
-        except (BadJson, MissingItem, BackPressureError, DeploymentUnavailable, HTTPException) as error:
+        except (BadJson, MissingItem, NoBranch, BackPressureError, DeploymentUnavailable, HTTPException) as error:
             response = _refusal(error)
         try:
             await response(scope, receive, send)
@@ -186,17 +187,8 @@ class UserCallable:
         return await self._through_stages(value)
 
     async def _through_stages(self, value: Any) -> Any:
-        """Return the value that the stages after this one make of it. A starlette Response ends the chain."""
-        for next_stage in self._following:
-            if isinstance(value, Response):
-                break
-            if is_stream(value):
-                raise TypeError(
-                    f"deployment {self._deployment!r} returned a generator, and the stage "
-                    f"{next_stage.deployment_name!r} after it needs a value: collect it first"
-                )
-            value = await next_stage.remote(stage.StageInput(value))
-        return value
+        """Return the value that the stages after this one make of it."""
+        return await flow.through(self._following, value, self._deployment) if self._following else value
 
     # ── handles ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -382,7 +374,7 @@ def _refusal(error: Exception) -> Response:
     match error:
         case BadJson():
             return responses.failed(400, f"the request's body is not JSON: {error}")
-        case MissingItem():
+        case MissingItem() | NoBranch():
             return responses.failed(400, str(error))
         case HTTPException():
             return responses.failed(error.status_code, error.detail, dict(error.headers or {}))
