@@ -17,7 +17,9 @@ def scene(cluster: Cluster, namespace: str) -> str:
         _show(cluster, *here, "get", "sapp", "-o", "yaml"),
         _show(cluster, *here, "get", "events", "--sort-by=.lastTimestamp"),
         _show(cluster, "get", "nodes"),
-        _show(cluster, "-n", SYSTEM, "logs", "-l", "app.kubernetes.io/component=operator", f"--tail={LINES}", "--prefix"),
+        _show(
+            cluster, "-n", SYSTEM, "logs", "-l", "app.kubernetes.io/component=operator", f"--tail={LINES}", "--prefix"
+        ),
     ]
     pods = cluster.kubectl(*here, "get", "pods", "-o", "name", check=False).split()
     for pod in pods:
