@@ -118,6 +118,7 @@ class Reason(Explained):
 
     SERVING = "Serving", "All is as the spec wants it."
     SUSPENDED = "Suspended", "`spec.suspend` is true: nothing runs."
+    ASLEEP = "Asleep", "`spec.scaleToZero`: nobody asks, so there are no replicas; the next request brings them back."
     APPLY_FAILED = (
         "ApplyFailed",
         "The API server refuses an object of the application; the message names it, and why.",

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from remora_api import v1alpha1, wire
+from remora_api import autoscaling, quantity, v1alpha1, wire
 from remora_api.v1alpha1 import pods, spec
 
 _RAY_NAMES = {"nvidia.com/gpu": "GPU", "amd.com/gpu": "GPU", "google.com/tpu": "TPU"}
@@ -23,6 +23,7 @@ def target_from(
     code: wire.CodeBundle | None = None,
     groups: Sequence[wire.GroupTarget] = (),
     drain_nodes: Sequence[str] = (),
+    asleep: bool = False,
 ) -> wire.Target:
     """Return what the controller has to reach; `spec.suspend` is for the operator, which then keeps no controller."""
     wanted = application.spec
@@ -38,6 +39,7 @@ def target_from(
         groups=tuple(groups),
         max_surge=wanted.rollout.max_surge,
         max_unavailable=wanted.rollout.max_unavailable,
+        asleep=asleep,
         drain_nodes=tuple(sorted(drain_nodes)),
     )
 
@@ -81,10 +83,41 @@ def resources_from(resources: pods.Resources) -> wire.Resources:
     )
 
 
+def hold_from(given: v1alpha1.ScaleToZero) -> wire.Hold:
+    """Return how proxies keep requests."""
+    return wire.Hold(
+        requests=given.max_held_requests,
+        bytes=quantity.whole(given.max_held_bytes),
+        seconds=given.hold_seconds,
+        idle_s=given.idle_seconds,
+    )
+
+
+def autoscaling_from(given: v1alpha1.Autoscaling) -> autoscaling.Autoscaling:
+    """Return the autoscaling of the resource in numbers."""
+    return autoscaling.Autoscaling(
+        min_replicas=given.min_replicas,
+        max_replicas=given.max_replicas,
+        initial_replicas=given.initial_replicas,
+        target_ongoing_requests=float(quantity.parse(given.target_ongoing_requests)),
+        look_back_period_s=given.look_back_period_seconds,
+        upscaling_factor=float(quantity.parse(given.upscaling_factor)),
+        downscaling_factor=float(quantity.parse(given.downscaling_factor)),
+        upscale_delay_s=given.upscale_delay_seconds,
+        downscale_delay_s=given.downscale_delay_seconds,
+        downscale_to_zero_delay_s=given.downscale_to_zero_delay_seconds,
+        aggregation=autoscaling.Aggregation(given.aggregation_function.value),
+        panic_window_s=given.panic_window_seconds,
+        panic_threshold_percent=given.panic_threshold_percent,
+        schedules=tuple(autoscaling.Schedule(**it.model_dump()) for it in given.schedules),
+    )
+
+
 def _override(deployment: spec.Deployment) -> wire.DeploymentOverride:
     return wire.DeploymentOverride(
         name=deployment.name,
         replicas=deployment.replicas,
+        autoscaling=autoscaling_from(deployment.autoscaling) if deployment.autoscaling else None,
         max_ongoing_requests=deployment.max_ongoing_requests,
         max_queued_requests=deployment.max_queued_requests,
         user_config=deployment.user_config,

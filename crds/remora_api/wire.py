@@ -10,9 +10,11 @@ operator → controller         ``PUT /v1/targets/{application}`` Target        
 operator → controller         ``DELETE /v1/targets/{application}``                         control
 operator → controller         ``GET /v1/status?epoch=E&after=N&timeout_s=T`` ControllerStatus  control
 proxy, replica → controller   ``GET /v1/routes?epoch=E&after=N&timeout_s=T`` RoutesSnapshot    data
+proxy, replica → controller   ``POST /v1/loads`` LoadReport, while something is autoscaled     data
 replica → controller          ``GET /v1/definitions/{digest}`` bytes (an opaque definition)    data
 replica → controller          ``GET /v1/code/{digest}`` CodeBundle                          data
 operator → proxy              ``PUT /v1/routing`` Routing                                   proxy
+operator → proxy              ``GET /v1/activity?epoch=E&after=N&timeout_s=T`` ProxyActivity   proxy
 anyone → any of them          ``GET /healthz``, ``GET /readyz``                             none
 ============================  ==========================================================  =================
 
@@ -26,6 +28,8 @@ from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from remora_api.autoscaling import Autoscaling
 
 
 class Wire(BaseModel):
@@ -52,6 +56,7 @@ class DeploymentOverride(Wire):
 
     name: str
     replicas: int | None = None
+    autoscaling: Autoscaling | None = None
     max_ongoing_requests: int | None = None
     max_queued_requests: int | None = None
     user_config: Any = None
@@ -95,6 +100,8 @@ class Target(Wire):
     """Empty in local mode: any node will do."""
     max_surge: int = 1
     max_unavailable: int = 0
+    asleep: bool = False
+    """Nobody asks: no replicas until it is false again."""
     drain_nodes: tuple[str, ...] = ()
     """Names of worker pods that the operator wants to take away: nothing new goes there, what is there moves."""
 
@@ -125,6 +132,11 @@ class DeploymentStatus(Wire):
     name: str
     ingress: bool = False
     desired: int
+    needed: int = -1
+    """How many of `desired` it takes to count as served: fewer while autoscaling adds some. -1 is all."""
+    reason: str = ""
+    """Where `desired` comes from."""
+    autoscaled: bool = False
     ready: int
     """Replicas that serve, of any version."""
     updated: int
@@ -139,6 +151,11 @@ class DeploymentStatus(Wire):
     resources: Resources = Resources()
     """Of one replica."""
     spread: bool = True
+
+    @property
+    def required(self) -> int:
+        """Replicas without which it is not served as the resource wants."""
+        return self.desired if self.needed < 0 else self.needed
 
 
 class ApplicationStatus(Wire):
@@ -197,6 +214,11 @@ class DeploymentRoutes(Wire):
     max_queued_requests: int = -1
     """Requests that one router may hold while every replica is full; -1 is unlimited."""
     replicas: tuple[ReplicaAddress, ...] = ()
+    hold_s: float | None = None
+    """Seconds that a request may wait while there is no replica at all, since one comes for it; None says that none is
+    known to come, and leaves it to the router."""
+    report_s: float = 0
+    """Seconds between reports of its load that the controller asks for; 0 is none."""
 
 
 class ApplicationRoutes(Wire):
@@ -216,6 +238,36 @@ class RoutesSnapshot(Wire):
     applications: tuple[ApplicationRoutes, ...] = ()
 
 
+# ── proxies and replicas → controller ────────────────────────────────────────────────────────────────────────────
+
+
+class DeploymentLoad(Wire):
+    """One deployment as one router sees it."""
+
+    application: str
+    deployment: str
+    queued: int = 0
+    """Requests that wait for a replica."""
+    ongoing: int = 0
+    """Requests that it has sent to replicas and that are not over."""
+    arrived: int = 0
+    """Requests that have come since the router began; grows."""
+
+
+class LoadReport(Wire):
+    """Body of ``POST /v1/loads``: what one process knows."""
+
+    reporter: str
+    """Of this process alone, at random."""
+    next_s: float
+    """Seconds until its next report: much later, it is gone and its requests with it."""
+    deployments: tuple[DeploymentLoad, ...] = ()
+    replica: str = ""
+    """Of a replica's process: its id."""
+    replica_ongoing: int = 0
+    """Requests that it works on, whoever sent them."""
+
+
 # ── operator → proxies ───────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -227,6 +279,19 @@ class ControllerEndpoint(Wire):
     weight: int = 100
 
 
+class Hold(Wire):
+    """How requests are kept while an application has no replica at all: they are what starts it."""
+
+    requests: int
+    """By one proxy at a time; further ones are answered 503."""
+    bytes: int
+    """Of bodies that have come in, over all of these requests."""
+    seconds: float
+    """How long one request is kept."""
+    idle_s: float
+    """Without a request for so long, the application is idle."""
+
+
 class ApplicationRouting(Wire):
     """How requests find one application."""
 
@@ -235,6 +300,8 @@ class ApplicationRouting(Wire):
     route_prefix: str = "/"
     controllers: tuple[ControllerEndpoint, ...] = ()
     request_timeout_s: float | None = None
+    hold: Hold | None = None
+    """None for an application that always has replicas."""
 
 
 class Routing(Wire):
@@ -243,3 +310,31 @@ class Routing(Wire):
     version: int
     """Milliseconds of Unix time when it was decided: grows over operators' lives."""
     applications: tuple[ApplicationRouting, ...] = ()
+
+
+# ── proxies → operator ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Activity(StrEnum):
+    """What one proxy has to do for an application that may be without replicas."""
+
+    WAITING = "Waiting"
+    """Requests are kept: it has to be started."""
+    ACTIVE = "Active"
+    """There are requests, or were within `Hold.idle_s`."""
+    IDLE = "Idle"
+
+
+class ApplicationActivity(Wire):
+    """One application's."""
+
+    application: str
+    activity: Activity
+
+
+class ProxyActivity(Wire):
+    """Answer of ``GET /v1/activity``: of the applications whose routing has a hold."""
+
+    epoch: str
+    version: int
+    applications: tuple[ApplicationActivity, ...] = ()

@@ -26,6 +26,7 @@ class Facts:
     generation: int
     revision: str
     suspended: bool = False
+    asleep: bool = False
     code_problem: str = ""
     head_ready: bool = False
     head_trouble: str = ""
@@ -81,8 +82,8 @@ def conditions(
     head = facts.head_ready and facts.controller_reachable
     wanted = [
         (ConditionType.READY, outcome.is_ready, outcome.reason, outcome.message),
-        (ConditionType.AVAILABLE, available, Reason.SERVING if available else why[0], why[1]),
-        (ConditionType.HEAD_READY, head, Reason.SERVING if head else Reason.WAITING_FOR_HEAD, _head_message(facts)),
+        (ConditionType.AVAILABLE, available, why[0], why[1]),
+        (ConditionType.HEAD_READY, head, _head_reason(facts, head), _head_message(facts)),
         (
             ConditionType.PROXY_READY,
             facts.proxies_ready > 0,
@@ -106,6 +107,12 @@ def _suspended(facts: Facts) -> Verdict | None:
     if not facts.suspended:
         return None
     return Verdict(Reason.SUSPENDED, "spec.suspend is true: nothing runs; set it to false to start", is_stalled=True)
+
+
+def _asleep(facts: Facts) -> Verdict | None:
+    if not facts.asleep:
+        return None
+    return Verdict(Reason.ASLEEP, "there are no replicas, as nobody asks: the next request starts them", is_ready=True)
 
 
 def _code(facts: Facts) -> Verdict | None:
@@ -172,14 +179,21 @@ def _replicas(facts: Facts) -> Verdict | None:
     status = facts.application
     if status is None:
         return None
-    short = [it for it in status.deployments if it.updated < it.desired or it.total > it.desired]
+    short = [it for it in status.deployments if it.updated < it.required or _is_left_over(it)]
     if not short:
         return None
-    rolls = any(it.ready > it.updated or it.total > it.desired for it in short)
+    rolls = any(it.ready > it.updated or _is_left_over(it) for it in short)
     message = "; ".join(_say(it) for it in short)
     if facts.worker_trouble:
         message = f"{message}; {facts.worker_trouble}"
     return Verdict(Reason.ROLLING_OUT if rolls else Reason.WAITING_FOR_REPLICAS, message)
+
+
+def _is_left_over(deployment: wire.DeploymentStatus) -> bool:
+    """Whether replicas are there that have to go; those that autoscaling takes away are nobody's concern."""
+    if deployment.autoscaled:
+        return deployment.ready > deployment.updated
+    return deployment.total > deployment.desired
 
 
 def _proxies(facts: Facts) -> Verdict | None:
@@ -200,6 +214,7 @@ def _moving(facts: Facts) -> Verdict | None:
 
 _QUESTIONS: tuple[Callable[[Facts], Verdict | None], ...] = (
     _suspended,
+    _asleep,
     _code,
     _build_failed,
     _failing,
@@ -244,6 +259,8 @@ def _available(facts: Facts) -> tuple[bool, tuple[Reason, str]]:
         return False, (Reason.SUSPENDED, "spec.suspend is true")
     if facts.proxies_ready == 0:
         return False, (Reason.WAITING_FOR_PROXY, "no proxy is ready")
+    if facts.asleep:
+        return True, (Reason.ASLEEP, "requests are answered once replicas have been started for them")
     if facts.serving is None:
         if facts.was_ready:
             return True, (Reason.SERVING, "as last known: the controller does not answer")
@@ -252,6 +269,12 @@ def _available(facts: Facts) -> tuple[bool, tuple[Reason, str]]:
     if not any(it.ready for it in ingress):
         return False, (Reason.NO_REPLICAS, "no replica of the ingress deployment answers")
     return True, (Reason.SERVING, "requests are answered")
+
+
+def _head_reason(facts: Facts, is_ready: bool) -> Reason:
+    if is_ready:
+        return Reason.SERVING
+    return Reason.ASLEEP if facts.asleep else Reason.WAITING_FOR_HEAD
 
 
 def _head_message(facts: Facts) -> str:

@@ -103,18 +103,25 @@ def demand(needs: Iterable[Need], groups: Sequence[Capacity]) -> Demand:
     return Demand(pods, tuple(sorted(unplaced)))
 
 
-def needs_of(status: wire.ApplicationStatus, max_surge: int) -> list[Need]:
-    """Return what an application's deployments need, with room for the surge while one is being replaced."""
+def needs_of(status: wire.ApplicationStatus, max_surge: int, *, required: bool = False) -> list[Need]:
+    """Return what an application's deployments need, with room for the surge while one is being replaced.
+
+    With `required`, without what autoscaling would add to what the resource wants in any case.
+    """
     return [
         Need(
             deployment=it.name,
-            replicas=it.desired + (min(max_surge, it.desired) if _is_replaced(it) else 0),
+            replicas=_count(it, required) + (min(max_surge, _count(it, required)) if _is_replaced(it) else 0),
             resources=it.resources,
             # Spread is for those that stay: a single replica and its successor may share a pod.
-            spread=it.spread and it.desired > 1,
+            spread=it.spread and _count(it, required) > 1,
         )
         for it in status.deployments
     ]
+
+
+def _count(deployment: wire.DeploymentStatus, required: bool) -> int:
+    return min(deployment.required, deployment.desired) if required else deployment.desired
 
 
 def _is_replaced(deployment: wire.DeploymentStatus) -> bool:

@@ -6,7 +6,7 @@ Pure.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from remora_api.meta import ConditionType
 from remora_api.target import digest
@@ -14,6 +14,8 @@ from remora_api.v1alpha1 import Condition, ServeApplication, ServeApplicationSta
 from remora_operator.kinds import EVENT, Manifest
 
 MAX_NOTE = 1024
+SCALE_EVERY = timedelta(seconds=10)
+"""Between events of one deployment's autoscaling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,11 @@ class Event:
 
 
 def changes(before: ServeApplicationStatus, after: ServeApplicationStatus) -> tuple[Event, ...]:
+    """Return what is to be said: of the state, and of decisions of autoscaling."""
+    return (*_of_state(before, after), *_of_scale(before, after), *_of_replicas(before, after))
+
+
+def _of_state(before: ServeApplicationStatus, after: ServeApplicationStatus) -> tuple[Event, ...]:
     """Return an event when the reason of Ready, or what is stalled, is not what it was; else none."""
     ready = after.condition(ConditionType.READY.value)
     stalled = after.condition(ConditionType.STALLED.value)
@@ -37,6 +44,30 @@ def changes(before: ServeApplicationStatus, after: ServeApplicationStatus) -> tu
     if ready is None or (was_ready is not None and was_ready.reason == ready.reason):
         return ()
     return (Event(ready.reason, ready.message[:MAX_NOTE]),)
+
+
+def _of_scale(before: ServeApplicationStatus, after: ServeApplicationStatus) -> tuple[Event, ...]:
+    """Return an event for each autoscaled deployment whose number changed; status has those that follow too fast."""
+    known = {it.name: it for it in before.deployments}
+    return tuple(
+        Event("Autoscaled", f"deployment {it.name}: {it.reason}"[:MAX_NOTE], action="Scale")
+        for it in after.deployments
+        if it.autoscaled
+        and it.name in known
+        and known[it.name].desired != it.desired
+        and not _is_soon(known[it.name].last_scale_time, it.last_scale_time)
+    )
+
+
+def _of_replicas(before: ServeApplicationStatus, after: ServeApplicationStatus) -> tuple[Event, ...]:
+    """Return an event when spec.replicas was set and has no effect."""
+    if not after.replicas_ignored or after.replicas_ignored == before.replicas_ignored:
+        return ()
+    return (Event("ReplicasIgnored", after.replicas_ignored[:MAX_NOTE], True, action="Scale"),)
+
+
+def _is_soon(before: datetime | None, after: datetime | None) -> bool:
+    return before is not None and after is not None and after - before < SCALE_EVERY
 
 
 def _same(one: Condition, other: Condition | None) -> bool:

@@ -17,6 +17,7 @@ from remora_operator.controller_client import ControllerLinks
 from remora_operator.kinds import CHILDREN, CONFIG_MAP, POD, REPLICA_SET, Key, Kind, Manifest
 from remora_operator.observed import Child, CodeMissing, Observed, Pod, child_from, pod_from
 from remora_operator.proxy_client import ProxyPushes
+from remora_operator.proxy_watch import ProxyWatches
 from remora_operator.store import Store
 
 MAX_CODE_BYTES = 1 << 20
@@ -39,6 +40,7 @@ class Observer:
     store: Store
     links: ControllerLinks
     pushes: ProxyPushes
+    watches: ProxyWatches
     _code: dict[Key, _ReadCode] = field(default_factory=dict)
     _secrets: dict[Key, dict[str, datetime]] = field(default_factory=dict)
     _code_users: dict[Key, set[Key]] = field(default_factory=dict)
@@ -55,6 +57,7 @@ class Observer:
                 name for name, seen in self._secrets.get(key, {}).items() if now - seen < SECRETS_TRUSTED
             ),
             routed=self.pushes.routed(key),
+            activity=self.watches.activity(key),
         )
 
     def secret_exists(self, key: Key, name: str, now: datetime) -> None:

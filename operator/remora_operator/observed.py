@@ -126,6 +126,8 @@ class Observed:
     """Names of Secrets that are known to exist."""
     routed: Mapping[str, int] = field(default_factory=dict)
     """Version of the routing that each proxy took, by the pod's boot."""
+    activity: Mapping[str, wire.ProxyActivity] = field(default_factory=dict)
+    """What each proxy that is listened to said last, by the pod's boot; only with `scaleToZero`."""
 
     def of_component(self, component: Component) -> tuple[Pod, ...]:
         """Return the pods of one component, oldest first."""

@@ -17,15 +17,16 @@ from pydantic import ValidationError
 from remora_api import wire
 from remora_api.keys import Purpose
 from remora_api.meta import Annotation, Component, ConditionType, Port
-from remora_api.target import revision_inputs, target_from
+from remora_api.target import hold_from, revision_inputs, target_from
 from remora_api.v1alpha1 import ServeApplication, ServeApplicationStatus
-from remora_operator import events, names
+from remora_operator import events, names, sleep
 from remora_operator.incarnations import INCARNATION_ANNOTATION, LOST_AFTER, Clusters, choose
 from remora_operator.installation import Installation
 from remora_operator.kinds import CONFIG_MAP, DEPLOYMENT, POD_BEARING, Manifest, Ref, ref_of
-from remora_operator.observed import Child, CodeMissing, Observed
+from remora_operator.observed import Child, CodeMissing, Observed, Pod
 from remora_operator.resources import head, keys, network, proxy, serviceaccount, worker
 from remora_operator.resources.metadata import Owner
+from remora_operator.sleep import Rest
 from remora_operator.status import status
 from remora_operator.workers import Workers, workers
 
@@ -54,6 +55,15 @@ class Push:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """One proxy to listen to: whether somebody asks for an application that may be at zero."""
+
+    boot: str
+    url: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What to do. All of it is safe to do again."""
 
@@ -66,6 +76,7 @@ class Plan:
     deletes: tuple[Child, ...] = ()
     links: tuple[Link, ...] = ()
     push: Push | None = None
+    watches: tuple[Watch, ...] = ()
     status: ServeApplicationStatus | None = None
     """To write; None when the one that stands is right."""
     events: tuple[events.Event, ...] = ()
@@ -92,29 +103,39 @@ def plan(application: ServeApplication, observed: Observed, installation: Instal
     revision = _revision(application, observed, code)
     clusters = choose(application, observed, installation, revision, now)
     suspended = application.spec.suspend
-    crew = Workers(targets=(), counts=()) if suspended else workers(application, observed, clusters, revision)
+    quiet = sleep.rest(application, observed, now)
+    crew = (
+        Workers(targets=(), counts=())
+        if suspended
+        else workers(application, observed, clusters, revision, asleep=quiet.asleep)
+    )
     routing = _routing(application, observed, clusters, now)
 
     wanted = _common(owner, application, installation, routing, clusters)
     if not suspended:
-        wanted += _running(owner, application, observed, clusters, installation)
+        wanted += _serving(owner, application, observed, installation)
+    if not suspended and not quiet.without_head:
+        wanted += _cluster(owner, application, clusters)
     applies = [it for it in [*wanted, *crew.creates] if _differs(it, observed)]
     kept = {ref_of(it) for it in [*wanted, *crew.creates]}
     push = _push(owner, observed, routing, installation)
     is_routed = push is None and not any(ref_of(it).name == names.routing(owner.name) for it in applies)
-    new_status = status(application, observed, clusters, crew, revision, now)
+    new_status = status(application, observed, clusters, crew, revision, quiet, now)
     changed = new_status != application.status
     return Plan(
         secrets=tuple(it for it in keys.secrets(owner, installation) if it["metadata"]["name"] not in observed.secrets),
         applies=tuple(applies),
         resizes=crew.replicas + _proxy_resize(owner, application, observed, applies),
         costs=crew.costs,
-        deletes=tuple(_pruned(observed, kept, crew, clusters, suspended, is_routed)),
-        links=() if suspended else _links(application, clusters, crew, installation, revision, code),
+        deletes=tuple(_pruned(observed, kept, crew, clusters, suspended, quiet, is_routed)),
+        links=()
+        if suspended or quiet.without_head
+        else _links(application, clusters, crew, installation, revision, code, quiet),
         push=push,
+        watches=_watches(owner, application, observed, installation),
         status=new_status if changed else None,
         events=events.changes(application.status, new_status) if changed else (),
-        requeue_after=_next_look(application, observed, new_status, clusters, now),
+        requeue_after=_next_look(application, observed, new_status, clusters, quiet, now),
     )
 
 
@@ -138,19 +159,25 @@ def _common(
     return [*serviceaccount.accounts(owner), routing_map, *policies, proxy.service(owner, application)]
 
 
-def _running(
-    owner: Owner, application: ServeApplication, observed: Observed, clusters: Clusters, installation: Installation
+def _serving(
+    owner: Owner, application: ServeApplication, observed: Observed, installation: Installation
 ) -> list[Manifest]:
-    """Return what runs, without the workers."""
-    number = clusters.newest
+    """Return what takes requests."""
     made_from = names.short_hash(proxy.inputs(application))
     existing = observed.children.get(Ref(DEPLOYMENT, names.proxy(owner.name)))
     kept_image = existing.annotation(head.IMAGE_ANNOTATION) if existing and existing.made_from == made_from else ""
+    return [
+        proxy.deployment(owner, application, kept_image or installation.runtime_image, made_from),
+        proxy.budget(owner),
+    ]
+
+
+def _cluster(owner: Owner, application: ServeApplication, clusters: Clusters) -> list[Manifest]:
+    """Return the Ray cluster, without the workers."""
+    number = clusters.newest
     objects = [
         head.service(owner, number),
         head.stateful_set(owner, application, number, clusters.image, clusters.made_from),
-        proxy.deployment(owner, application, kept_image or installation.runtime_image, made_from),
-        proxy.budget(owner),
         worker.budget(owner),
     ]
     if clusters.has_started:
@@ -205,7 +232,13 @@ def _proxy_resize(
 
 
 def _pruned(
-    observed: Observed, kept: set[Ref], crew: Workers, clusters: Clusters, suspended: bool, is_routed: bool
+    observed: Observed,
+    kept: set[Ref],
+    crew: Workers,
+    clusters: Clusters,
+    suspended: bool,
+    quiet: Rest,
+    is_routed: bool,
 ) -> Iterable[Child]:
     """Return children that nobody wants any more.
 
@@ -215,7 +248,7 @@ def _pruned(
     for ref, child in observed.children.items():
         if ref in kept:
             continue
-        if suspended or child.incarnation == 0:
+        if suspended or quiet.without_head or child.incarnation == 0:
             yield child
         elif child.incarnation in clusters.kept:
             if ref in crew.finished:
@@ -234,12 +267,20 @@ def _links(
     installation: Installation,
     revision: str,
     code: wire.CodeBundle | None,
+    quiet: Rest,
 ) -> tuple[Link, ...]:
     metadata = application.metadata
     key = installation.key(metadata.uid, Purpose.CONTROL)
     target = None
     if revision:
-        target = target_from(application, revision=revision, code=code, groups=crew.targets, drain_nodes=crew.drain)
+        target = target_from(
+            application,
+            revision=revision,
+            code=code,
+            groups=crew.targets,
+            drain_nodes=crew.drain,
+            asleep=quiet.asleep,
+        )
     return tuple(
         Link(
             number,
@@ -272,6 +313,7 @@ def _routing(application: ServeApplication, observed: Observed, clusters: Cluste
         route_prefix=spec.route_prefix,
         controllers=controllers,
         request_timeout_s=spec.proxy.request_timeout_seconds,
+        hold=hold_from(spec.scale_to_zero) if spec.scale_to_zero else None,
     )
     standing = _standing_routing(metadata.name, observed)
     if standing is not None and standing.applications == (wanted,):
@@ -292,18 +334,42 @@ def _standing_routing(application: str, observed: Observed) -> wire.Routing | No
 def _push(owner: Owner, observed: Observed, routing: wire.Routing, installation: Installation) -> Push | None:
     """Return the routing for proxies that run and have not taken this version."""
     late = tuple(
-        (pod.boot, f"http://{f'[{pod.ip}]' if ':' in pod.ip else pod.ip}:{Port.PROXY_ADMIN}")
+        (pod.boot, _admin_url(pod))
         for pod in observed.of_component(Component.PROXY)
         if pod.ip and pod.is_active and "proxy" in pod.started and observed.routed.get(pod.boot) != routing.version
     )
     return Push(routing, installation.key(owner.uid, Purpose.PROXY), late) if late else None
 
 
+def _watches(
+    owner: Owner, application: ServeApplication, observed: Observed, installation: Installation
+) -> tuple[Watch, ...]:
+    """Return the proxies to listen to, those that are about to end included: they may keep requests."""
+    if application.spec.scale_to_zero is None or application.spec.suspend:
+        return ()
+    key = installation.key(owner.uid, Purpose.PROXY)
+    proxies = (it for it in observed.of_component(Component.PROXY) if sleep.listens(it))
+    return tuple(Watch(it.boot, _admin_url(it), key) for it in proxies)
+
+
+def _admin_url(proxy_pod: Pod) -> str:
+    host = f"[{proxy_pod.ip}]" if ":" in proxy_pod.ip else proxy_pod.ip
+    return f"http://{host}:{Port.PROXY_ADMIN}"
+
+
 def _next_look(
-    application: ServeApplication, observed: Observed, new: ServeApplicationStatus, clusters: Clusters, now: datetime
+    application: ServeApplication,
+    observed: Observed,
+    new: ServeApplicationStatus,
+    clusters: Clusters,
+    quiet: Rest,
+    now: datetime,
 ) -> timedelta | None:
     """Return when to look again though nothing happens: at a deadline."""
-    looks: list[timedelta] = []
+    looks = [quiet.look_again] if quiet.look_again is not None else []
+    if new.asleep_since is None and application.spec.scale_to_zero is not None:
+        # It may have become Ready just now, and idle is counted from then.
+        looks.append(timedelta(seconds=application.spec.scale_to_zero.idle_seconds + 1))
     if isinstance(observed.code, CodeMissing):
         looks.append(RETRY_CODE)
     reconciling = new.condition(ConditionType.RECONCILING.value)

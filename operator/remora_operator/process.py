@@ -33,6 +33,7 @@ from remora_operator.lease import LeaseApi
 from remora_operator.metrics import Metrics
 from remora_operator.observe import Observer
 from remora_operator.proxy_client import ProxyPushes
+from remora_operator.proxy_watch import ProxyWatches
 from remora_operator.queue import Backoff, WorkQueue
 from remora_operator.reconciler import Reconciler
 from remora_operator.relist import Relist
@@ -87,7 +88,8 @@ async def _work(
     async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
         http = SignedHttp(session, lambda: now().timestamp())
         links, pushes = ControllerLinks(http, queue.add), ProxyPushes(http, queue.add)
-        observer = Observer(cluster, store, links, pushes)
+        watches = ProxyWatches(http, queue.add)
+        observer = Observer(cluster, store, links, pushes, watches)
         reconciler = Reconciler(
             installation=Installation(settings.runtime_image, settings.master_key, settings.namespace),
             queue=queue,
@@ -96,6 +98,7 @@ async def _work(
             applier=Applier(cluster, store, observer, partial(_check, leader), settings.identity),
             links=links,
             pushes=pushes,
+            watches=watches,
             metrics=metrics,
             clock=now,
             monotonic=time.monotonic,
@@ -119,6 +122,7 @@ async def _work(
         finally:
             links.close()
             pushes.close()
+            watches.close()
 
 
 def _check(leader: Leader) -> None:

@@ -25,6 +25,7 @@ from remora_operator.metrics import Metrics
 from remora_operator.observe import Observer
 from remora_operator.plan import Plan, plan
 from remora_operator.proxy_client import ProxyPushes
+from remora_operator.proxy_watch import ProxyWatches
 from remora_operator.queue import WorkQueue
 from remora_operator.store import Store
 
@@ -44,6 +45,7 @@ class Reconciler:
     applier: Applier
     links: ControllerLinks
     pushes: ProxyPushes
+    watches: ProxyWatches
     metrics: Metrics
     clock: Callable[[], datetime]
     monotonic: Callable[[], float]
@@ -77,6 +79,7 @@ class Reconciler:
         decided = plan(application, observed, self.installation, now)
         self.links.follow(key, decided.links)
         self.pushes.follow(key, decided.push)
+        self.watches.follow(key, decided.watches)
         try:
             await self.applier.apply(application, observed, decided, now)
         except Permanent as error:
@@ -101,6 +104,7 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         self.links.follow(key, ())
         self.pushes.forget(key)
+        self.watches.follow(key, ())
         self.observer.forget(key)
         self.queue.forget(key)
 

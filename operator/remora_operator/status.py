@@ -24,7 +24,12 @@ from remora_operator.kinds import SERVICE, Ref
 from remora_operator.observed import CodeMissing, Observed, Pod
 from remora_operator.resources import proxy
 from remora_operator.resources.metadata import Owner, selector
+from remora_operator.sleep import Rest
 from remora_operator.workers import Workers
+
+MAX_REASON = 300
+SPEC_REPLICAS = "spec.replicas"
+"""What a controller gives as the reason of a number that comes from there."""
 
 
 def status(
@@ -33,11 +38,13 @@ def status(
     clusters: Clusters,
     workers: Workers,
     revision: str,
+    quiet: Rest,
     now: datetime,
 ) -> ServeApplicationStatus:
     """Return the status of an application as it is now."""
-    facts = facts_of(application, observed, clusters, workers, revision)
-    if facts.was_ready and observed.controller(clusters.newest).is_untried and not facts.is_moving:
+    facts = facts_of(application, observed, clusters, workers, revision, quiet)
+    slept = quiet.asleep or application.status.asleep_since is not None
+    if not slept and facts.was_ready and observed.controller(clusters.newest).is_untried and not facts.is_moving:
         # An operator that has just started waits for the first word before it says anything else.
         return application.status
     owner, before = Owner.of(application), application.status
@@ -45,7 +52,7 @@ def status(
     serving = facts.serving
     told = next((it for it in (facts.application, serving) if it is not None and it.deployments), None)
     view = observed.controller(clusters.newest)
-    deployments = _deployments(told) if told else before.deployments
+    deployments = _deployments(told, before, now) if told else before.deployments
     service = observed.children.get(Ref(SERVICE, names.service(owner.name)))
     moved = serving is not None and _is_served(serving)
     return ServeApplicationStatus(
@@ -54,8 +61,10 @@ def status(
         ready="0/0"
         if facts.suspended
         else f"{sum(it.ready for it in deployments)}/{sum(it.desired for it in deployments)}",
+        asleep_since=quiet.since,
         url=proxy.url(owner, application, service.manifest.get("status") or {} if service else {}),
         replicas=_ingress_replicas(serving) if serving else (0 if facts.suspended else before.replicas),
+        replicas_ignored=_ignored(application, told) if told else before.replicas_ignored,
         selector=",".join(f"{key}={value}" for key, value in selector(owner, Component.WORKER).items()),
         current_revision=serving.revision if serving and moved else before.current_revision,
         updated_revision=revision or before.updated_revision,
@@ -74,7 +83,12 @@ def status(
 
 
 def facts_of(
-    application: ServeApplication, observed: Observed, clusters: Clusters, workers: Workers, revision: str
+    application: ServeApplication,
+    observed: Observed,
+    clusters: Clusters,
+    workers: Workers,
+    revision: str,
+    quiet: Rest,
 ) -> Facts:
     """Return what the conditions are made from."""
     name, generation = application.metadata.name, application.metadata.generation
@@ -89,6 +103,7 @@ def facts_of(
         generation=generation,
         revision=revision,
         suspended=application.spec.suspend,
+        asleep=quiet.asleep,
         code_problem=observed.code.message if isinstance(observed.code, CodeMissing) else "",
         head_ready=head is not None and head.is_ready,
         head_trouble=_trouble([head] if head else []),
@@ -108,13 +123,43 @@ def facts_of(
     )
 
 
-def _deployments(status: wire.ApplicationStatus) -> tuple[DeploymentStatus, ...]:
+def _deployments(
+    status: wire.ApplicationStatus, before: ServeApplicationStatus, now: datetime
+) -> tuple[DeploymentStatus, ...]:
+    known = {it.name: it for it in before.deployments}
     return tuple(
         DeploymentStatus(
-            name=it.name, ready=it.ready, desired=it.desired, version=it.version, message=it.message[:1024]
+            name=it.name,
+            ready=it.ready,
+            desired=it.desired,
+            reason=it.reason[:MAX_REASON],
+            autoscaled=it.autoscaled,
+            last_scale_time=_scaled_at(it, known.get(it.name), now),
+            version=it.version,
+            message=it.message[:1024],
         )
         for it in status.deployments
     )
+
+
+def _ignored(application: ServeApplication, told: wire.ApplicationStatus) -> str:
+    """Say why the number in spec.replicas is not followed; nothing about the default, which nobody chose."""
+    wanted = application.spec.replicas
+    ingress = next((it for it in told.deployments if it.ingress), None)
+    if ingress is None or wanted in (1, ingress.desired) or ingress.reason in ("", SPEC_REPLICAS):
+        return ""
+    ignored = f"spec.replicas {wanted} is not followed"
+    if ingress.autoscaled:
+        return f"{ignored}: deployment {ingress.name} is autoscaled; change its autoscaling"
+    if any(it.name == ingress.name and it.replicas is not None for it in application.spec.deployments):
+        return f"{ignored}: spec.deployments gives {ingress.name} {ingress.desired} replicas; remove them there"
+    return ""
+
+
+def _scaled_at(deployment: wire.DeploymentStatus, before: DeploymentStatus | None, now: datetime) -> datetime | None:
+    if not deployment.autoscaled or before is None:
+        return None
+    return before.last_scale_time if before.desired == deployment.desired else now.replace(microsecond=0)
 
 
 def _is_served(status: wire.ApplicationStatus) -> bool:

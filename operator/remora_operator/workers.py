@@ -48,8 +48,10 @@ class Workers:
     """ReplicaSets of the past that hold nothing any more."""
 
 
-def workers(application: ServeApplication, observed: Observed, clusters: Clusters, revision: str) -> Workers:
-    """Return the next step for all worker groups."""
+def workers(
+    application: ServeApplication, observed: Observed, clusters: Clusters, revision: str, *, asleep: bool = False
+) -> Workers:
+    """Return the next step for all worker groups; `asleep` wants no pods at all."""
     owner = Owner.of(application)
     groups = application.spec.workers
     targets = {
@@ -61,7 +63,11 @@ def workers(application: ServeApplication, observed: Observed, clusters: Cluster
     }
     mine = [it for it in observed.worker_sets() if it.incarnation == clusters.newest]
     by_ref = {it.ref: it for it in mine}
-    wanted, needed, unplaced = _wanted(application, observed, clusters, revision, by_ref, targets)
+    wanted, needed, unplaced = (
+        (dict.fromkeys(targets, 0), dict.fromkeys(targets, 0), ())
+        if asleep
+        else _wanted(application, observed, clusters, revision, by_ref, targets)
+    )
     view = observed.controller(clusters.newest)
     nodes = {it.name: it for it in view.status.nodes} if view.is_reachable and view.status else None
 
@@ -105,8 +111,12 @@ def _wanted(
     view = observed.controller(clusters.newest)
     status = view.application(application.metadata.name) if view.is_reachable else None
     if status is not None and status.revision == revision and status.build.state is wire.BuildState.BUILT:
-        answer = demand(needs_of(status, application.spec.rollout.max_surge), [Capacity.of(it) for it in groups])
-        return dict(answer.pods), answer.pods, answer.unplaced
+        capacities = [Capacity.of(it) for it in groups]
+        surge = application.spec.rollout.max_surge
+        answer = demand(needs_of(status, surge), capacities)
+        # What autoscaling cannot have for want of room is less than it would like, and no fault of the resource.
+        unplaced = demand(needs_of(status, surge, required=True), capacities).unplaced if answer.unplaced else ()
+        return dict(answer.pods), answer.pods, tuple(it for it in answer.unplaced if it in unplaced)
     # Nothing is known yet, or the controller is away: keep what there is, and one pod somewhere to build on.
     floor = {it.name: min(max(it.min_replicas, _present(it, sets, observed)), it.max_replicas) for it in groups}
     if not any(floor.values()):

@@ -85,3 +85,15 @@ def test_a_deployment_that_is_being_replaced_needs_room_for_its_surge() -> None:
     )
     needs = [(it.deployment, it.replicas, it.spread) for it in needs_of(status, 1)]
     assert needs == [("A", 4, True), ("B", 2, True), ("C", 2, False)]
+
+
+def test_what_autoscaling_would_like_is_not_what_the_resource_requires() -> None:
+    status = wire.ApplicationStatus(
+        application="hello",
+        generation=1,
+        revision="r1",
+        build=wire.BuildStatus(state=wire.BuildState.BUILT),
+        deployments=(deployment("A", 8, ready=2).model_copy(update={"needed": 2, "autoscaled": True}),),
+    )
+    assert [it.replicas for it in needs_of(status, 1)] == [8]
+    assert [it.replicas for it in needs_of(status, 1, required=True)] == [2]

@@ -54,6 +54,16 @@ class Pushes:
         self.wanted = None
 
 
+class Watches:
+    """Proxies that say nothing."""
+
+    def activity(self, key: Key) -> dict[str, Any]:
+        return {}
+
+    def follow(self, key: Key, wanted: tuple[Any, ...]) -> None:
+        return
+
+
 class Bench:
     """A reconciler with fakes around it."""
 
@@ -62,7 +72,8 @@ class Bench:
         self.woken: list[Key] = []
         self.leads = True
         self.cluster, self.store, self.links, self.pushes = FakeCluster(), Store(), Links(), Pushes()
-        self.observer = Observer(self.cluster, self.store, self.links, self.pushes)  # type: ignore[arg-type]
+        watches = Watches()
+        self.observer = Observer(self.cluster, self.store, self.links, self.pushes, watches)  # type: ignore[arg-type]
         queue: WorkQueue[Key] = WorkQueue(concurrency=1, backoff=Backoff(), clock=lambda: 0.0)
         self.reconciler = Reconciler(
             INSTALLATION,
@@ -72,6 +83,7 @@ class Bench:
             Applier(self.cluster, self.store, self.observer, self._may_write, "me"),
             self.links,  # type: ignore[arg-type]
             self.pushes,  # type: ignore[arg-type]
+            watches,  # type: ignore[arg-type]
             Metrics(lambda: 0.0),
             lambda: self.now,
             lambda: 0.0,

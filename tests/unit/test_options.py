@@ -69,8 +69,36 @@ def test_what_has_no_effect_yet_is_said_and_kept() -> None:
         made = serve.deployment(max_replicas_per_node=2)(Model)
     assert seen[0].filename == __file__
     assert made.settings.without_effect == ("max_replicas_per_node",)
-    with pytest.warns(NoEffectYetWarning, match="num_replicas"):
-        assert serve.deployment(num_replicas="auto")(Model).settings.replicas == 1
+
+
+def test_autoscaling_has_ray_serves_names_and_defaults() -> None:
+    from remora.compat.config import AutoscalingConfig
+
+    assert serve.deployment(num_replicas="auto")(Model).settings.autoscaling == {"max_replicas": 100}
+    given = {"min_replicas": 2, "max_replicas": 5, "target_ongoing_requests": 3, "upscale_delay_s": 1}
+    made = serve.deployment(autoscaling_config=AutoscalingConfig(**given, aggregation_function="max"))(Model)
+    expected = {**given, "target_ongoing_requests": 3.0, "upscale_delay_s": 1.0, "aggregation": "Max"}
+    assert made.settings.autoscaling == expected
+    assert made.options(name="Other").settings.autoscaling == expected
+    assert made.options(num_replicas=3).settings.autoscaling is None
+    assert made.options(autoscaling_config={"max_replicas": 9}).settings.autoscaling == {"max_replicas": 9}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"autoscaling_config": {"max_replica": 2}}, "unknown key 'max_replica'; did you mean max_replicas"),
+        ({"autoscaling_config": {"max_replicas": 0}}, "must be a whole number above 0"),
+        ({"autoscaling_config": {"target_ongoing_requests": 0}}, "must be a number above 0"),
+        ({"autoscaling_config": {"min_replicas": 5, "max_replicas": 2}}, "must be in this order"),
+        ({"autoscaling_config": {"max_replicas": 2}, "num_replicas": 2}, "leave one of them out"),
+        ({"autoscaling_config": 1}, "must be a dict or an AutoscalingConfig"),
+        ({"autoscaling_config": {"aggregation_function": "median"}}, "must be mean, max or min"),
+    ],
+)
+def test_a_wrong_autoscaling_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=re.escape(message)):
+        serve.deployment(**given)(Model)
 
 
 def test_options_change_a_copy_and_warn_of_new_ones_only() -> None:

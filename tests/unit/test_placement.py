@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remora.controller.lifecycle import Phase
-from remora.controller.placement import choose, eligible, fits
+from remora.controller.placement import by_worth, choose, eligible, fits, misplaced
 from remora.controller.state import NodeId
 from remora_api.wire import GroupTarget, Resources
 from tests.unit.worlds import GROUP, graph, node, target, with_replicas, world
@@ -66,3 +66,27 @@ def test_counts_memory_and_devices() -> None:
 
 def test_a_node_without_capacity_takes_anything() -> None:
     assert fits(Resources(cpu_milli=10**6, memory_bytes=2**50), node("a", cpu_milli=None), [])
+
+
+def test_those_kept_when_scaled_down_are_spread() -> None:
+    before = world(target(), graph("A"), node("p1", host="h1"), node("p2", host="h1"), node("p3", host="h2"))
+    before = with_replicas(before, "A", Phase.RUNNING, Phase.RUNNING, on="p1", started_at=1)
+    before = with_replicas(before, "A", Phase.RUNNING, on="p2", started_at=2)
+    before = with_replicas(before, "A", Phase.RUNNING, on="p3", started_at=3)
+    kept = [it.node for it in by_worth(before.replicas.values(), before.nodes, spread=True)]
+    assert kept == ["p1", "p3", "p1", "p2"]
+    assert [it.node for it in by_worth(before.replicas.values(), before.nodes, spread=False)][-1] == "p3"
+
+
+def test_one_moves_when_all_are_on_one_machine_and_another_has_room() -> None:
+    before = world(target(), graph("A"), node("p1", host="h1"), node("p2", host="h2", cpu_milli=1000))
+    before = with_replicas(before, "A", Phase.RUNNING, on="p1", started_at=1)
+    before = with_replicas(before, "A", Phase.RUNNING, on="p1", started_at=2)
+    replicas, nodes = list(before.replicas.values()), list(before.nodes.values())
+    moving = misplaced(replicas, nodes, replicas, Resources(cpu_milli=1000))
+    assert moving is not None
+    assert moving.started_at == 2
+    assert misplaced(replicas, nodes, replicas, Resources(cpu_milli=2000)) is None
+    assert misplaced(replicas[:1], nodes, replicas, Resources(cpu_milli=1000)) is None
+    starting = with_replicas(before, "A", Phase.STARTING, on="p1")
+    assert misplaced(list(starting.replicas.values()), nodes, replicas, Resources(cpu_milli=1000)) is None

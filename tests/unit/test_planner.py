@@ -239,3 +239,21 @@ def test_a_failed_replica_is_killed_and_not_replaced_before_it_is_gone_beyond_th
     before = with_replicas(world(target(), graph("A")), "A", Phase.FAILED, Phase.STOPPING)
     found = actions(before, now=5)
     assert [type(action) for action in found] == [Kill]
+
+
+def test_replicas_that_began_on_one_machine_are_spread_without_a_gap() -> None:
+    wanted = target(deployments=(DeploymentOverride(name="A", replicas=2),))
+    before = world(wanted, graph("A"), node("n1"), node("n2"))
+    before = with_replicas(before, "A", Phase.RUNNING, Phase.RUNNING)
+    (start,) = actions(before)
+    assert isinstance(start, Start)
+    assert start.node == "n2"
+    starting = events.enact(before, start, 100)
+    assert actions(starting) == ()
+    ready = after(starting, events.ReplicaReady(start.replica, "10.0.0.2", 11000))
+    (drain,) = actions(ready)
+    assert isinstance(drain, Drain)
+    assert ready.replicas[drain.replica].node == "n1"
+    gone = after(events.enact(ready, drain, 100), events.ReplicaDied(drain.replica))
+    assert actions(gone) == ()
+    assert {it.node for it in gone.replicas.values()} == {"n1", "n2"}

@@ -5,6 +5,7 @@ its users read. Read `resource` for the whole, `spec` for what is wanted, `statu
 that look like a container's.
 """
 
+from remora_api.v1alpha1.autoscaling import AggregationFunction, Autoscaling, Schedule
 from remora_api.v1alpha1.pods import (
     ConfigMapKeySelector,
     EnvFromSource,
@@ -44,8 +45,11 @@ from remora_api.v1alpha1.status import (
     ServeApplicationStatus,
     WorkerGroupStatus,
 )
+from remora_api.v1alpha1.zero import HeadAtZero, ScaleToZero
 
 __all__ = [
+    "AggregationFunction",
+    "Autoscaling",
     "Code",
     "Condition",
     "ConditionStatus",
@@ -57,6 +61,7 @@ __all__ = [
     "EnvVarSource",
     "FieldSelector",
     "Head",
+    "HeadAtZero",
     "InvalidManifest",
     "LocalObjectReference",
     "Metadata",
@@ -73,6 +78,8 @@ __all__ = [
     "ResourceFieldSelector",
     "Resources",
     "Rollout",
+    "ScaleToZero",
+    "Schedule",
     "SecretKeySelector",
     "ServeApplication",
     "ServeApplicationSpec",

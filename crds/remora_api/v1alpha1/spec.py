@@ -9,6 +9,7 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import Field
 
 from remora_api.model import Bool, FreeForm, Int, ListMap, Model, Quantity, Rule, Unwritten, matches
+from remora_api.v1alpha1.autoscaling import Autoscaling
 from remora_api.v1alpha1.pods import (
     EnvFromSource,
     EnvVar,
@@ -20,6 +21,7 @@ from remora_api.v1alpha1.pods import (
     PullPolicy,
     Resources,
 )
+from remora_api.v1alpha1.zero import ScaleToZero
 
 Count = Annotated[Int, Ge(0), Le(1000)]
 Seconds = Annotated[Int, Ge(1), Le(86400)]
@@ -94,6 +96,15 @@ class Spread(StrEnum):
 class Deployment(Model):
     """Settings of one deployment, over what its code says. What is left out stays as the code has it."""
 
+    RULES: ClassVar = (
+        Rule(
+            "!has(self.replicas) || !has(self.autoscaling)",
+            "set replicas for a fixed number or autoscaling for one that follows the load, not both",
+            lambda it: it.replicas is None or it.autoscaling is None,
+            field=".replicas",
+        ),
+    )
+
     name: Annotated[
         str,
         MinLen(1),
@@ -106,6 +117,9 @@ class Deployment(Model):
     """The deployment's name in the code: of the class or function, unless @serve.deployment(name=…) gives another."""
     replicas: Count | None = None
     """Number of replicas. Changing it starts or drains replicas and restarts none."""
+    autoscaling: Autoscaling | None = None
+    """Let the number of replicas follow the requests, instead of replicas. Replaces the code's autoscaling_config as a
+    whole. Changing it restarts nothing."""
     max_ongoing_requests: Annotated[Int, Ge(1), Le(100000)] | None = None
     """Requests that one replica works on at a time; more wait in the router. Ray Serve's max_ongoing_requests."""
     max_queued_requests: Annotated[Int, Ge(-1), Le(1000000)] | None = None
@@ -292,8 +306,8 @@ class ServeApplicationSpec(Model):
     route_prefix: RoutePrefix = "/"
     """Path below which the application answers, for instance `/api`. Other paths are answered 404."""
     replicas: Count = 1
-    """Replicas of the ingress deployment, the one that takes HTTP requests, unless `deployments` gives its number. This
-    is what `kubectl scale` and a HorizontalPodAutoscaler set."""
+    """Replicas of the ingress deployment, the one that takes HTTP requests, unless `deployments` gives its number or it
+    is autoscaled. This is what `kubectl scale` and a HorizontalPodAutoscaler set."""
     deployments: Annotated[tuple[Deployment, ...], MaxLen(64), ListMap()] = ()
     """Settings of deployments by name, over what the code says: replicas, resources, userConfig, …"""
     head: Head = Head()
@@ -304,6 +318,8 @@ class ServeApplicationSpec(Model):
     """The proxy pods and the Service in front of them."""
     rollout: Rollout = Rollout()
     """How changes are rolled out."""
+    scale_to_zero: ScaleToZero | None = None
+    """Keep no worker pods while nobody asks. Without it there are always those that the replicas need."""
     network_policy: NetworkPolicy = NetworkPolicy()
     """Whether a NetworkPolicy protects the pods."""
     suspend: Bool = False

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from annotated_types import MaxLen
 
-from remora_api.model import Int, ListMap, Model
+from remora_api.model import Bool, Int, ListMap, Model
 
 
 class ConditionStatus(StrEnum):
@@ -45,6 +45,12 @@ class DeploymentStatus(Model):
     """Replicas that answer requests, of any version."""
     desired: Int = 0
     """Replicas that there should be."""
+    reason: str = ""
+    """Where that number comes from: the resource, the code, or the latest decision of autoscaling."""
+    autoscaled: Bool = False
+    """Whether it follows the load."""
+    last_scale_time: datetime | None = None
+    """When the number changed last; only of deployments that are autoscaled."""
     version: str = ""
     """Version of code and settings that is wanted."""
     message: str = ""
@@ -95,10 +101,14 @@ class ServeApplicationStatus(Model):
     `kubectl wait --for=condition=Ready sapp/NAME`."""
     ready: str = ""
     """Replicas that answer and replicas wanted, over all deployments, for instance 3/3."""
+    asleep_since: datetime | None = None
+    """Since when there are no replicas as nobody asks; only with scaleToZero."""
     url: str = ""
     """Where the application answers, inside the cluster unless the Service is a LoadBalancer."""
     replicas: Int = 0
     """Replicas of the ingress deployment that exist; read by `kubectl scale` and by a HorizontalPodAutoscaler."""
+    replicas_ignored: str = ""
+    """Why spec.replicas, and thus `kubectl scale`, has no effect; empty when it has, or was left at 1."""
     selector: str = ""
     """Label selector of the pods that hold replicas; read by a HorizontalPodAutoscaler."""
     current_revision: str = ""

@@ -7,6 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from remora.graph.autoscaling import AutoscalingConfig
+
+__all__ = [
+    "AutoscalingConfig",
+    "ControllerOptions",
+    "GRPCOptions",
+    "HTTPOptions",
+    "LoggingConfig",
+    "RequestRouterConfig",
+    "gRPCOptions",
+]
+
 
 class _Settings:
     """Keyword arguments as attributes."""
@@ -17,10 +29,6 @@ class _Settings:
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
         return f"{type(self).__name__}({given})"
-
-
-class AutoscalingConfig(_Settings):
-    """Ray Serve's autoscaling settings."""
 
 
 class HTTPOptions(_Settings):

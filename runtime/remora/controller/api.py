@@ -17,7 +17,7 @@ from starlette.routing import Route
 from remora.controller import events
 from remora.controller.loop import Controller
 from remora.signed_app import signed
-from remora_api.wire import ControllerStatus, RoutesSnapshot, Target
+from remora_api.wire import ControllerStatus, LoadReport, RoutesSnapshot, Target
 
 MAX_POLL_S = 60.0
 
@@ -32,8 +32,10 @@ def application(controller: Controller, *, control_key: str, data_key: str) -> S
             Route("/v1/targets/{application}", signed(endpoints.delete_target, keys=control), methods=["DELETE"]),
             Route("/v1/status", signed(endpoints.status, keys=control), methods=["GET"]),
             Route("/v1/routes", signed(endpoints.routes, keys=data), methods=["GET"]),
+            Route("/v1/loads", signed(endpoints.loads, keys=data), methods=["POST"]),
             Route("/v1/definitions/{digest}", signed(endpoints.definition, keys=data), methods=["GET"]),
             Route("/v1/code/{digest}", signed(endpoints.code, keys=data), methods=["GET"]),
+            Route("/metrics", endpoints.metrics),
             Route("/healthz", endpoints.healthz),
             Route("/readyz", endpoints.readyz),
         ]
@@ -80,6 +82,17 @@ class _Endpoints:
             return Response(status_code=204)
         version, applications = found
         return _json(RoutesSnapshot(epoch=self._controller.epoch, version=version, applications=applications))
+
+    async def loads(self, request: Request, body: bytes) -> Response:
+        try:
+            report = LoadReport.model_validate_json(body)
+        except ValidationError as error:
+            raise HTTPException(422, f"no LoadReport: {error}") from error
+        self._controller.take_loads(report)
+        return Response(status_code=204)
+
+    async def metrics(self, request: Request) -> Response:
+        return PlainTextResponse(self._controller.metrics(), media_type="text/plain; version=0.0.4")
 
     async def definition(self, request: Request, body: bytes) -> Response:
         found = self._controller.definition(request.path_params["digest"])

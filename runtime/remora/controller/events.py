@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar, assert_never
 
-from remora.controller import actions, versions
+from remora.controller import actions, counts, versions
 from remora.controller.lifecycle import Phase, Step, after, allows
-from remora.controller.state import Build, BuildKey, Crashes, Graph, Node, NodeId, Replica, Serving, World
+from remora.controller.state import Build, BuildKey, Crashes, Graph, Node, NodeId, Replica, Scaled, Serving, World
 from remora.types import ReplicaId
 from remora_api.wire import BuildState, Target
 
@@ -34,6 +34,14 @@ class TargetDeleted:
     """The operator wants an application gone."""
 
     application: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicasScaled:
+    """Autoscaling decided otherwise about some deployments of an application."""
+
+    application: str
+    scaled: Mapping[str, Scaled]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,7 @@ class ReplicaDied:
 Event = (
     TargetSet
     | TargetDeleted
+    | ReplicasScaled
     | NodesSeen
     | BuildDone
     | BuildFailed
@@ -132,6 +141,8 @@ def _learn(world: World, event: Event, now: float) -> World:
             return replace(world, targets={**world.targets, target.application: target})
         case TargetDeleted(application):
             return replace(world, targets=_without(world.targets, application))
+        case ReplicasScaled(application, scaled):
+            return _with_scaled(world, application, scaled)
         case NodesSeen(nodes):
             return replace(world, nodes=nodes)
         case BuildDone(key, graph):
@@ -185,7 +196,9 @@ def _settle(world: World) -> World:
     for target in world.targets.values():
         build = world.builds.get(versions.build_key(target))
         if build is not None and build.graph is not None:
-            serving[target.application] = Serving(target, build.graph)
+            before = world.serving.get(target.application)
+            serving[target.application] = Serving(target, build.graph, before.scaled if before else {})
+    serving = {application: _scaled(world, current) for application, current in serving.items()}
     needed = {versions.build_key(target) for target in world.targets.values()}
     live = {(s.target.application, d.name, d.version) for s in serving.values() for d in versions.resolve(s)}
     return replace(
@@ -195,6 +208,35 @@ def _settle(world: World) -> World:
         crashes={key: crashes for key, crashes in world.crashes.items() if key in live},
         departing={node: since for node, since in world.departing.items() if node in world.nodes},
     )
+
+
+def _scaled(world: World, serving: Serving) -> Serving:
+    """Begin to scale what is autoscaled now, from the replicas that there are, and forget what is not any more."""
+    scaled: dict[str, Scaled] = {}
+    for deployment in versions.resolve(serving):
+        limits, before = deployment.autoscaling, serving.scaled.get(deployment.name)
+        if limits is None:
+            continue
+        if before is None:
+            here = sum(
+                (r.application, r.deployment, r.is_leaving) == (serving.target.application, deployment.name, False)
+                for r in world.replicas.values()
+            )
+            before = Scaled(here, f"autoscaling begins with the {here} that there were") if here else None
+        first = before or Scaled(limits.first, counts.begins(limits))
+        count = min(max(first.count, limits.min_replicas), limits.max_replicas)
+        bound = "minReplicas" if count > first.count else "maxReplicas"
+        scaled[deployment.name] = first if count == first.count else Scaled(count, f"{bound} is {count}")
+    return serving if scaled == serving.scaled else replace(serving, scaled=scaled)
+
+
+def _with_scaled(world: World, application: str, scaled: Mapping[str, Scaled]) -> World:
+    serving = world.serving.get(application)
+    if serving is None:
+        return world
+    known = {name: it for name, it in scaled.items() if name in serving.scaled}
+    changed = replace(serving, scaled={**serving.scaled, **known})
+    return replace(world, serving={**world.serving, application: changed})
 
 
 def _departing(world: World, id_: ReplicaId, now: float) -> World:

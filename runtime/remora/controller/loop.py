@@ -8,6 +8,7 @@ It sleeps until there is news or the plan asks for a moment; nothing is polled b
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections import deque
@@ -21,6 +22,7 @@ from remora.controller.lifecycle import Phase
 from remora.controller.performer import Performer, graph_of
 from remora.controller.published import Published
 from remora.controller.routes import routes
+from remora.controller.scaling import Scaling
 from remora.controller.settings import ControllerSettings
 from remora.controller.state import InPlace, Replica, World
 from remora.graph.result import BuildResult
@@ -30,6 +32,7 @@ from remora_api.wire import (
     ApplicationStatus,
     BuildState,
     CodeBundle,
+    LoadReport,
     NodeStatus,
     Target,
 )
@@ -39,6 +42,7 @@ log = logging.getLogger("remora.controller")
 NODES_BUSY_S = 0.5
 NODES_IDLE_S = 5.0
 BACK_OFF_S = 1.0
+SCALING_S = 1.0
 Clock = Callable[[], float]
 Connect = Callable[[], Awaitable[RayCluster]]
 Overview = tuple[tuple[ApplicationStatus, ...], tuple[NodeStatus, ...]]
@@ -58,6 +62,8 @@ class Controller:
         self._news: deque[events.Event] = deque()
         self._wake = asyncio.Event()
         self._nodes_wanted = asyncio.Event()
+        self._scaling = Scaling()
+        self._scaling_wanted = asyncio.Event()
         self.epoch = secrets.token_hex(8)
         self.routes: Published[tuple[ApplicationRoutes, ...]] = Published(self.epoch)
         self.status: Published[Overview] = Published(self.epoch)
@@ -69,6 +75,15 @@ class Controller:
         """Take in news, to be acted on in the next turn."""
         self._news.append(event)
         self._wake.set()
+
+    def take_loads(self, report: LoadReport) -> None:
+        """Take in what a process says of the requests that it knows of."""
+        if self._scaling.take(report, self._world, self._clock()):
+            self._scaling_wanted.set()
+
+    def metrics(self) -> str:
+        """Return what is counted here, in Prometheus' text format."""
+        return "\n".join(self._scaling.metrics()) + "\n"
 
     def close(self) -> None:
         """Let everyone go who waits for news."""
@@ -108,6 +123,7 @@ class Controller:
             self._performer = Performer(self._cluster, self._checkpoint, self._settings, self._url, tasks, self.tell)
             await self._recover()
             tasks.create_task(self._watch_nodes())
+            tasks.create_task(self._scale())
             self.is_ready = True
             self._wake.set()
             while True:
@@ -170,6 +186,15 @@ class Controller:
                     await asyncio.sleep(NODES_BUSY_S)
             except TimeoutError:
                 continue
+
+    async def _scale(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SCALING_S):
+                    await self._scaling_wanted.wait()
+            self._scaling_wanted.clear()
+            for event in self._scaling.decide(self._world, self._clock()):
+                self.tell(event)
 
 
 def _settings_of(world: World, replica: Replica) -> InPlace:

@@ -22,6 +22,7 @@ from remora.graph.importing import NotImported
 from remora.graph.result import BuildFailure, BuildResult
 from remora.replica.config import ReplicaConfig
 from remora.types import ReplicaId
+from remora_api.autoscaling import Autoscaling
 from remora_api.wire import Resources
 
 log = logging.getLogger("remora.controller")
@@ -163,6 +164,7 @@ def graph_of(result: BuildResult) -> Graph:
                 name=built.name,
                 definition=built.digest,
                 replicas=built.replicas,
+                autoscaling=None if built.autoscaling is None else Autoscaling.model_validate(built.autoscaling),
                 max_ongoing_requests=built.max_ongoing_requests,
                 max_queued_requests=built.max_queued_requests,
                 user_config=built.user_config,

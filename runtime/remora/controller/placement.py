@@ -65,6 +65,47 @@ def choose(
     return min(fitting, key=rank)
 
 
+def by_worth(replicas: Iterable[Replica], nodes: Mapping[NodeId, Node], spread: bool) -> list[Replica]:
+    """Return a deployment's replicas, those to be kept longest first.
+
+    Without `spread` those that serve, the oldest first. With it, one of each machine comes before all others, even when
+    it has only been started: what is left after scaling down is spread, too.
+    """
+    oldest = sorted(replicas, key=lambda replica: (not replica.is_ready, replica.started_at))
+    if not spread:
+        return oldest
+    beside: dict[str, int] = {}
+    ranks: dict[str, tuple[bool, bool, int]] = {}
+    for replica in oldest:
+        host = _host(replica, nodes)
+        ranks[replica.id] = (beside.get(host, 0) > 0, not replica.is_ready, beside.get(host, 0))
+        beside[host] = beside.get(host, 0) + 1
+    return sorted(oldest, key=lambda replica: ranks[replica.id])
+
+
+def misplaced(
+    current: Sequence[Replica], nodes: Sequence[Node], replicas: Iterable[Replica], needs: Resources
+) -> Replica | None:
+    """Return the replica that should move as all of its deployment are on one machine, and another has room.
+
+    They came there while it was the only one. One that moves is enough.
+    """
+    known = {node.id: node for node in nodes}
+    hosts = {_host(replica, known) for replica in current}
+    if len(current) < 2 or len(hosts) > 1 or not all(replica.is_ready for replica in current):
+        return None
+    everyone = list(replicas)
+    for node in nodes:
+        if node.host not in hosts and fits(needs, node, [it for it in everyone if it.node == node.id]):
+            return max(current, key=lambda replica: (replica.started_at, replica.id))
+    return None
+
+
+def _host(replica: Replica, nodes: Mapping[NodeId, Node]) -> str:
+    node = nodes.get(replica.node)
+    return node.host if node is not None else replica.node
+
+
 def fits(needs: Resources, node: Node, replicas: Sequence[Replica]) -> bool:
     """Tell whether a node has room beside the replicas on it."""
     held = [replica.resources for replica in replicas]

@@ -125,8 +125,13 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, now: flo
     here = [r for r in members if not r.is_leaving]
     current = [r for r in here if r.version == deployment.version and r.node not in leaving_nodes]
     stale = [r for r in here if r not in current]
-    # Keep those that serve, and among them the oldest.
-    current.sort(key=lambda r: (not r.is_ready, r.started_at))
+    current = placement.by_worth(current, world.nodes, deployment.spread)
+    nodes = placement.eligible(world.nodes, serving.target.groups, leaving_nodes)
+    crashes = world.crashes.get((application, deployment.name, deployment.version))
+    if deployment.spread and len(members) == len(current) == deployment.count and crashes is None:
+        moving = placement.misplaced(current, nodes, world.replicas.values(), deployment.resources)
+        if moving is not None:
+            current, stale = [it for it in current if it is not moving], [moving]
     budget = rollout.Budget(serving.target.max_surge, serving.target.max_unavailable)
     step = rollout.step(deployment.count, current, stale, len(members) - len(here), budget)
 
@@ -136,7 +141,6 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, now: flo
         if replica.is_ready and replica.settings != deployment.settings and replica.id not in step.drain:
             yield Reconfigure(replica.id, deployment.in_place, deployment.settings)
     for _ in range(_startable(world, application, deployment, step.start, current, now)):
-        nodes = placement.eligible(world.nodes, serving.target.groups, leaving_nodes)
         node = placement.choose(
             nodes, world.replicas.values(), application, deployment.name, deployment.resources, deployment.spread
         )

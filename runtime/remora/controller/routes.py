@@ -9,6 +9,11 @@ from remora.controller import versions
 from remora.controller.state import Deployment, Replica, Serving, World
 from remora_api.wire import ApplicationRoutes, DeploymentRoutes, ReplicaAddress
 
+HOLD_S = 600
+"""That a request may wait for the first replica of a deployment which has none while nobody asks."""
+REPORTS_PER_S = 100
+"""That the controller has to take at most, roughly."""
+
 
 def routes(world: World) -> tuple[ApplicationRoutes, ...]:
     """Return the routes of every application, in a stable order."""
@@ -46,7 +51,14 @@ def _deployment(world: World, name: str, deployment: Deployment | None, ready: l
         name=name,
         max_queued_requests=deployment.max_queued_requests if deployment else -1,
         replicas=tuple(_address(world, replica, deployment) for replica in ready),
+        hold_s=HOLD_S if deployment and deployment.autoscaling and deployment.autoscaling.min_replicas == 0 else None,
+        report_s=_report_s(world) if deployment and deployment.autoscaling else 0,
     )
+
+
+def _report_s(world: World) -> float:
+    """Return the seconds between reports of load: one, and more the more processes there are to report."""
+    return float(max(1, round(len(world.replicas) / REPORTS_PER_S)))
 
 
 def _address(world: World, replica: Replica, deployment: Deployment | None) -> ReplicaAddress:

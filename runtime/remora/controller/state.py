@@ -11,6 +11,7 @@ from typing import Any, NewType
 
 from remora.controller.lifecycle import Phase
 from remora.types import ReplicaId
+from remora_api.autoscaling import Autoscaling
 from remora_api.wire import BuildState, Resources, Target
 
 NodeId = NewType("NodeId", str)
@@ -27,6 +28,7 @@ class BuiltDeployment:
     definition: str
     """Digest under which the opaque bytes (class and arguments) are served."""
     replicas: int = 1
+    autoscaling: Autoscaling | None = None
     max_ongoing_requests: int = 5
     max_queued_requests: int = -1
     user_config: Any = None
@@ -77,6 +79,9 @@ class Deployment:
     name: str
     ingress: bool
     count: int
+    reason: str
+    """Where the count comes from."""
+    autoscaling: Autoscaling | None
     version: str
     definition: str
     resources: Resources
@@ -88,11 +93,21 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class Scaled:
+    """What autoscaling decided last for one deployment."""
+
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Serving:
     """The last target of an application whose graph could be built: the one that replicas are made of."""
 
     target: Target
     graph: Graph
+    scaled: Mapping[str, Scaled] = field(default_factory=dict)
+    """By deployment, for those that are autoscaled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

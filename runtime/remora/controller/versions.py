@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TypeVar
 
-from remora.controller.state import BuildKey, BuiltDeployment, Deployment, Graph, InPlace, Serving
+from remora.controller import counts
+from remora.controller.state import BuildKey, BuiltDeployment, Deployment, InPlace, Serving
 from remora_api.target import digest
 from remora_api.wire import DeploymentOverride, Target
 
@@ -34,10 +35,7 @@ def build_key(target: Target) -> BuildKey:
 def resolve(serving: Serving) -> tuple[Deployment, ...]:
     """Return the deployments of an application as they have to be."""
     overrides = {override.name: override for override in serving.target.deployments}
-    return tuple(
-        _deployment(serving.target, serving.graph, built, overrides.get(built.name))
-        for built in serving.graph.deployments
-    )
+    return tuple(_deployment(serving, built, overrides.get(built.name)) for built in serving.graph.deployments)
 
 
 def unknown_overrides(serving: Serving) -> tuple[str, ...]:
@@ -46,12 +44,10 @@ def unknown_overrides(serving: Serving) -> tuple[str, ...]:
     return tuple(override.name for override in serving.target.deployments if override.name not in known)
 
 
-def _deployment(
-    target: Target, graph: Graph, built: BuiltDeployment, override: DeploymentOverride | None
-) -> Deployment:
-    given = override or DeploymentOverride(name=built.name)
-    ingress = built.name == graph.ingress
-    count = target.ingress_replicas if ingress and target.ingress_replicas is not None else built.replicas
+def _deployment(serving: Serving, built: BuiltDeployment, override: DeploymentOverride | None) -> Deployment:
+    target, given = serving.target, override or DeploymentOverride(name=built.name)
+    ingress = built.name == serving.graph.ingress
+    count = counts.decide(target, built, given, serving.scaled.get(built.name), ingress=ingress)
     resources = given.resources or built.resources
     in_place = InPlace(
         max_ongoing_requests=_first(given.max_ongoing_requests, built.max_ongoing_requests),
@@ -63,7 +59,9 @@ def _deployment(
     return Deployment(
         name=built.name,
         ingress=ingress,
-        count=_first(given.replicas, count),
+        count=count.count,
+        reason=count.reason,
+        autoscaling=count.autoscaling,
         version=digest([build_key(target), built.name, resources.model_dump()]),
         definition=built.definition,
         resources=resources,

@@ -157,6 +157,7 @@ def _built(spec: DeploymentSpec, name: str) -> BuiltDeployment:
         dependencies=spec.dependencies,
         then=spec.then,
         replicas=options.replicas,
+        autoscaling=options.autoscaling,
         max_ongoing_requests=options.max_ongoing_requests,
         max_queued_requests=options.max_queued_requests,
         user_config=options.user_config,

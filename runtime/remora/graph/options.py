@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal
 
 from remora.errors import OptionError
+from remora.graph import autoscaling
 
 NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.:-]*[A-Za-z0-9_])?")
 
@@ -26,7 +27,6 @@ _WITHOUT_EFFECT: Final = (
     "placement_group_bundle_label_selector",
     "max_replicas_per_node",
     "backpressure_config",
-    "autoscaling_config",
     "logging_config",
     "request_router_config",
     "gang_scheduling_config",
@@ -76,6 +76,8 @@ class DeploymentOptions:
 
     name: str
     num_replicas: int | Literal["auto"] = 1
+    autoscaling: Mapping[str, Any] | None = None
+    """Fields of `remora_api.autoscaling.Autoscaling`; None for a fixed number of replicas."""
     max_ongoing_requests: int = 5
     max_queued_requests: int = -1
     user_config: Any = None
@@ -90,7 +92,7 @@ class DeploymentOptions:
 
     @property
     def replicas(self) -> int:
-        """Replicas to start with; "auto" is 1 until there is autoscaling."""
+        """Replicas to start with; where there is autoscaling, that says how many."""
         return 1 if self.num_replicas == "auto" else self.num_replicas
 
     @property
@@ -113,7 +115,7 @@ def changed(options: DeploymentOptions, given: Mapping[str, Any]) -> DeploymentO
     values: dict[str, Any] = {"name": name}
     idle = [known for known in options.without_effect if known.split("[")[0] not in given]
     for option, value in given.items():
-        if option == "name":
+        if option in ("name", "autoscaling_config"):
             continue
         if option in _REMOVED:
             raise OptionError(f"deployment {name!r}: option {option} cannot be set: {_REMOVED[option]}")
@@ -123,9 +125,8 @@ def changed(options: DeploymentOptions, given: Mapping[str, Any]) -> DeploymentO
             values[option] = _CHECKS[option](value, f"deployment {name!r}: option {option}")
         else:
             raise OptionError(f"deployment {name!r}: unknown option {option!r}; {_nearest(option, _NAMES)}")
+    values |= autoscaling.chosen(given, options.autoscaling, f"deployment {name!r}: option")
     values["has_user_config"] = values.get("user_config", options.user_config) is not None
-    if values.get("num_replicas") == "auto":
-        idle.append('num_replicas["auto"]')
     actor = given.get("ray_actor_options") or {}
     idle += [f"ray_actor_options[{key}]" for key in _ACTOR_OPTIONS_WITHOUT_EFFECT if actor.get(key)]
     return replace(options, **values, without_effect=tuple(dict.fromkeys(idle)))
@@ -218,5 +219,5 @@ _CHECKS: Final[dict[str, Callable[[Any, str], Any]]] = {
     "health_check_period_s": _number(float, 0.001, "a number of seconds above 0"),
     "health_check_timeout_s": _number(float, 0.001, "a number of seconds above 0"),
 }
-_NAMES: Final = ("name", *_CHECKS, *_WITHOUT_EFFECT)
+_NAMES: Final = ("name", "autoscaling_config", *_CHECKS, *_WITHOUT_EFFECT)
 KNOWN: Final = tuple(known.name for known in fields(DeploymentOptions))

@@ -34,6 +34,8 @@ class BuiltDeployment:
     dependencies: tuple[str, ...] = ()
     then: tuple[str, ...] = ()
     replicas: int = 1
+    autoscaling: Mapping[str, Any] | None = None
+    """Fields of `remora_api.autoscaling.Autoscaling`; None for a fixed number."""
     max_ongoing_requests: int = 5
     max_queued_requests: int = -1
     user_config: Any = None

@@ -4,6 +4,7 @@ GET  /healthz      the process runs
 GET  /readyz       it takes new clients: it knows a routing and does not drain
 GET  /metrics      Prometheus text
 PUT  /v1/routing   `remora_api.wire.Routing`, signed with the proxy key
+GET  /v1/activity  long poll of `remora_api.wire.ProxyActivity`: what waits for an application at zero; signed
 GET  /v1/routing   what is routed, for people; signed too
 """
 
@@ -18,13 +19,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from remora.proxy.holding import Holding
 from remora.proxy.metrics import Metrics
 from remora.proxy.routing import CurrentRouting
 from remora.signed_app import signed
 from remora_api.wire import Routing
 
+MAX_POLL_S = 60.0
 
-def admin(routing: CurrentRouting, metrics: Metrics, *, key: str, not_ready: Callable[[], str | None]) -> Starlette:
+
+def admin(
+    routing: CurrentRouting, metrics: Metrics, holding: Holding, *, key: str, not_ready: Callable[[], str | None]
+) -> Starlette:
     """Return the admin application. ``not_ready`` says why no new clients should come, or None."""
     keys = (key,) if key else ()
 
@@ -48,11 +54,23 @@ def admin(routing: CurrentRouting, metrics: Metrics, *, key: str, not_ready: Cal
                 raise HTTPException(409, f"version {pushed.version} is older than {routing.version}, which is in use")
         return JSONResponse(_summary(routing))
 
+    async def activity(request: Request, body: bytes) -> Response:
+        query = request.query_params
+        try:
+            after, timeout_s = int(query.get("after", "0")), float(query.get("timeout_s", "0"))
+        except ValueError as error:
+            raise HTTPException(400, f"after and timeout_s must be numbers: {error}") from error
+        said = await holding.newer(query.get("epoch", ""), after, min(MAX_POLL_S, max(0.0, timeout_s)))
+        if said is None:
+            return Response(status_code=204)
+        return Response(said.model_dump_json(), media_type="application/json")
+
     return Starlette(
         routes=[
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", exposition),
+            Route("/v1/activity", signed(activity, keys=lambda: keys), methods=["GET"]),
             Route("/v1/routing", signed(routes, keys=lambda: keys), methods=["GET", "PUT"]),
         ]
     )

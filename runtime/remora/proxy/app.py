@@ -16,6 +16,7 @@ import msgspec
 
 from remora.errors import BackPressureError, DeploymentUnavailable, ProtocolError, RemoraError, ReplicaUnavailableError
 from remora.proxy.access_log import AccessLog, Line
+from remora.proxy.holding import Holding
 from remora.proxy.metrics import Metrics
 from remora.proxy.protocol import CLIENT, Client
 from remora.proxy.routing import CurrentRouting
@@ -46,6 +47,7 @@ class ProxyApp:
         self,
         routing: CurrentRouting,
         metrics: Metrics,
+        holding: Holding,
         *,
         rng: Random,
         access_log: AccessLog | None = None,
@@ -57,6 +59,7 @@ class ProxyApp:
         """Every answer asks its client to come back on another connection, which leads to another proxy."""
         self._routing = routing
         self._metrics = metrics
+        self._holding = holding
         self._rng = rng
         self._access_log = access_log
         self._clock = clock
@@ -169,16 +172,27 @@ class ProxyApp:
         opened: Opened | None,
     ) -> int:
         pool = self._routing.pool(application)
+        hold = application.hold
+        client: Client = visit.scope[CLIENT]
+        if hold is not None and opened is None and (pool is None or not pool.expects):
+            pool = await self._holding.until_ready(application, hold, len(client.body))
         if pool is None:
             raise DeploymentUnavailable(f"application {application.application!r} is not ready")
-        client: Client = visit.scope[CLIENT]
         part, rest = client.body, None
         if client.more_body or len(part) > MAX_PART_BYTES:
             # What has come is taken by `receive` like the rest, so that reading goes on as it is consumed.
             part, rest = b"", receive
-        return await forward(
-            pool, visit.head(left_s), part, rest, send, visit.extra, client.answer, opened, visit.wanted
-        )
+        while True:
+            try:
+                return await forward(
+                    pool, visit.head(left_s), part, rest, send, visit.extra, client.answer, opened, visit.wanted
+                )
+            except DeploymentUnavailable:
+                if hold is None:
+                    raise
+                # Nothing of the request was sent: the last replica went while it looked for one.
+                opened = None
+                pool = await self._holding.until_ready(application, hold, len(part), again=True)
 
     async def _converse(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket; its status is the close code, or that of the refusal."""
@@ -196,6 +210,9 @@ class ProxyApp:
         timeout_s = visit.timeout_s
         try:
             pool = self._routing.pool(application) if application is not None else None
+            if application is not None and application.hold is not None and (pool is None or not pool.expects):
+                async with asyncio.timeout(timeout_s):
+                    pool = await self._holding.until_ready(application, application.hold, 0)
             if application is None:
                 refusal = (404, _nowhere(visit.scope["path"]))
             elif pool is None:

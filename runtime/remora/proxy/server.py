@@ -28,6 +28,7 @@ from uvicorn.server import ServerState
 from remora.proxy.access_log import AccessLog
 from remora.proxy.admin import admin
 from remora.proxy.app import ProxyApp
+from remora.proxy.holding import Holding
 from remora.proxy.metrics import Metrics
 from remora.proxy.protocol import ProxyProtocol
 from remora.proxy.routes import normalized
@@ -74,19 +75,22 @@ class ProxyServer:
         self.routing = CurrentRouting(self.router, rng, self._root_path)
         self.metrics = Metrics()
         self._access_log = AccessLog(write, wall_clock, clock) if settings.access_log else None
+        self.holding = Holding(self.routing, self.router, clock, f"{rng.getrandbits(64):016x}")
         self._app = ProxyApp(
             self.routing,
             self.metrics,
+            self.holding,
             rng=rng,
             access_log=self._access_log,
             clock=clock,
             not_ready=self._not_ready,
             root_path=self._root_path,
         )
-        self._admin = admin(self.routing, self.metrics, key=settings.proxy_key, not_ready=self._not_ready)
+        self._admin = admin(self.routing, self.metrics, self.holding, key=settings.proxy_key, not_ready=self._not_ready)
         self._state = ServerState()
         self._listening: list[asyncio.Server] = []
         self._watching: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
         self._wall_clock = wall_clock
         self._dating: asyncio.TimerHandle | None = None
 
@@ -116,6 +120,7 @@ class ProxyServer:
         )
         self.port, self.admin_port = (server.sockets[0].getsockname()[1] for server in (public, private))
         self._listening = [public, private]
+        self._looking = asyncio.create_task(self.holding.watch())
         self._write_date()
         logger.info("serving on port %d, admin on port %d", self.port, self.admin_port)
 
@@ -148,9 +153,10 @@ class ProxyServer:
         self._close_sockets()
         for connection in list(self._state.connections):
             connection.transport.close()
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait((self._watching,))
+        for task in (self._watching, self._looking):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait((task,))
         if self._dating is not None:
             self._dating.cancel()
         await self.router.close()

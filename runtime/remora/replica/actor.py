@@ -128,7 +128,7 @@ class ReplicaActor:
         alias.install()
         script.install()
         runner.set_runner(runner.Importing())
-        router = Router(settings.data_key, controllers=[config.controller_url])
+        router = Router(settings.data_key, controllers=[config.controller_url], own=self._load)
         await router.start()
         runtime.set_caller(router)
         identity = Identity(config.application, config.id, config.max_ongoing_requests)
@@ -148,6 +148,10 @@ class ReplicaActor:
         gc.collect()
         gc.freeze()
         return Started(settings.host, port, os.getpid())
+
+    def _load(self) -> tuple[str, int]:
+        """Return who this is and how many requests it works on."""
+        return self._config.id, self._server.ongoing if self._server is not None else 0
 
     async def _drain(self, timeout_s: float) -> None:
         self._leaving.set()

@@ -12,6 +12,7 @@ from random import Random
 from remora.http_client import SignedClient
 from remora.router import addresses
 from remora.router.pool import Pool
+from remora.router.reports import Own, Reporter
 from remora_api.wire import RoutesSnapshot
 
 logger = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 class Cluster:
     """`start` to follow the controller, or feed snapshots to `update`; `close` at the end."""
 
-    def __init__(self, url: str, *, key: str, rng: Random, hold_s: float) -> None:
+    def __init__(self, url: str, *, key: str, rng: Random, hold_s: float, own: Own | None = None) -> None:
         self.url = url
         self.known = asyncio.Event()
         """A snapshot has come."""
@@ -32,6 +33,7 @@ class Cluster:
         self._retired: list[Pool] = []
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._reporter = Reporter(f"{rng.getrandbits(64):016x}", lambda: self._pools.values(), own)
 
     def __repr__(self) -> str:
         return f"<Cluster {self.url} {len(self._pools)} deployments>"
@@ -72,7 +74,7 @@ class Cluster:
                 present.add(name)
                 pool = self._pools.get(name)
                 if pool is None:
-                    pool = Pool(*name, key=self._key, rng=self._rng, hold_s=self._hold_s)
+                    pool = Pool(*name, key=self._key, rng=self._rng, hold_s=self._hold_s, hungry=self._reporter.look)
                     self._pools[name] = pool
                 pool.update(deployment)
         for name in self._pools.keys() - present:
@@ -83,7 +85,9 @@ class Cluster:
         self.known.set()
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+        self._reporter.look()
 
     async def _follow(self) -> None:
-        async with SignedClient(self.url, self._key) as client:
+        async with SignedClient(self.url, self._key) as client, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._reporter.run(client))
             await addresses.follow(client, self.update)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 from remora.errors import BackPressureError, DeploymentUnavailable
@@ -22,13 +22,30 @@ from remora_api.wire import DeploymentRoutes
 class Pool:
     """Made by `cluster` for each deployment in its snapshot."""
 
-    def __init__(self, application: str, deployment: str, *, key: str, rng: Random, hold_s: float) -> None:
+    def __init__(
+        self,
+        application: str,
+        deployment: str,
+        *,
+        key: str,
+        rng: Random,
+        hold_s: float,
+        hungry: Callable[[], None] | None = None,
+    ) -> None:
         self.application = application
         self.deployment = deployment
         self.ever_ready = False
+        self.arrived = 0
+        """Requests that have come; those that had to try again count again."""
+        self.report_s = 0.0
+        """Seconds between reports of load that the controller asks for; 0 is none."""
         self._key = key
         self._rng = rng
         self._hold_s = hold_s
+        self._wakes_s: float | None = None
+        """How long a request may wait for a replica that comes because of it; None where none does."""
+        self._hungry = hungry
+        """Told when a request begins to wait where there is no replica."""
         self._max_queued = -1
         self._links: dict[str, Link] = {}
         self._leaving: set[Link] = set()
@@ -46,9 +63,19 @@ class Pool:
         return len(self._ready)
 
     @property
+    def expects(self) -> bool:
+        """Whether a request that comes now is taken soon, or is what brings a replica."""
+        return bool(self._ready) or self._wakes_s is not None or self._has_hope()
+
+    @property
     def queued(self) -> int:
         """Requests that wait here."""
         return len(self._waiters)
+
+    @property
+    def ongoing(self) -> int:
+        """Requests of this router that replicas have taken or are about to take."""
+        return sum(link.ongoing for link in (*self._links.values(), *self._leaving))
 
     @property
     def links(self) -> Sequence[Link]:
@@ -63,6 +90,10 @@ class Pool:
     def update(self, routes: DeploymentRoutes) -> None:
         """Follow a snapshot: connect to new addresses, let go of those that left."""
         self._max_queued = routes.max_queued_requests
+        self.report_s = routes.report_s
+        if routes.hold_s != self._wakes_s:
+            self._wakes_s = routes.hold_s
+            self._stop_watching()
         wanted = {address.replica: address for address in routes.replicas}
         for replica, link in list(self._links.items()):
             address = wanted.get(replica)
@@ -102,6 +133,7 @@ class Pool:
             return None
         link = self._choose(wanted)
         if link is not None:
+            self.arrived += 1
             link.reserve()
         return link
 
@@ -118,7 +150,9 @@ class Pool:
         link = self.try_acquire(wanted)
         if link is not None:
             return link
-        if self._closed or not (patient or self.ever_ready or self._has_hope()):
+        if not front:
+            self.arrived += 1
+        if self._closed or not (patient or self.ever_ready or self._wakes_s is not None or self._has_hope()):
             raise self._unavailable()
         if 0 <= self._max_queued <= len(self._waiters):
             raise BackPressureError(
@@ -130,6 +164,8 @@ class Pool:
         else:
             self._waiters.append((waiter, wanted))
         self._watch_hope()
+        if not self._ready and self._hungry is not None:
+            self._hungry()
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -173,11 +209,15 @@ class Pool:
     def _watch_hope(self) -> None:
         """Whoever waits gives up after ``hold_s`` without any replica."""
         if not self._waiters or self._has_hope():
-            if self._giving_up is not None:
-                self._giving_up.cancel()
-                self._giving_up = None
+            self._stop_watching()
         elif self._giving_up is None:
-            self._giving_up = asyncio.get_running_loop().call_later(self._hold_s, self._give_up)
+            hold_s = self._hold_s if self._wakes_s is None else self._wakes_s
+            self._giving_up = asyncio.get_running_loop().call_later(hold_s, self._give_up)
+
+    def _stop_watching(self) -> None:
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
 
     def _give_up(self) -> None:
         self._giving_up = None

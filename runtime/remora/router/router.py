@@ -15,6 +15,7 @@ from remora.errors import DeploymentUnavailable
 from remora.router import calls
 from remora.router.cluster import Cluster
 from remora.router.pool import Pool
+from remora.router.reports import Own
 from remora.types import CallMetadata, Payload
 
 HOLD_S: Final = 5.0
@@ -24,10 +25,20 @@ HOLD_S: Final = 5.0
 class Router:
     """`follow` controllers, then call; `close` at the end. Everything happens on one event loop."""
 
-    def __init__(self, key: str, *, controllers: Iterable[str] = (), rng: Random | None = None, hold_s: float = HOLD_S):
+    def __init__(
+        self,
+        key: str,
+        *,
+        controllers: Iterable[str] = (),
+        rng: Random | None = None,
+        hold_s: float = HOLD_S,
+        own: Own | None = None,
+    ):
         self._key = key
         self._rng = rng or Random()
         self._hold_s = hold_s
+        self._own = own
+        """Of a replica: what it works on, to be reported to its controller with the rest."""
         self._first = tuple(controllers)
         self._clusters: dict[str, Cluster] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -60,7 +71,7 @@ class Router:
         """Return the cluster of one controller; a new one does not follow it yet."""
         cluster = self._clusters.get(url)
         if cluster is None:
-            cluster = Cluster(url, key=self._key, rng=self._rng, hold_s=self._hold_s)
+            cluster = Cluster(url, key=self._key, rng=self._rng, hold_s=self._hold_s, own=self._own)
             self._clusters[url] = cluster
         return cluster
 

@@ -1,0 +1,56 @@
+"""Counts: who says how many replicas a deployment has. The first of these that says anything does:
+
+1. ``deployments[].replicas`` of the resource
+2. ``deployments[].autoscaling`` of the resource
+3. ``autoscaling_config`` of the code, or ``num_replicas="auto"``
+4. ``spec.replicas`` of the resource, for the ingress deployment only
+5. ``num_replicas`` of the code
+
+An application that is asleep has none, whoever says what.
+
+Pure. What autoscaling has decided is given; `autoscaler` decides it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from remora.controller.state import BuiltDeployment, Scaled
+from remora_api.autoscaling import Autoscaling
+from remora_api.wire import DeploymentOverride, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A number of replicas, and where it comes from."""
+
+    count: int
+    reason: str
+    autoscaling: Autoscaling | None = None
+
+
+ASLEEP = "at zero, as nobody asks"
+
+
+def decide(
+    target: Target, built: BuiltDeployment, given: DeploymentOverride, scaled: Scaled | None, *, ingress: bool
+) -> Count:
+    """Return the number for one deployment."""
+    if target.asleep:
+        return Count(0, ASLEEP)
+    if given.replicas is not None:
+        return Count(given.replicas, f"replicas of deployment {built.name} in the resource")
+    autoscaling = given.autoscaling or built.autoscaling
+    if autoscaling is not None:
+        if scaled is None:
+            return Count(autoscaling.first, begins(autoscaling), autoscaling)
+        return Count(scaled.count, scaled.reason, autoscaling)
+    if ingress and target.ingress_replicas is not None:
+        return Count(target.ingress_replicas, "spec.replicas")
+    return Count(built.replicas, "num_replicas in the code")
+
+
+def begins(autoscaling: Autoscaling) -> str:
+    """Say where an autoscaled deployment begins."""
+    name = "minReplicas" if autoscaling.initial_replicas is None else "initialReplicas"
+    return f"autoscaling begins with {name}, {autoscaling.first}"

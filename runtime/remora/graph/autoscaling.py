@@ -1,0 +1,136 @@
+"""Autoscaling as code asks for it: `autoscaling_config` and `num_replicas="auto"`, in Ray Serve's names and defaults.
+
+Pure. `options` calls `chosen` when the decorator runs; an unknown key or a wrong value is an OptionError.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from remora.errors import OptionError
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """One setting: its name in `remora_api.autoscaling.Autoscaling`, and what may be given."""
+
+    name: str
+    kind: Callable[[Any], Any] = float
+    above: float = -1
+    """Values must be above this."""
+
+
+_FIELDS: Final = {
+    "min_replicas": _Field("min_replicas", int),
+    "max_replicas": _Field("max_replicas", int, above=0),
+    "initial_replicas": _Field("initial_replicas", int),
+    "target_ongoing_requests": _Field("target_ongoing_requests", above=0),
+    "look_back_period_s": _Field("look_back_period_s", above=0),
+    "upscaling_factor": _Field("upscaling_factor", above=0),
+    "downscaling_factor": _Field("downscaling_factor", above=0),
+    "upscale_delay_s": _Field("upscale_delay_s"),
+    "downscale_delay_s": _Field("downscale_delay_s"),
+    "downscale_to_zero_delay_s": _Field("downscale_to_zero_delay_s"),
+    "aggregation_function": _Field("aggregation", str),
+    # Older names for the same.
+    "target_num_ongoing_requests_per_replica": _Field("target_ongoing_requests", above=0),
+    "upscale_smoothing_factor": _Field("upscaling_factor", above=0),
+    "downscale_smoothing_factor": _Field("downscaling_factor", above=0),
+    # Remora's own.
+    "panic_window_s": _Field("panic_window_s", above=0),
+    "panic_threshold_percent": _Field("panic_threshold_percent", int),
+}
+_IGNORED: Final = ("metrics_interval_s",)
+"""How often load is reported is the controller's to say."""
+_NOT_YET: Final = ("policy", "smoothing_factor")
+_MAX_REPLICAS: Final = 1
+"""Without a word of it; "auto" means 100."""
+_AGGREGATIONS: Final = ("Mean", "Max", "Min")
+
+
+class AutoscalingConfig:
+    """Ray Serve's `AutoscalingConfig`: how many replicas there are, by the requests that there are."""
+
+    def __init__(self, **given: Any) -> None:
+        self.given = dict(given)
+        read(given, _MAX_REPLICAS, "AutoscalingConfig")
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _FIELDS and "given" in self.__dict__:
+            return self.given.get(name)
+        raise AttributeError(f"AutoscalingConfig has no {name!r}")
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self.given.items())
+        return f"AutoscalingConfig({given})"
+
+
+def chosen(given: Mapping[str, Any], before: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
+    """Return what options given anew make of the autoscaling of before; raise OptionError.
+
+    A number of replicas turns it off, a configuration or "auto" on; None leaves it, as for every option.
+    """
+    config, replicas = given.get("autoscaling_config"), given.get("num_replicas")
+    if config is not None and isinstance(replicas, int):
+        raise OptionError(
+            f"{where} num_replicas is {replicas} and autoscaling_config is given: leave one of them out, or say "
+            'num_replicas="auto"'
+        )
+    if replicas == "auto":
+        return {"autoscaling": read(_given(config, where), 100, f"{where} autoscaling_config")}
+    if config is not None:
+        return {"autoscaling": read(_given(config, where), _MAX_REPLICAS, f"{where} autoscaling_config")}
+    return {"autoscaling": None} if replicas is not None else {"autoscaling": before}
+
+
+def read(given: Mapping[str, Any], most: int, where: str) -> Mapping[str, Any]:
+    """Return the fields of an `Autoscaling`, with `most` replicas unless it is given; raise OptionError."""
+    values: dict[str, Any] = {"max_replicas": most}
+    for name, value in given.items():
+        if name in _NOT_YET and value is not None:
+            raise OptionError(f"{where} has {name}, which Remora does not know yet: leave it out")
+        if name in _IGNORED or name in _NOT_YET or value is None:
+            continue
+        if name not in _FIELDS:
+            close = difflib.get_close_matches(name, _FIELDS, n=3, cutoff=0.5) or sorted(_FIELDS)
+            raise OptionError(f"{where} has an unknown key {name!r}; did you mean {' or '.join(close)}?")
+        check = _aggregation if name == "aggregation_function" else _number
+        values[_FIELDS[name].name] = check(value, _FIELDS[name], f"{where}[{name!r}]")
+    least, most = values.get("min_replicas", 1), values["max_replicas"]
+    first = values.get("initial_replicas", least)
+    if not least <= first <= most:
+        raise OptionError(
+            f"{where}: min_replicas {least}, initial_replicas {first} and max_replicas {most} must be in this order"
+        )
+    return values
+
+
+def _given(config: Any, where: str) -> Mapping[str, Any]:
+    if config is None:
+        return {}
+    if isinstance(config, AutoscalingConfig):
+        return config.given
+    if not isinstance(config, Mapping):
+        raise OptionError(f"{where} autoscaling_config is {config!r}, and must be a dict or an AutoscalingConfig")
+    return config
+
+
+def _aggregation(value: Any, field: _Field, where: str) -> str:
+    word = str(getattr(value, "value", value)).capitalize()
+    if word not in _AGGREGATIONS:
+        raise OptionError(f"{where} is {value!r}, and must be mean, max or min")
+    return word
+
+
+def _number(value: Any, field: _Field, where: str) -> Any:
+    right = isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    if right and field.kind is int:
+        right = float(value).is_integer()
+    least = "above 0" if field.above == 0 else "of at least 0"
+    if not right or value <= field.above or value < 0:
+        kind = "whole number" if field.kind is int else "number"
+        raise OptionError(f"{where} is {value!r}, and must be a {kind} {least}")
+    return field.kind(value)

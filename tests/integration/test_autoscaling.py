@@ -1,0 +1,214 @@
+"""Autoscaling on a real Ray: load through a real proxy and through handles raises replicas, its end lowers them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from remora.proxy.server import ProxyServer
+from remora.proxy.settings import Settings
+from remora_api.autoscaling import Autoscaling
+from remora_api.wire import (
+    Activity,
+    ApplicationRouting,
+    ApplicationStatus,
+    BuildState,
+    ControllerEndpoint,
+    DeploymentOverride,
+    DeploymentStatus,
+    Hold,
+    Routing,
+)
+from tests.fakes.ray_cluster import RayMachine, code
+
+pytestmark = pytest.mark.ray
+
+CODE = """
+import asyncio
+from ray import serve
+from ray.serve.config import AutoscalingConfig
+
+@serve.deployment(
+    autoscaling_config=AutoscalingConfig(
+        min_replicas=0, max_replicas=3, target_ongoing_requests=2, look_back_period_s=2,
+        upscale_delay_s=1, downscale_delay_s=2,
+    ),
+    max_ongoing_requests=4,
+    ray_actor_options={"num_cpus": 0.5},
+)
+class Model:
+    async def __call__(self, seconds):
+        await asyncio.sleep(seconds)
+        return "done"
+
+@serve.deployment(max_ongoing_requests=100, ray_actor_options={"num_cpus": 0.5})
+class Ingress:
+    def __init__(self, model):
+        self.model = model
+    async def __call__(self, request):
+        seconds = float(request.query_params.get("seconds", 0.2))
+        if request.url.path == "/alone":
+            await asyncio.sleep(seconds)
+            return "alone"
+        return await self.model.remote(seconds)
+
+app = Ingress.bind(Model.bind())
+"""
+LIMITS = Autoscaling(
+    min_replicas=1,
+    max_replicas=3,
+    target_ongoing_requests=4,
+    look_back_period_s=2,
+    upscale_delay_s=1,
+    downscale_delay_s=2,
+)
+
+
+@pytest.fixture
+async def machine(tmp_path: Path) -> AsyncIterator[RayMachine]:
+    made = RayMachine(tmp_path)
+    try:
+        made.start()
+        yield made
+    finally:
+        await made.close()
+
+
+HOLD = Hold(requests=200, bytes=1_000_000, seconds=60, idle_s=0.5)
+
+
+@pytest.fixture
+async def proxy(machine: RayMachine) -> AsyncIterator[ProxyServer]:
+    settings = Settings(data_key=machine.keys["data"], host="127.0.0.1", port=0, admin_port=0, access_log=False)
+    proxy = ProxyServer(settings, write=lambda _: None, wall_clock=time.time)
+    endpoint = ControllerEndpoint(url=f"http://127.0.0.1:{machine.port}")
+    proxy.routing.apply(
+        Routing(version=1, applications=(ApplicationRouting(application="app", controllers=(endpoint,), hold=HOLD),))
+    )
+    await proxy.start()
+    yield proxy
+    await proxy.stop()
+
+
+def of(status: ApplicationStatus, name: str) -> DeploymentStatus | None:
+    return next((it for it in status.deployments if it.name == name), None)
+
+
+def has(name: str, desired: int, ready: int) -> object:
+    def holds(status: ApplicationStatus) -> bool:
+        found = of(status, name)
+        built = status.build.state is BuildState.BUILT
+        return built and found is not None and (found.desired, found.ready) == (desired, ready)
+
+    return holds
+
+
+class Load:
+    """Clients that ask one request after the other, and count all that do not answer 200."""
+
+    def __init__(self, url: str, clients: int) -> None:
+        self.answered = 0
+        self.failed: list[str] = []
+        self._url = url
+        self._clients = clients
+        self._stop = asyncio.Event()
+
+    async def __aenter__(self) -> Load:
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        self._tasks = [asyncio.create_task(self._ask()) for _ in range(self._clients)]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stop.set()
+        await asyncio.gather(*self._tasks)
+        await self._session.close()
+
+    async def _ask(self) -> None:
+        while not self._stop.is_set():
+            async with self._session.get(self._url) as answer:
+                text = await answer.text()
+            if answer.status == 200:
+                self.answered += 1
+            else:
+                self.failed.append(f"{answer.status} {text}")
+
+
+async def test_load_raises_replicas_and_its_end_lowers_them_down_to_zero(
+    machine: RayMachine, proxy: ProxyServer
+) -> None:
+    """One test, as starting Ray is what takes the time."""
+    url = f"http://127.0.0.1:{proxy.port}"
+    override = DeploymentOverride(name="Ingress", autoscaling=LIMITS)
+    await machine.put(**code(CODE), deployments=(override,))
+    await machine.until(has("Ingress", 1, 1))
+    status = await machine.until(has("Model", 0, 0))
+    model = of(status, "Model")
+    assert model is not None
+    assert model.reason == "autoscaling begins with minReplicas, 0"
+
+    # Requests at zero wait for the first replica, none is lost, and they do so over a handle in a replica.
+    async with aiohttp.ClientSession() as session:
+        first = await asyncio.gather(*(_get(session, url) for _ in range(20)))
+    assert first == [(200, "done")] * 20
+    woken = await machine.until(lambda it: (of(it, "Model") or it.deployments[0]).desired > 0)
+    assert (of(woken, "Model") or woken.deployments[0]).reason.startswith("autoscaled from 0 to ")
+
+    await machine.until(has("Ingress", 1, 1))
+    # Load through the proxy raises the ingress, and each decision says why; nothing fails on the way up and down.
+    async with Load(f"{url}/alone?seconds=0.2", clients=12) as load:
+        up = await machine.until(has("Ingress", 3, 3))
+    assert load.failed == []
+    assert load.answered > 0
+    ingress = of(up, "Ingress")
+    assert ingress is not None
+    assert "4 per replica are right" in ingress.reason
+    down = await machine.until(has("Ingress", 1, 1))
+    assert (of(down, "Ingress") or down.deployments[0]).reason.startswith("autoscaled from ")
+    idle = await machine.until(has("Model", 0, 0))
+    assert (of(idle, "Model") or idle.deployments[0]).reason.startswith("autoscaled from 1 to 0: no request for ")
+
+    # A controller that starts anew goes on from where it was.
+    assert machine.controller is not None
+    machine.controller.kill()
+    machine.controller.wait()
+    machine.start_controller()
+    await machine.until(has("Ingress", 1, 1))
+    async with aiohttp.ClientSession() as session:
+        assert await _get(session, url) == (200, "done")
+        async with session.get(f"http://127.0.0.1:{machine.port}/metrics") as answer:
+            text = await answer.text()
+    assert 'remora_autoscaling_max_replicas{application="app",deployment="Model"} 3' in text
+
+    # The whole application at zero: the proxy says that nobody asks, keeps 100 first requests, and says that they wait.
+    await _heard(proxy, Activity.IDLE)
+    await machine.put(**code(CODE), deployments=(override,), asleep=True, generation=2)
+    await machine.until(lambda it: it.generation == 2 and all((d.desired, d.total) == (0, 0) for d in it.deployments))
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        asking = [asyncio.create_task(_get(session, f"{url}/alone?seconds=0")) for _ in range(100)]
+        await _heard(proxy, Activity.WAITING)
+        assert not any(task.done() for task in asking)
+        await machine.put(**code(CODE), deployments=(override,), generation=3)
+        assert await asyncio.gather(*asking) == [(200, "alone")] * 100
+    await _heard(proxy, Activity.IDLE)
+
+
+async def _heard(proxy: ProxyServer, wanted: Activity) -> None:
+    """Listen to the proxy as the operator does, until it says so."""
+    epoch, version = "", 0
+    async with asyncio.timeout(30):
+        while True:
+            said = await proxy.holding.newer(epoch, version, 5)
+            if said is not None:
+                epoch, version = said.epoch, said.version
+                if [it.activity for it in said.applications] == [wanted]:
+                    return
+
+
+async def _get(session: aiohttp.ClientSession, url: str) -> tuple[int, str]:
+    async with session.get(url) as answer:
+        return answer.status, await answer.text()

@@ -1,0 +1,123 @@
+"""An application at zero and back in the small world of the plan: what goes, in which order, and what comes again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from remora_api import wire
+from remora_api.meta import Component
+from remora_operator.kinds import STATEFUL_SET
+from remora_operator.observed import Observed
+from remora_operator.plan import Plan
+from tests.fakes.applications import manifest
+from tests.model.test_operator_plan import World
+
+
+@dataclass
+class SleepyWorld(World):
+    """The world with proxies that say what they have to do."""
+
+    activity: wire.Activity = wire.Activity.ACTIVE
+    listened: set[str] = field(default_factory=set)
+
+    def observed(self) -> Observed:
+        seen = super().observed()
+        said = wire.ApplicationActivity(application="hello", activity=self.activity)
+        spoken = wire.ProxyActivity(epoch="e", version=1, applications=(said,))
+        return Observed(
+            children=seen.children,
+            pods=seen.pods,
+            controllers=seen.controllers,
+            secrets=seen.secrets,
+            routed=seen.routed,
+            activity=dict.fromkeys(self.listened, spoken),
+        )
+
+    def _reconcile(self) -> Plan:
+        decided = super()._reconcile()
+        self.listened = {it.boot for it in decided.watches}
+        for controller in self.controllers.values():
+            if controller.target is not None and controller.target.asleep:
+                controller.target = controller.target.model_copy(update={"ingress_replicas": 0})
+        return decided
+
+    def count(self, component: Component) -> int:
+        return sum(it.component is component for it in self.pods.values())
+
+    def rounds(self, number: int) -> None:
+        for _ in range(number):
+            self.reconcile()
+            self.tick()
+
+
+def sleepy(**zero: Any) -> SleepyWorld:
+    world = SleepyWorld(manifest(replicas=3, scaleToZero={"idleSeconds": 20, **zero}))
+    world.settle()
+    return world
+
+
+@pytest.mark.parametrize("head", ["Keep", "Zero"])
+def test_at_zero_only_the_proxies_stay_and_a_request_brings_all_back(head: str) -> None:
+    world = sleepy(head=head)
+    assert world.count(Component.WORKER) == 2
+    world.rounds(10)
+    assert world.application.status.asleep_since is None
+    world.activity = wire.Activity.IDLE
+    world.rounds(15)
+    status = world.application.status
+    assert status.asleep_since is not None
+    assert world.is_ready()
+    assert status.condition("Ready").reason == "Asleep"  # type: ignore[union-attr]
+    assert status.condition("Available").status.value == "True"  # type: ignore[union-attr]
+    assert status.ready == "0/0"
+    assert world.count(Component.WORKER) == 0
+    assert world.count(Component.PROXY) == 2
+    heads = [ref for ref in world.children if ref.kind is STATEFUL_SET]
+    assert (len(heads), world.count(Component.HEAD)) == ((1, 1) if head == "Keep" else (0, 0))
+    since = status.asleep_since
+    world.rounds(20)
+    assert world.application.status.asleep_since == since, "it sleeps on, and nothing flaps"
+
+    world.activity = wire.Activity.WAITING
+    world.rounds(1)
+    assert world.application.status.asleep_since is None
+    assert not world.is_ready()
+    world.activity = wire.Activity.ACTIVE
+    world.settle()
+    assert world.count(Component.WORKER) == 2
+    assert sum(world.controllers[world.serving()].replicas.values()) == 3
+
+
+def test_pods_go_only_when_they_are_drained() -> None:
+    """The world itself asserts that no ReplicaSet deletes a pod with replicas on it."""
+    world = sleepy()
+    world.activity = wire.Activity.IDLE
+    world.now += timedelta(minutes=1)
+    world.reconcile()
+    assert world.application.status.asleep_since is not None
+    assert world.count(Component.WORKER) == 2
+    world.rounds(10)
+    assert world.count(Component.WORKER) == 0
+
+
+def test_a_changed_spec_is_served_before_it_sleeps_again() -> None:
+    world = sleepy()
+    world.activity = wire.Activity.IDLE
+    world.rounds(15)
+    world.change(env=[{"name": "A", "value": "2"}])
+    world.settle()
+    assert world.count(Component.WORKER) == 2
+    world.rounds(15)
+    assert world.application.status.asleep_since is not None
+    assert world.count(Component.WORKER) == 0
+
+
+def test_proxies_keep_requests_as_the_resource_says() -> None:
+    world = sleepy(holdSeconds=30, maxHeldRequests=7, maxHeldBytes="1Mi")
+    routing = next(it for ref, it in world.children.items() if ref.name.endswith("-routing"))
+    (routed,) = wire.Routing.model_validate_json(routing["data"]["routing.json"]).applications
+    assert routed.hold == wire.Hold(requests=7, bytes=1 << 20, seconds=30, idle_s=20)
