@@ -44,11 +44,11 @@ test-ray: venv ## With a real Ray on this machine
 test-cluster: venv ## On the real Kubernetes of tests/cluster
 	$(BIN)/pytest -q tests/e2e
 
-demo: venv ## Install the operator and examples/hello on a cluster (CONTEXT=… to name one) and call it
-	@$(BIN)/python -m demo up $(if $(CONTEXT),--context $(CONTEXT))
+demo: venv ## Install the operator and examples/hello on a cluster (CONTEXT=… REGISTRY=… to name one) and call it
+	@$(BIN)/python -m demo up $(if $(CONTEXT),--context $(CONTEXT)) $(if $(REGISTRY),--registry $(REGISTRY))
 
-demo-down: venv ## Remove everything that `make demo` made
-	@$(BIN)/python -m demo down
+demo-down: venv ## Remove everything that `make demo` made (with the same CONTEXT=… REGISTRY=…)
+	@$(BIN)/python -m demo down $(if $(CONTEXT),--context $(CONTEXT)) $(if $(REGISTRY),--registry $(REGISTRY))
 
 bench-quick: venv ## Figures of the README, in under 3 minutes
 	$(BIN)/python -m benchmarks.quick

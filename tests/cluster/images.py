@@ -74,6 +74,8 @@ class Images:
                 recipe.context,
             )
             self.take(recipe.image)
+            # What the tag has left; layers that the new image stands on have a child and stay.
+            run(*self._buildah(), "rmi", "--prune", check=False)
         record.write_text(json.dumps({**built, recipe.image: wanted}, indent=1))
 
     def _base(self) -> None:
