@@ -104,6 +104,10 @@ class Target(Wire):
     """Nobody asks: no replicas until it is false again."""
     drain_nodes: tuple[str, ...] = ()
     """Names of worker pods that the operator wants to take away: nothing new goes there, what is there moves."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Local mode only, in which applications share a machine: environment of its replicas. Pods have theirs already."""
+    working_dir: str = ""
+    """Local mode only: folder that its replicas work in and import from first; empty leaves both as they are."""
 
 
 # ── controller → operator ────────────────────────────────────────────────────────────────────────────────────────

@@ -118,6 +118,43 @@ def test_an_import_path_from_the_working_directory_with_arguments(tmp_path: Path
         assert ask(port, "/other")[0] == 404
 
 
+def test_a_serve_config_with_two_applications_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "shop.py").write_text(
+        "import os\n"
+        "from ray import serve\n"
+        "@serve.deployment\n"
+        "class Word:\n"
+        "    def __init__(self, word): self.word, self.end = word, ''\n"
+        "    def reconfigure(self, config): self.end = config['end']\n"
+        "    def __call__(self, request):\n"
+        "        return f\"{self.word}{self.end} {os.environ['MODE']} {os.path.basename(os.getcwd())}\"\n"
+        "def build(args): return Word.bind(args['word'])\n"
+    )
+    port = free_port()
+    (tmp_path / "config.yaml").write_text(
+        f"http_options: {{host: 127.0.0.1, port: {port}}}\n"
+        "applications:\n"
+        "- name: One_1\n"
+        "  import_path: shop:build\n"
+        "  runtime_env: {working_dir: code, env_vars: {MODE: fast}}\n"
+        "  args: {word: hi}\n"
+        "  deployments: [{name: Word, user_config: {end: '!'}, ray_actor_options: {num_cpus: 0.1}}]\n"
+        "- name: two\n"
+        "  route_prefix: /two\n"
+        "  import_path: shop:build\n"
+        "  runtime_env: {working_dir: 'local://code', env_vars: {MODE: slow}}\n"
+        "  args: {word: ho}\n"
+        "  deployments: [{name: Word, num_replicas: 2}]\n"
+    )
+    with remora("run", "config.yaml", cwd=tmp_path) as process:
+        assert f"One_1 is served at http://127.0.0.1:{port}/ (Word)\n" in until_served(process)
+        assert until_served(process)[-1] == f"two is served at http://127.0.0.1:{port}/two/ (Word ×2)\n"
+        assert ask(port) == (200, "hi! fast code")
+        assert ask(port, "/two/") == (200, "ho slow code")
+        assert json.loads(ask(port, "/-/routes")[1]) == {"/": "One_1", "/two": "two"}
+
+
 @pytest.mark.parametrize(
     ("subject", "message"),
     [

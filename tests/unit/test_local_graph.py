@@ -11,7 +11,6 @@ import pytest
 from remora.graph import importing
 from remora.local import graph
 from remora.local.errors import CannotServe
-from remora.local.manifest import LocalApplication
 from remora_api.target import code_bundle
 from remora_api.wire import Target
 
@@ -28,16 +27,16 @@ def fail(args): raise ValueError("no weights")
 """
 
 
-def application(attribute: str, **args: Any) -> LocalApplication:
-    target = Target(
+def application(attribute: str, **args: Any) -> Target:
+    return Target(
         application="a",
         generation=1,
         revision="a-1",
         import_path=f"mine_for_build:{attribute}",
         args=args,
         code=code_bundle({"mine_for_build.py": CODE}),
+        env={"SUFFIX": "!"},
     )
-    return LocalApplication(target, "/", {"SUFFIX": "!"})
 
 
 async def test_builds_with_the_applications_code_arguments_and_environment() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from remora.local.manifest import CannotRead, applications
+from remora.local.manifest import CannotRead, read
 
 APPLICATION = """
 apiVersion: remora.dev/v1alpha1
@@ -32,11 +32,12 @@ data: {hello.py: "app = 1"}
 def test_reads_the_manifest_of_the_cluster_with_its_config_map(tmp_path: Path) -> None:
     path = tmp_path / "app.yaml"
     path.write_text(APPLICATION + CONFIG_MAP)
-    (found,) = applications(str(path), args={"size": 2})
+    subject = read(str(path), args={"size": 2})
+    (found,) = subject.applications
     assert found.target.code is not None
     assert found.target.code.files == {"hello.py": "app = 1"}
-    assert (found.route_prefix, found.env, found.target.args) == ("/hello", {"MODE": "fast"}, {"size": 2})
-    assert found.warnings == ("spec.env TOKEN: valueFrom has no meaning here; the value of this shell is used",)
+    assert (found.route_prefix, found.target.env, found.target.args) == ("/hello", {"MODE": "fast"}, {"size": 2})
+    assert subject.warnings == ("spec.env TOKEN: valueFrom has no meaning here; the value of this shell is used",)
 
 
 def test_a_change_of_the_code_is_a_new_revision(tmp_path: Path) -> None:
@@ -44,12 +45,12 @@ def test_a_change_of_the_code_is_a_new_revision(tmp_path: Path) -> None:
     revisions = set()
     for text in (CONFIG_MAP, CONFIG_MAP.replace("app = 1", "app = 2")):
         path.write_text(APPLICATION + text)
-        revisions.add(applications(str(path))[0].target.revision)
+        revisions.add(read(str(path)).applications[0].target.revision)
     assert len(revisions) == 2
 
 
 def test_an_import_path_is_an_application_by_itself() -> None:
-    (found,) = applications("my_pkg.Serving_2:build", route_prefix="/x")
+    (found,) = read("my_pkg.Serving_2:build", route_prefix="/x").applications
     assert (found.target.application, found.target.import_path) == ("serving-2", "my_pkg.Serving_2:build")
     assert found.route_prefix == "/x"
 
@@ -67,11 +68,11 @@ def test_says_where_a_file_is_wrong(tmp_path: Path, text: str, message: str) -> 
     path = tmp_path / "app.yaml"
     path.write_text(text)
     with pytest.raises(CannotRead, match=message):
-        applications(str(path))
+        read(str(path))
 
 
 def test_says_what_can_be_given() -> None:
-    with pytest.raises(CannotRead, match="neither a manifest"):
-        applications("hello")
+    with pytest.raises(CannotRead, match="neither a file"):
+        read("hello")
     with pytest.raises(CannotRead, match="cannot be read"):
-        applications("missing.yaml")
+        read("missing.yaml")

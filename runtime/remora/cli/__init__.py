@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from typing import Final
 
 COMMANDS: Final = {
-    "run": ("remora.cli.run", "serve an application on this machine"),
+    "run": ("remora.cli.run", "serve applications on this machine"),
+    "convert": ("remora.cli.convert", "write manifests from a Ray Serve config file"),
+    "build": ("remora.cli.build", "write a manifest from code"),
     "exec": ("remora.cli.exec", "run a Python script that calls serve.run"),
     "proxy": ("remora.proxy", "serve HTTP for applications (a proxy pod)"),
     "controller": ("remora.cli.controller", "start, watch and replace replicas (in the head pod)"),

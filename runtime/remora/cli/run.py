@@ -11,7 +11,8 @@ import sys
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import yaml
+from remora.cli.output import arguments as builder_arguments
+from remora.cli.output import say
 
 if TYPE_CHECKING:
     from remora.graph.result import BuildResult
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return asyncio.run(_serve(given))
     except RemoraError as error:
-        _say(str(error))
+        say(str(error))
         return 1
 
 
@@ -39,20 +40,26 @@ async def _serve(given: argparse.Namespace) -> int:
     from remora.errors import RemoraError
     from remora.local import graph
     from remora.local.instance import LocalInstance, LocalOptions
-    from remora.local.manifest import applications
+    from remora.local.manifest import read
 
-    found = applications(given.subject, route_prefix=given.route_prefix, args=_arguments(given.arg))
-    for warning in (warning for application in found for warning in application.warnings):
-        _say(warning)
-    env = {name: value for application in found for name, value in application.env.items()}
-    options = LocalOptions(host=given.host, port=given.port, ray_address=given.address, env=env)
+    subject = read(given.subject, route_prefix=given.route_prefix, args=builder_arguments(given.arg))
+    for warning in subject.warnings:
+        say(warning)
+    found = subject.applications
+    options = LocalOptions(
+        host=given.host or subject.host or "127.0.0.1",
+        port=(subject.port or 8000) if given.port is None else given.port,
+        ray_address=given.address,
+        # From the start where there is one: what an interpreter or a library reads when it is loaded works as well.
+        env=found[0].target.env if len(found) == 1 else {},
+    )
     LocalInstance.check(options)
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     # The user's code is imported while Ray starts.
-    builds = [asyncio.create_task(graph.build(application)) for application in found]
+    builds = [asyncio.create_task(graph.build(application.target)) for application in found]
     try:
         instance = await LocalInstance.start(options)
         try:
@@ -60,8 +67,8 @@ async def _serve(given: argparse.Namespace) -> int:
         except RemoraError as error:
             # At once: it takes seconds to end Ray.
             if trace := getattr(error, "trace", ""):
-                _say(trace)
-            _say(str(error))
+                say(trace)
+            say(str(error))
             return 1
         finally:
             await instance.close()
@@ -78,15 +85,23 @@ async def _deploy_all(
     for application, build in zip(found, builds, strict=True):
         built = await build
         for warning in built.warnings:
-            _say(warning)
-        await instance.deploy(application.target, application.route_prefix, built)
-        prefix = application.route_prefix.rstrip("/")
-        print(f"{application.target.application} is served at {instance.url}{prefix}/", flush=True)  # noqa: T201 - as above
+            say(warning)
+        await instance.deploy(
+            application.target, application.route_prefix, built, request_timeout_s=application.request_timeout_s
+        )
+        print(_served(application, built, instance.url), flush=True)  # noqa: T201 - the command line talks to its user
+    print("Ctrl-C ends it.", flush=True)  # noqa: T201 - as above
     await instance.until_ended()
 
 
-def _say(text: str) -> None:
-    print(f"remora: {text}", file=sys.stderr)  # noqa: T201 - the command line talks to its user
+def _served(application: LocalApplication, built: BuildResult, url: str) -> str:
+    name = application.target.application
+    prefix = application.route_prefix
+    where = "to handles only" if prefix is None else f"at {url}{prefix.rstrip('/')}/"
+    wanted = {override.name: override.replicas for override in application.target.deployments}
+    counts = {d.name: wanted.get(d.name) or d.replicas for d in built.deployments}
+    deployments = ", ".join(f"{d} ×{count}" if count > 1 else d for d, count in counts.items())
+    return f"{name} is served {where} ({deployments})"
 
 
 async def _until_first(stop: asyncio.Event, work: Any) -> None:
@@ -102,16 +117,11 @@ async def _until_first(stop: asyncio.Event, work: Any) -> None:
     await working
 
 
-def _arguments(pairs: Sequence[str]) -> dict[str, Any]:
-    """Return `k=v` pairs as builder arguments; values are read as YAML, so 3 is a number and [a, b] a list."""
-    return {name: yaml.safe_load(value) for name, _, value in (pair.partition("=") for pair in pairs)}
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="remora run", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("subject", help="app.yaml, or module:app")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="port to listen at (default: %(default)s)")
+    parser.add_argument("subject", help="app.yaml (a manifest), config.yaml (a Ray Serve config), or module:app")
+    parser.add_argument("--host", help="address to listen at (default: the config's, or 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen at (default: the config's, or 8000)")
     parser.add_argument("--route-prefix", help="path below which the application answers, over the manifest's")
     parser.add_argument("--arg", action="append", default=[], metavar="K=V", help="builder argument; may be repeated")
     parser.add_argument("--address", default="", help="host:port of a Ray that runs on this machine already")

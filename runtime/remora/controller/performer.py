@@ -105,6 +105,8 @@ class Performer:
             max_ongoing_requests=deployment.in_place.max_ongoing_requests,
             user_config=deployment.in_place.user_config,
             memory=replica_to_bytes(replica),
+            env=target.env,
+            working_dir=target.working_dir,
         )
         return await self._cluster.start(config, action.node, deployment.resources)
 

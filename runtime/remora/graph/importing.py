@@ -29,12 +29,13 @@ async def written(
     place: Path,
     timeout_s: float,
     env: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
+    cwd: str | None = None,
 ) -> bytes:
     """Import the application, and return what `graph.build` wrote (`result.BuildResult.from_bytes`).
 
     `folder` holds user code that comes first on `sys.path`; `place` is an empty folder to work in; `env` is the whole
-    environment of the process, this one's when None. Raises NotImported when nothing was written.
+    environment of the process, and `cwd` where it runs; this one's when None. Raises NotImported when nothing was
+    written.
     """
     arguments, out = place / "args.json", place / "result"
     arguments.write_text(json.dumps(dict(args)))

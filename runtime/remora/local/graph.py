@@ -10,19 +10,19 @@ from remora.graph import importing
 from remora.graph.result import BuildFailure, BuildResult
 from remora.local import settings
 from remora.local.errors import CannotServe
-from remora.local.manifest import LocalApplication
 from remora.replica import code
+from remora_api.wire import Target
 
 BUILD_TIMEOUT_S = 120.0
 
 
-async def build(application: LocalApplication) -> BuildResult:
+async def build(target: Target) -> BuildResult:
     """Import the application in a process of its own; raise CannotServe with what its code says is wrong."""
-    target = application.target
     with tempfile.TemporaryDirectory(prefix="remora-build-") as scratch:
         place = Path(scratch)
-        folder = place / "code" if target.code else None
-        if target.code is not None and folder is not None:
+        folder = Path(target.working_dir) if target.working_dir else None
+        if target.code is not None:
+            folder = place / "code"
             code.write(target.code, folder)
         try:
             written = await importing.written(
@@ -31,7 +31,8 @@ async def build(application: LocalApplication) -> BuildResult:
                 folder=folder,
                 place=place,
                 timeout_s=BUILD_TIMEOUT_S,
-                env=settings.of_import(application.env),
+                env=settings.of_import(target.env),
+                cwd=target.working_dir or None,
             )
             result = BuildResult.from_bytes(written)
         except (importing.NotImported, GraphError) as error:

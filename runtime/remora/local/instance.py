@@ -127,17 +127,27 @@ class LocalInstance:
         serving = asyncio.create_task(process.serve(controller_settings, listening, made, asyncio.shield(connecting)))
         return cls(options, folder, listening, connecting, serving, await made, proxy, output, data_key)
 
-    async def deploy(self, target: Target, route_prefix: str, built: BuildResult) -> None:
-        """Serve an application and wait until all its replicas do; raise CannotServe with the reason if it cannot."""
+    async def deploy(
+        self, target: Target, route_prefix: str | None, built: BuildResult, *, request_timeout_s: float | None = None
+    ) -> None:
+        """Serve an application and wait until all its replicas do; raise CannotServe with the reason if it cannot.
+
+        Without a route prefix only handles reach it.
+        """
         self._controller.deploy(target, built)
-        self._routed[target.application] = ApplicationRouting(
-            application=target.application,
-            route_prefix=route_prefix,
-            controllers=(ControllerEndpoint(url=self.controller_url),),
-        )
+        self._routed.pop(target.application, None)
+        if route_prefix is not None:
+            self._routed[target.application] = ApplicationRouting(
+                application=target.application,
+                route_prefix=route_prefix,
+                controllers=(ControllerEndpoint(url=self.controller_url),),
+                request_timeout_s=request_timeout_s,
+            )
         await self._proxy.route(tuple(self._routed.values()))
         await self._until(lambda found: _is_served(found, target))
-        has_ingress = any(d.ingress and d.desired for d in self._deployments(target.application))
+        has_ingress = route_prefix is not None and any(
+            d.ingress and d.desired for d in self._deployments(target.application)
+        )
         await self._proxy.route(tuple(self._routed.values()), awaited=target.application if has_ingress else "")
 
     async def delete(self, application: str) -> None:
@@ -162,7 +172,7 @@ class LocalInstance:
         proxy = asyncio.create_task(self._proxy.wait())
         await asyncio.wait([self._serving, proxy], return_when=asyncio.FIRST_COMPLETED)
         self._raise_if_ended()
-        raise CannotServe(f"the proxy ended with exit code {proxy.result()}")
+        raise CannotServe(self._proxy.last_words())
 
     async def close(self) -> None:
         """End everything that `start` began."""

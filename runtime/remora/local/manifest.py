@@ -1,22 +1,24 @@
-"""What `remora run` is given, as applications: a file of manifests, or an import path with arguments.
+"""What `remora run` is given, as applications: a file of manifests, a Serve config, or an import path with arguments.
 
-Pure but for reading the file. The same manifest serves in a cluster; what it refers to must stand in the same file.
+Pure but for reading files. The same manifest serves in a cluster; what it refers to must stand in the same file.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from remora.errors import RemoraError
+from remora.errors import OptionError, RemoraError
 from remora_api import wire
 from remora_api.target import code_bundle, digest, revision_inputs, target_from
 from remora_api.v1alpha1 import InvalidManifest, ServeApplication
+
+if TYPE_CHECKING:
+    from remora.serve_config.file import DeployConfig
 
 
 class CannotRead(RemoraError):
@@ -28,42 +30,126 @@ class LocalApplication:
     """One application to serve."""
 
     target: wire.Target
-    route_prefix: str
-    env: Mapping[str, str]
+    route_prefix: str | None
+    request_timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """All that `remora run` was given."""
+
+    applications: tuple[LocalApplication, ...]
     warnings: tuple[str, ...] = ()
+    """A sentence for each thing in it that has no effect here."""
+    host: str | None = None
+    port: int | None = None
 
 
-def applications(
-    subject: str, *, route_prefix: str | None = None, args: Mapping[str, Any] | None = None
-) -> tuple[LocalApplication, ...]:
-    """Return the applications in a file (its name ends in .yaml or .yml), or of an import path; raise CannotRead."""
-    if subject.endswith((".yaml", ".yml")):
-        documents = _documents(Path(subject))
-    elif ":" in subject:
-        documents = [_manifest(subject)]
-    else:
-        raise CannotRead(f"{subject!r} is neither a manifest (app.yaml) nor an import path (module:app)")
-    config_maps = {_name(d): d.get("data") or {} for d in documents if d.get("kind") == "ConfigMap"}
-    manifests = [d for d in documents if d.get("kind", "ServeApplication") == "ServeApplication"]
-    if not manifests:
-        raise CannotRead(f"{subject} holds no ServeApplication")
-    return tuple(_application(_overlaid(m, route_prefix, args), config_maps) for m in manifests)
+def read(subject: str, *, route_prefix: str | None = None, args: Mapping[str, Any] | None = None) -> Subject:
+    """Return what is in a file (its name ends in .yaml, .yml or .json), or behind an import path; raise CannotRead."""
+    if not subject.endswith((".yaml", ".yml", ".json")):
+        if ":" not in subject:
+            raise CannotRead(f"{subject!r} is neither a file (app.yaml) nor an import path (module:app)")
+        return _manifests(subject, [_manifest(subject)], route_prefix, args)
+    # Imported where it is needed: an import path starts the sooner.
+    from remora.serve_config import file
+
+    path = Path(subject)
+    documents = documents_in(path)
+    if len(documents) == 1 and file.is_config(documents[0]):
+        return _config(path, documents[0], route_prefix, args)
+    return _manifests(subject, documents, route_prefix, args)
 
 
-def _documents(path: Path) -> list[dict[str, Any]]:
+def documents_in(path: Path) -> list[dict[str, Any]]:
+    """Return the YAML documents of a file; raise CannotRead with line and column."""
     try:
         found = list(yaml.safe_load_all(path.read_text()))
-    except OSError as error:
-        raise CannotRead(f"{path} cannot be read: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotRead(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        said = ", ".join(part for part in (error.context, error.problem) if part)
+        raise CannotRead(f"{path}{where}: is no YAML: {said}") from error
     except yaml.YAMLError as error:
-        raise CannotRead(f"{path} is no YAML: {error}") from error
+        raise CannotRead(f"{path}: is no YAML: {error}") from error
     return [document for document in found if isinstance(document, dict)]
 
 
+def _manifests(
+    subject: str, documents: Sequence[Mapping[str, Any]], route_prefix: str | None, args: Mapping[str, Any] | None
+) -> Subject:
+    config_maps = {_name(d): d.get("data") or {} for d in documents if d.get("kind") == "ConfigMap"}
+    manifests = [d for d in documents if d.get("kind", "ServeApplication") == "ServeApplication"]
+    if not manifests:
+        raise CannotRead(f"{subject} holds no ServeApplication, and is no Serve config (applications: …)")
+    read_ones = [resource(_overlaid(m, route_prefix, args)) for m in manifests]
+    return Subject(
+        tuple(_application(one, config_maps) for one in read_ones),
+        tuple(warning for one in read_ones for warning in _warnings(one)),
+    )
+
+
+def _config(
+    path: Path, document: Mapping[str, Any], route_prefix: str | None, args: Mapping[str, Any] | None
+) -> Subject:
+    from remora.serve_config import targets
+
+    config = config_in(path, document)
+    if (route_prefix is not None or args) and len(config.applications) > 1:
+        raise CannotRead(f"{path} holds several applications: say routes and arguments in the file")
+    applications = []
+    for application in config.applications:
+        if args:
+            application = application.model_copy(update={"args": {**application.args, **args}})
+        target = targets.target(application).model_copy(
+            update={
+                "env": targets.environment(application),
+                "working_dir": str(working_dir(application.runtime_env.working_dir, path) or ""),
+            }
+        )
+        prefix = application.route_prefix if route_prefix is None else route_prefix
+        applications.append(LocalApplication(target, prefix, config.http_options.request_timeout_s))
+    http = config.http_options
+    return Subject(tuple(applications), tuple(targets.notes(config)), http.host, http.port)
+
+
+def config_in(path: Path, document: Mapping[str, Any]) -> DeployConfig:
+    """Return the Serve config that a file's document is; raise CannotRead."""
+    from remora.serve_config import autoscaling, file
+
+    try:
+        config = file.read(document)
+    except file.InvalidConfig as error:
+        raise CannotRead("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from error
+    for i, application in enumerate(config.applications):
+        for j, deployment in enumerate(application.deployments):
+            try:
+                autoscaling.fields(deployment)
+            except OptionError as error:
+                raise CannotRead(f"{path}: applications[{i}].deployments[{j}]: {error}") from error
+    return config
+
+
+def working_dir(given: str | None, path: Path) -> Path | None:
+    """Return the folder that a config's `working_dir` names, relative to the file; raise CannotRead."""
+    if not given:
+        return None
+    scheme, separator, rest = given.partition("://")
+    if separator and scheme not in ("local", "file"):
+        raise CannotRead(f"{path}: runtime_env.working_dir {given!r}: fetch it, and give the path of the folder")
+    folder = (path.parent / (rest if separator else given)).resolve()
+    if not folder.is_dir():
+        raise CannotRead(f"{path}: runtime_env.working_dir {given!r}: {folder} is no folder")
+    return folder
+
+
 def _manifest(import_path: str) -> dict[str, Any]:
-    word = re.sub(r"[^a-z0-9]+", "-", import_path.partition(":")[0].rpartition(".")[2].lower()).strip("-")
-    name = word if word[:1].isalpha() else f"app-{word}".strip("-")
-    return {"metadata": {"name": name[:40].strip("-")}, "spec": {"importPath": import_path}}
+    from remora.serve_config.names import object_name
+
+    name = object_name(import_path.partition(":")[0].rpartition(".")[2])
+    return {"metadata": {"name": name}, "spec": {"importPath": import_path}}
 
 
 def _overlaid(manifest: Mapping[str, Any], route_prefix: str | None, args: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -75,20 +161,22 @@ def _overlaid(manifest: Mapping[str, Any], route_prefix: str | None, args: Mappi
     return {**manifest, "spec": spec}
 
 
-def _application(manifest: Mapping[str, Any], config_maps: Mapping[str, Mapping[str, str]]) -> LocalApplication:
+def resource(manifest: Mapping[str, Any]) -> ServeApplication:
+    """Return the manifest as `kubectl apply` would read it; raise CannotRead."""
     try:
-        application = ServeApplication.from_manifest(manifest, strict=True)
+        return ServeApplication.from_manifest(manifest, strict=True)
     except InvalidManifest as error:
         raise CannotRead(str(error)) from error
+
+
+def _application(application: ServeApplication, config_maps: Mapping[str, Mapping[str, str]]) -> LocalApplication:
     code = _code(application, config_maps)
     revision = f"{application.metadata.name}-{digest(revision_inputs(application, code))[:10]}"
-    given = {v.name: v.value for v in application.spec.env if v.value is not None}
-    elsewhere = [v.name for v in application.spec.env if v.value is None and v.name not in given]
+    env = {v.name: v.value for v in application.spec.env if v.value is not None}
     return LocalApplication(
-        target_from(application, revision=revision, code=code),
+        target_from(application, revision=revision, code=code).model_copy(update={"env": env}),
         application.spec.route_prefix,
-        given,
-        tuple(_warnings(elsewhere, bool(application.spec.env_from))),
+        application.spec.proxy.request_timeout_seconds,
     )
 
 
@@ -107,10 +195,12 @@ def _code(application: ServeApplication, config_maps: Mapping[str, Mapping[str, 
     return code_bundle(config_maps[name])
 
 
-def _warnings(elsewhere: Sequence[str], has_env_from: bool) -> Iterable[str]:
+def _warnings(application: ServeApplication) -> Iterator[str]:
+    given = {v.name for v in application.spec.env if v.value is not None}
+    elsewhere: Iterable[str] = (v.name for v in application.spec.env if v.value is None and v.name not in given)
     for name in elsewhere:
         yield f"spec.env {name}: valueFrom has no meaning here; the value of this shell is used"
-    if has_env_from:
+    if application.spec.env_from:
         yield "spec.envFrom has no meaning here; variables of this shell are used"
 
 

@@ -18,6 +18,7 @@ from remora_api.wire import ApplicationRouting, Routing
 if TYPE_CHECKING:
     from remora.http_client import SignedClient
 
+LOG = "proxy.log"
 START_S = 20.0
 STOP_S = 5.0
 RETRY_S = 0.03
@@ -30,8 +31,9 @@ class ProxyFailed(RemoraError):
 class LocalProxy:
     """One proxy subprocess."""
 
-    def __init__(self, process: asyncio.subprocess.Process, admin: SignedClient) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, admin: SignedClient, log: Path) -> None:
         self._process = process
+        self._log = log
         self._admin = admin
         self._version = 0
 
@@ -62,7 +64,7 @@ class LocalProxy:
         # Imported while the process starts: it takes a tenth of a second.
         from remora.http_client import SignedClient
 
-        return cls(process, SignedClient(f"http://127.0.0.1:{admin_port}", key))
+        return cls(process, SignedClient(f"http://127.0.0.1:{admin_port}", key), folder / LOG)
 
     async def route(self, applications: tuple[ApplicationRouting, ...], awaited: str = "") -> None:
         """Make this its routing, waiting for it to come up, and for a replica of the awaited application.
@@ -75,7 +77,7 @@ class LocalProxy:
             async with asyncio.timeout(START_S):
                 while not await self._push(body, awaited):
                     if self._process.returncode is not None:
-                        raise ProxyFailed(f"the proxy ended with exit code {self._process.returncode}")
+                        raise ProxyFailed(self.last_words())
                     await asyncio.sleep(RETRY_S)
         except TimeoutError:
             raise ProxyFailed(f"the proxy did not answer, or knew no replica, for {START_S:g} s") from None
@@ -89,6 +91,11 @@ class LocalProxy:
             return False
         found = json.loads(answer.body)["applications"]
         return not awaited or any(a["application"] == awaited and a["ready_replicas"] for a in found)
+
+    def last_words(self) -> str:
+        """Say that it ended, and the last line that it wrote."""
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        return f"the proxy ended with exit code {self._process.returncode}" + (f": {lines[-1]}" if lines else "")
 
     async def wait(self) -> int:
         """Return the exit code when the process has ended."""
@@ -115,4 +122,4 @@ def _free_port() -> int:
 
 
 def _log_file(folder: Path) -> int:
-    return os.open(folder / "proxy.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    return os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

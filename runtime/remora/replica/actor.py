@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from remora.replica.config import NotStarted, ReplicaConfig, Started
-from remora.replica.settings import ReplicaSettings
+from remora.replica.settings import ReplicaSettings, take_on
 
 if TYPE_CHECKING:
     from remora.replica.server import ReplicaServer
@@ -123,6 +123,7 @@ class ReplicaActor:
         async with SignedClient(config.controller_url, settings.data_key) as client:
             definition = await _patiently(lambda: client.get(f"/v1/definitions/{config.definition}"))
             folder = await _patiently(lambda: code.lay_out(config.code, client, settings.scratch))
+        take_on(config.env, config.working_dir)
         if folder is not None:
             sys.path.insert(0, str(folder))
         alias.install()

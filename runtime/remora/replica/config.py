@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from remora.types import ReplicaId
@@ -25,6 +26,10 @@ class ReplicaConfig:
     user_config: Any
     memory: bytes
     """The controller's own record of the replica, unread here: it comes back to a controller that lost its file."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Set before user code is imported; a pod has its variables from the start."""
+    working_dir: str = ""
+    """Folder to work in and to import from first; empty leaves both as they are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,17 @@ class ReplicaSettings:
             output=environment.get("REMORA_OUTPUT", "/proc/1/fd/1"),
             scratch=Path(environment.get("REMORA_SCRATCH_DIR", "/tmp/remora")),
         )
+
+
+def take_on(env: Mapping[str, str], working_dir: str) -> None:
+    """Give this process the environment and the folder of its application, before the user's code is imported.
+
+    Raises FileNotFoundError when there is no such folder.
+    """
+    os.environ.update(env)  # noqa: TID251 - this is a settings.py
+    if working_dir:
+        os.chdir(working_dir)
+        sys.path.insert(0, working_dir)
 
 
 def _text(path: str) -> str:

@@ -1,0 +1,57 @@
+"""Autoscaling of a Serve config: `num_replicas: auto` and `autoscaling_config`, as fields of the wire and of manifests.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from remora.graph import autoscaling
+from remora.serve_config.file import DeploymentConfig
+
+_IDLE: Final = ("policy", "smoothing_factor")
+"""Settings that have no effect."""
+_NUMBERS: Final = ("min_replicas", "max_replicas", "initial_replicas", "panic_threshold_percent")
+_AMOUNTS: Final = ("target_ongoing_requests", "upscaling_factor", "downscaling_factor")
+_AT_LEAST_1: Final = ("look_back_period_s", "panic_window_s")
+
+
+def fields(config: DeploymentConfig) -> Mapping[str, Any] | None:
+    """Return the fields of a `remora_api.autoscaling.Autoscaling`; None for a fixed number. Raises OptionError."""
+    if config.num_replicas != "auto" and not config.autoscaling_config:
+        return None
+    given = {name: value for name, value in (config.autoscaling_config or {}).items() if name not in _IDLE}
+    return autoscaling.read(given, 100 if config.num_replicas == "auto" else 1, "autoscaling_config")
+
+
+def idle(config: DeploymentConfig) -> Iterator[str]:
+    """Yield the settings that are given and have no effect."""
+    for name in _IDLE:
+        if (config.autoscaling_config or {}).get(name) is not None:
+            yield f"autoscaling_config.{name}"
+
+
+def manifest(values: Mapping[str, Any], where: str, notes: list[str]) -> dict[str, Any]:
+    """Return the fields as a manifest's `autoscaling`; what is rounded is noted."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if name in _NUMBERS:
+            found[_camel(name)] = int(value)
+        elif name in _AMOUNTS:
+            found[_camel(name)] = f"{value:g}"
+        elif name == "aggregation":
+            found["aggregationFunction"] = str(value)
+        else:
+            whole = max(math.ceil(value), 1 if name in _AT_LEAST_1 else 0)
+            if whole != value:
+                notes.append(f"{where}: autoscaling_config.{name}: {value:g} s became {whole}")
+            found[_camel(f"{name.removesuffix('_s')}_seconds")] = whole
+    return found
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

@@ -1,0 +1,238 @@
+"""A Serve config, or a graph that was built from code, as ServeApplication manifests: one for each application.
+
+Pure. What a manifest cannot hold becomes a note: a comment in the file, and a sentence on the terminal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+
+from remora.graph.result import BuildResult, BuiltDeployment
+from remora.serve_config import autoscaling
+from remora.serve_config.file import ActorOptions, ApplicationConfig, DeployConfig, DeploymentConfig
+from remora.serve_config.names import object_name
+
+Manifest = dict[str, Any]
+
+_API: Final = {"apiVersion": "remora.dev/v1alpha1", "kind": "ServeApplication"}
+_SECONDS: Final = {
+    "graceful_shutdown_timeout_s": ("gracefulShutdownTimeoutSeconds", 0),
+    "health_check_period_s": ("healthCheckPeriodSeconds", 1),
+    "health_check_timeout_s": ("healthCheckTimeoutSeconds", 1),
+}
+"""Option → field of the resource, in whole seconds, and the least that it takes."""
+_DEVICES: Final = {"GPU": "nvidia.com/gpu", "TPU": "google.com/tpu"}
+_CODE_BYTES: Final = 250_000
+"""What `kubectl apply` takes with the copy that it keeps in an annotation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """One manifest, and what it does not say."""
+
+    manifest: Manifest
+    notes: tuple[str, ...] = ()
+
+
+def from_config(config: DeployConfig, code: Mapping[str, Mapping[str, str]]) -> tuple[Converted, ...]:
+    """Return a manifest for each application; `code` is by application: the files to lay over the image."""
+    common = list(_common_notes(config))
+    timeout_s = config.http_options.request_timeout_s
+    return tuple(_application(application, timeout_s, common, code) for application in config.applications)
+
+
+def from_build(
+    name: str, import_path: str, args: Mapping[str, Any], built: BuildResult, code: Mapping[str, str]
+) -> Converted:
+    """Return the manifest of an application that was built here, with the options that its code gives."""
+    notes = list(built.warnings)
+    spec: Manifest = {"importPath": import_path}
+    if args:
+        spec["args"] = dict(args)
+    spec |= _code(code, import_path, notes)
+    spec["deployments"] = [_built(deployment, notes) for deployment in built.deployments]
+    return Converted({**_API, "metadata": {"name": object_name(name)}, "spec": spec}, tuple(notes))
+
+
+def text(converted: Sequence[Converted]) -> str:
+    """Return the manifests as one YAML file, the notes as comments above each."""
+    return "---\n".join(_document(one) for one in converted)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines (code) as it stands."""
+
+    def represent_text(self, value: str) -> yaml.Node:
+        return self.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+
+def _document(converted: Converted) -> str:
+    comments = [f"# - {note}" for note in converted.notes]
+    head = ["# Not carried over:", *comments] if comments else []
+    body = yaml.dump(converted.manifest, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return "\n".join([*head, body])
+
+
+def _common_notes(config: DeployConfig) -> Iterator[str]:
+    for name, _ in config.set_fields("http_options", "applications", "proxy_location"):
+        yield f"{name}: there is no field for it"
+    if "proxy_location" in (config.model_extra or {}):
+        yield "proxy_location: proxies are pods of their own, as many as spec.proxy.replicas"
+    for name, _ in config.http_options.set_fields("host", "port", "request_timeout_s"):
+        yield f"http_options.{name}: there is no field for it"
+    if {"host", "port"} & {name for name, _ in config.http_options.set_fields()}:
+        yield "http_options.host and port: the Service in front of the proxies listens at port 80"
+    if len(config.applications) > 1:
+        yield (
+            "other applications of the file: each has its own Ray cluster and Service, so a handle of one "
+            "(get_app_handle) does not reach another"
+        )
+
+
+def _application(
+    application: ApplicationConfig,
+    timeout_s: float | None,
+    common: Sequence[str],
+    code: Mapping[str, Mapping[str, str]],
+) -> Converted:
+    notes = list(common)
+    spec: Manifest = {"importPath": application.import_path}
+    if application.args:
+        spec["args"] = application.args
+    spec |= _code(code.get(application.name, {}), application.import_path, notes)
+    if application.runtime_env.env_vars:
+        spec["env"] = [{"name": k, "value": v} for k, v in application.runtime_env.env_vars.items()]
+    if application.route_prefix is None:
+        notes.append("route_prefix: null: an application always answers HTTP, at / here")
+    elif application.route_prefix != "/":
+        spec["routePrefix"] = application.route_prefix
+    if application.deployments:
+        spec["deployments"] = [_deployment(deployment, notes) for deployment in application.deployments]
+    if timeout_s is not None:
+        spec["proxy"] = {"requestTimeoutSeconds": _whole(timeout_s, 1, "http_options.request_timeout_s", notes)}
+    known = ("name", "route_prefix", "import_path", "runtime_env", "args", "deployments")
+    notes += [f"{name}: there is no field for it" for name, _ in application.set_fields(*known)]
+    notes += [
+        f"runtime_env.{name}: build an image with it on Remora's, and name it in spec.image"
+        for name, _ in application.runtime_env.set_fields("env_vars", "working_dir")
+    ]
+    name = object_name(application.name)
+    if name != application.name:
+        notes.append(f"name {application.name!r}: Kubernetes takes {name!r}")
+    return Converted({**_API, "metadata": {"name": name}, "spec": spec}, tuple(notes))
+
+
+def _code(files: Mapping[str, str], import_path: str, notes: list[str]) -> Manifest:
+    if not files:
+        notes.append(
+            f"the code: module {import_path.partition(':')[0]} has to be in spec.image, or in spec.code (--code DIR)"
+        )
+        return {}
+    size = sum(len(name.encode()) + len(content.encode()) for name, content in files.items())
+    if size > _CODE_BYTES or len(files) > 64:
+        notes.append(f"the code: {len(files)} files of {size} bytes are too much for spec.code: put it into the image")
+        return {}
+    return {"code": {"inline": dict(sorted(files.items()))}}
+
+
+def _deployment(config: DeploymentConfig, notes: list[str]) -> Manifest:
+    where = f"deployment {config.name!r}"
+    found: Manifest = {"name": config.name}
+    if isinstance(config.num_replicas, int):
+        found["replicas"] = config.num_replicas
+    elif (scaled := autoscaling.fields(config)) is not None:
+        found["autoscaling"] = autoscaling.manifest(scaled, where, notes)
+    for option, field in (("max_ongoing_requests", "maxOngoingRequests"), ("max_queued_requests", "maxQueuedRequests")):
+        if getattr(config, option) is not None:
+            found[field] = getattr(config, option)
+    if config.user_config is not None:
+        found["userConfig"] = config.user_config
+    for option, (field, least) in _SECONDS.items():
+        if getattr(config, option) is not None:
+            found[field] = _whole(getattr(config, option), least, f"{where}: {option}", notes)
+    if config.ray_actor_options is not None:
+        found["resources"] = _resources(config.ray_actor_options, where, notes)
+    notes += [f"{where}: {name}: there is no field for it" for name in autoscaling.idle(config)]
+    carried = (
+        "name",
+        "num_replicas",
+        "autoscaling_config",
+        "max_ongoing_requests",
+        "max_queued_requests",
+        "user_config",
+        *_SECONDS,
+    )
+    notes += [
+        f"{where}: {name}: there is no field for it" for name, _ in config.set_fields(*carried, "ray_actor_options")
+    ]
+    return found
+
+
+def _resources(options: ActorOptions, where: str, notes: list[str]) -> Manifest:
+    amounts = {"cpu": _amount(1 if options.num_cpus is None else options.num_cpus)}
+    if options.memory:
+        amounts["memory"] = str(math.ceil(options.memory))
+    custom = {**({"GPU": options.num_gpus} if options.num_gpus else {}), **options.resources}
+    amounts |= _devices(custom, where, notes)
+    for name, _ in options.set_fields("num_cpus", "num_gpus", "memory", "resources", "runtime_env"):
+        notes.append(f"{where}: ray_actor_options.{name}: choose nodes with spec.workers[].podTemplate instead")
+    for name, _ in options.runtime_env.set_fields():
+        notes.append(f"{where}: ray_actor_options.runtime_env.{name}: spec.env and spec.image are the application's")
+    return amounts
+
+
+def _devices(custom: Mapping[str, float], where: str, notes: list[str]) -> Manifest:
+    amounts: Manifest = {}
+    for name, amount in custom.items():
+        device = _DEVICES.get(name, name)
+        if "/" in device:
+            amounts[device] = _amount(amount)
+        else:
+            notes.append(f"{where}: resource {name!r}: in a cluster a device has a full name, as nvidia.com/gpu")
+    return amounts
+
+
+def _built(built: BuiltDeployment, notes: list[str]) -> Manifest:
+    where = f"deployment {built.name!r}"
+    plain = BuiltDeployment(name=built.name, digest=built.digest)
+    found: Manifest = {"name": built.name}
+    if built.autoscaling is None:
+        found["replicas"] = built.replicas
+    else:
+        found["autoscaling"] = autoscaling.manifest(built.autoscaling, where, notes)
+    for option, field in (("max_ongoing_requests", "maxOngoingRequests"), ("max_queued_requests", "maxQueuedRequests")):
+        if getattr(built, option) != getattr(plain, option):
+            found[field] = getattr(built, option)
+    if built.has_user_config:
+        found["userConfig"] = built.user_config
+    for option, (field, least) in _SECONDS.items():
+        if getattr(built, option) != getattr(plain, option):
+            found[field] = _whole(getattr(built, option), least, f"{where}: {option}", notes)
+    if (built.cpu_milli, built.memory_bytes, built.custom) != (plain.cpu_milli, plain.memory_bytes, plain.custom):
+        amounts: Manifest = {"cpu": _amount(built.cpu_milli / 1000)}
+        if built.memory_bytes:
+            amounts["memory"] = str(built.memory_bytes)
+        found["resources"] = amounts | _devices(built.custom, where, notes)
+    if built.graceful_shutdown_wait_loop_s != plain.graceful_shutdown_wait_loop_s:
+        notes.append(f"{where}: graceful_shutdown_wait_loop_s: it is in the code, there is no field for it")
+    return found
+
+
+def _amount(value: float) -> str:
+    """Return a Kubernetes quantity: 2 is "2", 0.1 is "100m"."""
+    return str(int(value)) if float(value).is_integer() else f"{math.ceil(round(value * 1000, 6))}m"
+
+
+def _whole(seconds: float, least: int, where: str, notes: list[str]) -> int:
+    whole = max(least, math.ceil(seconds))
+    if whole != seconds:
+        notes.append(f"{where}: {seconds:g} s became {whole}: the field holds whole seconds")
+    return whole

@@ -1,0 +1,105 @@
+"""A Serve config as targets for a controller on this machine, with all that the file says exactly as it says it.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from remora.serve_config import autoscaling
+from remora.serve_config.file import ActorOptions, ApplicationConfig, DeployConfig, DeploymentConfig
+from remora_api import wire
+from remora_api.autoscaling import Autoscaling
+from remora_api.target import digest
+
+_OVERRIDDEN: Final = (
+    "max_ongoing_requests",
+    "max_queued_requests",
+    "graceful_shutdown_timeout_s",
+    "health_check_period_s",
+    "health_check_timeout_s",
+)
+"""Options that the wire has under the same name."""
+
+
+def target(application: ApplicationConfig) -> wire.Target:
+    """Return what the controller has to reach; `env` and `working_dir` are whoever calls's to fill in."""
+    stays = application.model_dump(mode="json", include={"import_path", "args", "runtime_env"})
+    return wire.Target(
+        application=application.name,
+        generation=1,
+        revision=f"{application.name}-{digest(stays)[:10]}",
+        import_path=application.import_path,
+        args=application.args,
+        deployments=tuple(_override(deployment) for deployment in application.deployments),
+    )
+
+
+def environment(application: ApplicationConfig) -> dict[str, str]:
+    """Return the variables of its processes: the application's, then those that its deployments add."""
+    env = dict(application.runtime_env.env_vars)
+    for deployment in application.deployments:
+        if deployment.ray_actor_options is not None:
+            env |= deployment.ray_actor_options.runtime_env.env_vars
+    return env
+
+
+def notes(config: DeployConfig) -> Iterator[str]:
+    """Yield a sentence for each thing in the file that has no effect on this machine."""
+    for name, value in config.set_fields("http_options", "applications"):
+        # On one machine there is one proxy wherever it is put.
+        if (name, value) not in (("proxy_location", "EveryNode"), ("proxy_location", "HeadOnly")):
+            yield f"{name} has no effect here"
+    for name, _ in config.http_options.set_fields("host", "port", "request_timeout_s"):
+        yield f"http_options.{name} has no effect here"
+    for application in config.applications:
+        yield from _application_notes(application)
+
+
+def _application_notes(application: ApplicationConfig) -> Iterator[str]:
+    here = f"application {application.name!r}"
+    known = ("name", "route_prefix", "import_path", "runtime_env", "args", "deployments")
+    for name, _ in application.set_fields(*known):
+        yield f"{here}: {name} has no effect here"
+    for name, _ in application.runtime_env.set_fields("env_vars", "working_dir"):
+        yield f"{here}: runtime_env.{name} has no effect here: install it into this Python environment"
+    for deployment in application.deployments:
+        for name in _idle(deployment):
+            yield f"{here}: deployment {deployment.name!r}: {name} has no effect here"
+
+
+def _idle(deployment: DeploymentConfig) -> Iterator[str]:
+    counts = ("num_replicas", "autoscaling_config")
+    for name, _ in deployment.set_fields("name", "user_config", "ray_actor_options", *counts, *_OVERRIDDEN):
+        yield name
+    yield from autoscaling.idle(deployment)
+    if deployment.ray_actor_options is not None:
+        known = ("num_cpus", "num_gpus", "memory", "resources", "runtime_env")
+        yield from (f"ray_actor_options.{name}" for name, _ in deployment.ray_actor_options.set_fields(*known))
+        for name, _ in deployment.ray_actor_options.runtime_env.set_fields("env_vars"):
+            yield f"ray_actor_options.runtime_env.{name}"
+
+
+def _override(deployment: DeploymentConfig) -> wire.DeploymentOverride:
+    values: dict[str, Any] = {name: getattr(deployment, name) for name in _OVERRIDDEN}
+    options, scaled = deployment.ray_actor_options, autoscaling.fields(deployment)
+    return wire.DeploymentOverride(
+        name=deployment.name,
+        replicas=None if deployment.num_replicas == "auto" else deployment.num_replicas,
+        autoscaling=Autoscaling(**scaled) if scaled is not None else None,
+        user_config=deployment.user_config,
+        has_user_config=deployment.user_config is not None,
+        resources=_resources(options) if options else None,
+        **values,
+    )
+
+
+def _resources(options: ActorOptions) -> wire.Resources:
+    gpus = {"GPU": options.num_gpus} if options.num_gpus else {}
+    return wire.Resources(
+        cpu_milli=1000 if options.num_cpus is None else round(options.num_cpus * 1000),
+        memory_bytes=round(options.memory or 0),
+        custom={**gpus, **options.resources},
+    )
