@@ -306,6 +306,9 @@ class ApplicationRouting(Wire):
     request_timeout_s: float | None = None
     hold: Hold | None = None
     """None for an application that always has replicas."""
+    grpc_servicers: tuple[str, ...] = ()
+    """Import paths, on the replicas, of the functions that register gRPC services."""
+    grpc_timeout_s: float | None = None
 
 
 class Routing(Wire):

@@ -6,7 +6,7 @@ the `controller` stand here as small protocols, so that each side can be read, a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NewType, Protocol
 
@@ -54,11 +54,59 @@ class RemoteFailure(Exception):
         self.payload = payload
 
 
+Trailing = Sequence[tuple[str, str | bytes]]
+
+
+class RpcCall(Protocol):
+    """One gRPC call, at the replica: implemented by `replica.rpc`. Messages are bytes."""
+
+    @property
+    def path(self) -> str:
+        """``/package.Service/Method``."""
+        ...
+
+    @property
+    def servicers(self) -> Sequence[str]:
+        """Import paths of the functions that register the application's services."""
+        ...
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str | bytes], ...]:
+        """What the client sent along; keys that end in ``-bin`` have bytes."""
+        ...
+
+    @property
+    def peer(self) -> str:
+        """The client's address as gRPC writes it."""
+        ...
+
+    @property
+    def request_id(self) -> str:
+        """Given by the client or the proxy."""
+        ...
+
+    def messages(self) -> AsyncGenerator[bytes, None]:
+        """Yield the client's messages, no faster than they are read."""
+        ...
+
+    async def send(self, message: bytes) -> None:
+        """Send one message; waits while the client reads slowly."""
+        ...
+
+    def finish(self, code: int, details: str, trailing: Trailing) -> None:
+        """Send the status, after the last message."""
+        ...
+
+
 class Service(Protocol):
     """What a replica offers to its transport server: implemented by `replica.user`, called by `replica.server`."""
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request or WebSocket. The server cancels the task when the client vanishes."""
+        ...
+
+    async def rpc(self, call: RpcCall) -> None:
+        """Serve one gRPC call and finish it with a status, also when the user's code raises."""
         ...
 
     async def call(self, metadata: CallMetadata, payload: Payload) -> Payload:

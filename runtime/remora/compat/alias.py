@@ -28,6 +28,7 @@ MODULES: Final[Mapping[str, str]] = {
     "ray.serve.deployment_graph": "remora.compat.dag",
     "ray.serve.drivers": "remora.drivers",
     "ray.serve.exceptions": "remora.compat.exceptions",
+    "ray.serve.grpc_util": "remora.grpc_util",
     "ray.serve.handle": "remora.compat.handle",
 }
 """Modules of Ray Serve that user code imports from, and what stands for them."""

@@ -21,7 +21,7 @@ class Line(msgspec.Struct, gc=False):
     application: str
     method: str
     path: str
-    status: int
+    status: int | str
     duration_ms: float
     client: str
     request_id: str

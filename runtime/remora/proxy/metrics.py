@@ -14,7 +14,7 @@ class _Application:
     __slots__ = ("buckets", "codes", "ongoing", "seconds")
 
     def __init__(self) -> None:
-        self.codes: Counter[int] = Counter()
+        self.codes: Counter[int | str] = Counter()
         self.ongoing = 0
         self.buckets = [0] * (len(BUCKETS_S) + 1)
         self.seconds = 0.0
@@ -35,8 +35,8 @@ class Metrics:
         counts.ongoing += 1
         self.ongoing += 1
 
-    def end(self, application: str, code: int, seconds: float) -> None:
-        """The request is over, with its status; 499 if the client went away."""
+    def end(self, application: str, code: int | str, seconds: float) -> None:
+        """The request is over, with its status; 499 if the client went away. Of gRPC, the status by name."""
         counts = self._applications[application]
         counts.ongoing -= 1
         self.ongoing -= 1
@@ -53,7 +53,7 @@ class Metrics:
         yield "# HELP remora_proxy_requests_total Requests answered, by application and status."
         yield "# TYPE remora_proxy_requests_total counter"
         for name, counts in applications:
-            for code, count in sorted(counts.codes.items()):
+            for code, count in sorted(counts.codes.items(), key=lambda entry: str(entry[0])):
                 yield f'remora_proxy_requests_total{{application="{name}",code="{code}"}} {count}'
         yield "# HELP remora_proxy_requests_ongoing Requests that are being served."
         yield "# TYPE remora_proxy_requests_ongoing gauge"

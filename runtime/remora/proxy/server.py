@@ -19,7 +19,7 @@ from enum import StrEnum
 from functools import partial
 from random import Random
 from time import monotonic
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -37,6 +37,9 @@ from remora.proxy.settings import Settings
 from remora.proxy.socket import ProxySocket
 from remora.router.router import Router
 from remora.types import ASGIApp
+
+if TYPE_CHECKING:
+    from remora.proxy.rpc import GrpcServer
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +68,8 @@ class ProxyServer:
         wall_clock: Callable[[], float],
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        rng = Random()
+        self._rng = rng = Random()
+        self._clock = clock
         self.phase = Phase.SERVING
         self.port = settings.port
         self.admin_port = settings.admin_port
@@ -89,6 +93,8 @@ class ProxyServer:
         self._admin = admin(self.routing, self.metrics, self.holding, key=settings.proxy_key, not_ready=self._not_ready)
         self._state = ServerState()
         self._listening: list[asyncio.Server] = []
+        self.grpc_port = settings.grpc_port
+        self._grpc: GrpcServer | None = None
         self._watching: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._wall_clock = wall_clock
@@ -122,6 +128,9 @@ class ProxyServer:
         self._listening = [public, private]
         self._looking = asyncio.create_task(self.holding.watch())
         self._write_date()
+        if settings.grpc_port is not None:
+            self._grpc = self._grpc_server()
+            self.grpc_port = await self._grpc.start(settings.host, settings.grpc_port)
         logger.info("serving on port %d, admin on port %d", self.port, self.admin_port)
 
     async def drain(self) -> None:
@@ -133,9 +142,10 @@ class ProxyServer:
         self.phase = Phase.CLOSING
         self._app.closing = True
         deadline = loop.time() + self._settings.drain_s
+        rpcs = asyncio.ensure_future(self._grpc.stop(self._settings.drain_s)) if self._grpc is not None else None
         quiet_since = loop.time()
         seen = self._state.total_requests
-        while self._state.connections and loop.time() < deadline:
+        while (self._state.connections or (rpcs and not rpcs.done())) and loop.time() < deadline:
             self._close_sockets(untouched_since=loop.time() - self._settings.quiet_s)
             if self.metrics.ongoing or self._state.total_requests != seen:
                 seen, quiet_since = self._state.total_requests, loop.time()
@@ -151,6 +161,8 @@ class ProxyServer:
         for server in self._listening:
             server.close()
         self._close_sockets()
+        if self._grpc is not None:
+            await self._grpc.stop(0)
         for connection in list(self._state.connections):
             connection.transport.close()
         for task in (self._watching, self._looking):
@@ -162,6 +174,19 @@ class ProxyServer:
         await self.router.close()
         if self._access_log is not None:
             await self._access_log.close()
+
+    def _grpc_server(self) -> GrpcServer:
+        # Half a second and some megabytes that proxies without gRPC do not spend.
+        from remora.proxy.rpc import GrpcServer
+
+        return GrpcServer(
+            self.routing,
+            self.metrics,
+            rng=self._rng,
+            access_log=self._access_log,
+            clock=self._clock,
+            not_ready=self._not_ready,
+        )
 
     def _close_sockets(self, untouched_since: float = math.inf) -> None:
         """Close WebSockets with 1012, which asks their clients to connect again: that leads to another proxy."""

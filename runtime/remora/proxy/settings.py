@@ -35,6 +35,8 @@ class Settings:
     access_log: bool = True
     max_message_bytes: int = 16 * 1024 * 1024
     """Of one WebSocket message of a client, which is held whole; a larger one closes the WebSocket with 1009."""
+    grpc_port: int | None = None
+    """Serve gRPC there, too; 0 for any free port."""
     root_path: str = ""
     """Where a proxy in front of this one has put it; it cuts the path, applications see it (ASGI's root_path)."""
 
@@ -56,6 +58,7 @@ class Settings:
             ("--keep-alive-s", "REMORA_KEEP_ALIVE_S", int, 75),
             ("--hold-s", "REMORA_HOLD_S", float, 5.0),
             ("--access-log", "REMORA_ACCESS_LOG", _flag, True),
+            ("--grpc-port", "REMORA_GRPC_PORT", int, None),
             ("--root-path", "REMORA_ROOT_PATH", str, ""),
             ("--max-message-bytes", "REMORA_MAX_MESSAGE_BYTES", int, 16 * 1024 * 1024),
         )
@@ -81,6 +84,7 @@ class Settings:
             access_log=read.access_log,
             max_message_bytes=read.max_message_bytes,
             root_path=read.root_path,
+            grpc_port=read.grpc_port,
         )
 
 

@@ -12,8 +12,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final
 
 from remora.replica.exchange import AnswerBroken, HttpExchange
+from remora.replica.rpc import RpcExchange
 from remora.replica.socket import SocketExchange
-from remora.transport.frames import DATA, END, FAILURE, ITEM, REQUEST, RESULT
+from remora.transport.frames import DATA, END, FAILURE, ITEM, REQUEST, RESULT, RPC
 from remora.transport.handshake import Identity
 from remora.transport.messages import (
     CallHead,
@@ -21,6 +22,7 @@ from remora.transport.messages import (
     FailureHead,
     RequestHead,
     ResultHead,
+    RpcHead,
     assemble,
     pack,
     pack_models,
@@ -125,6 +127,8 @@ class ReplicaServer:
             return False
         if kind == REQUEST:
             run = self._request(stream, *unpack(RequestHead, payload))
+        elif kind == RPC:
+            run = self._rpc(stream, unpack(RpcHead, payload)[0])
         else:
             run = self._call(stream, *unpack(CallHead, payload))
         task = asyncio.get_running_loop().create_task(run)
@@ -256,6 +260,26 @@ class ReplicaServer:
             await _send(stream, FAILURE, head, failure.payload)
         except StreamClosed:
             return
+
+    # ── gRPC ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _rpc(self, stream: ServerStream, head: RpcHead) -> None:
+        timer = self._arm(stream, head.timeout_s)
+        exchange = RpcExchange(stream, head, self._tasks.__len__)
+        try:
+            await self._service.rpc(exchange)
+        except asyncio.CancelledError:
+            exchange.fail(Cause.CANCELLED, "the call was cancelled")
+            raise
+        except StreamClosed:
+            return  # The client had gone.
+        except Exception as error:
+            logger.error("gRPC call %s of %s failed", head.request_id, head.path, exc_info=error)
+            exchange.fail(Cause.BROKEN, f"{type(error).__name__}: {error}"[:MAX_TEXT_CHARS])
+        finally:
+            if timer is not None:
+                timer.cancel()
+            stream.finish()
 
     def _failure(self, cause: Cause, text: str) -> bytes:
         return pack(FailureHead(cause, text[:MAX_TEXT_CHARS], [], self.load))

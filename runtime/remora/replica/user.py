@@ -40,7 +40,8 @@ from remora.replica.context import ReplicaContext
 from remora.replica.ingress import app_of
 from remora.replica.invoke import Method, in_thread, is_stream, items, method_of, methods_of
 from remora.replica.lifespan import Lifespan, StartupFailed
-from remora.types import ASGIApp, CallMetadata, Message, Payload, Receive, RemoteFailure, Scope, Send
+from remora.transport.stream import StreamClosed
+from remora.types import ASGIApp, CallMetadata, Message, Payload, Receive, RemoteFailure, RpcCall, Scope, Send
 
 log = logging.getLogger("remora.serve")
 
@@ -189,6 +190,43 @@ class UserCallable:
     async def _through_stages(self, value: Any) -> Any:
         """Return the value that the stages after this one make of it."""
         return await flow.through(self._following, value, self._deployment) if self._following else value
+
+    # ── gRPC ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def rpc(self, call: RpcCall) -> None:
+        """Answer one gRPC call, to its status; raises only when the client has gone, or on cancellation."""
+        # Whoever is called by gRPC has it; nobody else pays for it.
+        from remora.grpc_util import RayServegRPCContext
+        from remora.replica import rpc
+
+        shown = RayServegRPCContext(metadata=call.metadata, peer=call.peer, request_id=call.request_id)
+        context = self._enter(
+            RequestContext(
+                request_id=call.request_id,
+                route=self._identity.application,
+                app_name=self._identity.application,
+                multiplexed_model_id=shown.multiplexed_model_id() or "",
+                session_id=shown.session_id() or "",
+                headers={
+                    name: value for name, value in call.metadata if name in headers.TRACES and isinstance(value, str)
+                },
+            )
+        )
+        code, details = rpc.OK, ""
+        try:
+            await rpc.answer(call, shown, self._method, self._pool)
+            code, details = rpc.code_of(shown), shown.details()
+        except asyncio.CancelledError:
+            context.cancel_calls()
+            raise
+        except StreamClosed:
+            context.cancel_calls()
+            log.info("deployment %r: the client of request %s left", self._deployment, context.request_id)
+            return
+        except Exception as error:
+            log.exception("deployment %r: %s of request %s failed", self._deployment, call.path, context.request_id)
+            code, details = rpc.status_of(error, shown)
+        call.finish(code, details, shown.trailing_metadata())
 
     # ── handles ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -44,6 +44,8 @@ MODELS: Final = 0x0B
 # Opening a stream, client → replica.
 REQUEST: Final = 0x10
 CALL: Final = 0x11
+RPC: Final = 0x12
+"""A gRPC call."""
 # Answering it, replica → client.
 ACCEPT: Final = 0x20
 """The stream is taken: written before the user's code begins, and opens the window for the rest of the body."""
@@ -56,7 +58,7 @@ FAILURE: Final = 0x25
 # Either way.
 DATA: Final = 0x30
 MESSAGE: Final = 0x31
-"""A part of one WebSocket message."""
+"""A part of one message of a WebSocket or of a gRPC call."""
 CREDIT: Final = 0x32
 """The receiver has consumed so many bytes of this stream. Payload: u32."""
 CANCEL: Final = 0x33

@@ -98,6 +98,28 @@ class ResultHead(msgspec.Struct, array_like=True, frozen=True, gc=False):
     load: int
 
 
+class RpcHead(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A gRPC call."""
+
+    path: str
+    """``/package.Service/Method``."""
+    servicers: list[str]
+    """Import paths of the functions that register the services which the application has."""
+    metadata: list[tuple[str, bytes]]
+    peer: str
+    request_id: str
+    timeout_s: float | None
+
+
+class RpcStatus(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """How a gRPC call ended: the last frame, with the replica's load."""
+
+    code: int
+    details: str
+    trailing: list[tuple[str, bytes]]
+    load: int
+
+
 class Cause(StrEnum):
     """Why a stream failed."""
 
@@ -118,13 +140,14 @@ class FailureHead(msgspec.Struct, array_like=True, frozen=True, gc=False):
     load: int
 
 
-Head = RequestHead | ResponseHead | CallHead | ResultHead | FailureHead
-AnyHead = TypeVar("AnyHead", RequestHead, ResponseHead, CallHead, ResultHead, FailureHead)
+Head = RequestHead | ResponseHead | CallHead | ResultHead | RpcHead | RpcStatus | FailureHead
+AnyHead = TypeVar("AnyHead", RequestHead, ResponseHead, CallHead, ResultHead, RpcHead, RpcStatus, FailureHead)
 
 _SIZE = Struct(">I")
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type[Any], msgspec.msgpack.Decoder[Any]] = {
-    kind: msgspec.msgpack.Decoder(kind) for kind in (RequestHead, ResponseHead, CallHead, ResultHead, FailureHead)
+    kind: msgspec.msgpack.Decoder(kind)
+    for kind in (RequestHead, ResponseHead, CallHead, ResultHead, RpcHead, RpcStatus, FailureHead)
 }
 _message_decoder = msgspec.msgpack.Decoder(dict[str, Any])
 _models_decoder = msgspec.msgpack.Decoder(list[str])
@@ -171,10 +194,14 @@ def unpack_models(payload: bytes) -> frozenset[str]:
 
 def cut_message(message: Any) -> Iterator[bytes]:
     """Yield one ASGI message of a WebSocket in parts; the first byte of each says whether it is the last."""
-    packed = _encoder.encode(message)
+    return cut_bytes(_encoder.encode(message))
+
+
+def cut_bytes(message: bytes) -> Iterator[bytes]:
+    """Yield one message in parts, one at least; the first byte of each says whether it is the last."""
     step = MAX_PART_BYTES - 1
-    for start in range(0, len(packed), step):
-        yield (b"\1" if start + step >= len(packed) else b"\0") + packed[start : start + step]
+    for start in range(0, len(message) or 1, step):
+        yield (b"\1" if start + step >= len(message) else b"\0") + message[start : start + step]
 
 
 def unpack_message(packed: bytes) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from remora.transport.frames import (
     PROOF,
     REFUSED,
     REQUEST,
+    RPC,
     WELCOME,
     pack_u32,
     unpack_u32,
@@ -38,6 +39,7 @@ from remora.transport.stream import Stream, StreamClosed
 
 logger = logging.getLogger(__name__)
 
+_OPENING: Final = frozenset((REQUEST, CALL, RPC))
 BACKLOG: Final = 1024
 
 
@@ -62,7 +64,7 @@ class Host(Protocol):
         ...
 
     def take(self, stream: ServerStream, kind: int, payload: bytes) -> bool:
-        """Serve a stream that REQUEST or CALL opened, from the loop's next turn on; False refuses it."""
+        """Serve a stream that REQUEST, CALL or RPC opened, from the loop's next turn on; False refuses it."""
         ...
 
 
@@ -84,6 +86,11 @@ class ServerStream(Stream):
         """Send a head. Nothing happens if the client has gone."""
         if self.closed is None:
             self._connection.put(kind, self.id, payload)
+
+    def answer_last(self, kind: int, payload: bytes) -> None:
+        """Send a head behind the parts that still wait for their turn."""
+        if self.closed is None:
+            self._connection.queue(self, kind, payload)
 
     def announce(self, head: HeldHead) -> None:
         """Have ``head.release`` called before this turn's write, unless its body brought it out earlier."""
@@ -179,7 +186,7 @@ class ServerConnection(Connection[ServerStream]):
 
     def on_frame(self, kind: int, id: int, payload: bytes) -> None:
         bare = kind & ~END
-        if bare in (REQUEST, CALL):
+        if bare in _OPENING:
             self._open(bare, id, bool(kind & END), payload)
             return
         stream = self.streams.get(id)
