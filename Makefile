@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check format generate test test-unit test-ray test-cluster demo demo-down bench-quick clean
+.PHONY: help venv check format generate test test-unit test-ray test-cluster demo demo-down bench-quick bench-bodies clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ demo: venv ## Install the operator and examples/hello on a cluster (CONTEXT=… 
 
 demo-down: venv ## Remove everything that `make demo` made (with the same CONTEXT=… REGISTRY=…)
 	@$(BIN)/python -m demo down $(if $(CONTEXT),--context $(CONTEXT)) $(if $(REGISTRY),--registry $(REGISTRY))
+
+bench-bodies: venv ## Memory of proxy and replica while 1 GiB bodies pass, either way
+	$(BIN)/python -m benchmarks.large_bodies --out docs/results/large-bodies.md
 
 bench-quick: venv ## Figures of the README, in under 3 minutes
 	$(BIN)/python -m benchmarks.quick

@@ -155,6 +155,8 @@ class Port:
     """Of the proxy: users' requests."""
     PROXY_ADMIN: Final = 8001
     """Of the proxy: routing, health and metrics."""
+    GRPC: Final = 9000
+    """Of the proxy, where the application serves gRPC: users' calls."""
     CONTROLLER: Final = 8070
     """Of the head pod: the controller's API."""
     GCS: Final = 6379

@@ -155,7 +155,11 @@ def _common(
     """Return what is there also while the application is suspended: nothing in it runs."""
     routing_map = proxy.routing_map(owner, routing)
     routing_map["metadata"]["annotations"][INCARNATION_ANNOTATION] = str(clusters.serving)
-    policies = network.policies(owner, installation.namespace) if application.spec.network_policy.enabled else []
+    policies = (
+        network.policies(owner, installation.namespace, grpc=application.spec.proxy.grpc is not None)
+        if application.spec.network_policy.enabled
+        else []
+    )
     return [*serviceaccount.accounts(owner), routing_map, *policies, proxy.service(owner, application)]
 
 
@@ -313,6 +317,8 @@ def _routing(application: ServeApplication, observed: Observed, clusters: Cluste
         route_prefix=spec.route_prefix,
         controllers=controllers,
         request_timeout_s=spec.proxy.request_timeout_seconds,
+        grpc_servicers=tuple(spec.proxy.grpc.servicer_functions) if spec.proxy.grpc else (),
+        grpc_timeout_s=spec.proxy.request_timeout_seconds,
         hold=hold_from(spec.scale_to_zero) if spec.scale_to_zero else None,
     )
     standing = _standing_routing(metadata.name, observed)

@@ -206,3 +206,49 @@ def test_a_script_that_calls_serve_run_serves(tmp_path: Path) -> None:
     assert process.returncode == 0, printed
     said = [line for line in printed.splitlines() if line.split(" ")[0] in ("http", "handle", "deleted")]
     assert said == ["http 8", "handle 5", "deleted"]
+
+
+def test_a_script_serves_grpc_beside_http_and_its_options_hold(tmp_path: Path) -> None:
+    (tmp_path / "words_grpc.py").write_text(
+        "import grpc\n"
+        "from google.protobuf.wrappers_pb2 import StringValue\n"
+        "def add_WordsServicer_to_server(servicer, server):\n"
+        "    coded = dict(\n"
+        "        request_deserializer=StringValue.FromString, response_serializer=StringValue.SerializeToString)\n"
+        "    handlers = {'Upper': grpc.unary_unary_rpc_method_handler(servicer.Upper, **coded)}\n"
+        "    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler('test.Words', handlers),))\n"
+    )
+    (tmp_path / "script.py").write_text(
+        "import asyncio, urllib.error, urllib.request\n"
+        "import grpc\n"
+        "from google.protobuf.wrappers_pb2 import StringValue\n"
+        "from ray import serve\n"
+        "from ray.serve.config import HTTPOptions, gRPCOptions\n"
+        "from ray.serve.grpc_util import RayServegRPCContext\n"
+        "@serve.deployment\n"
+        "class Words:\n"
+        "    async def __call__(self, request): await asyncio.sleep(60)\n"
+        "    def Upper(self, word, grpc_context: RayServegRPCContext):\n"
+        "        return StringValue(value=f'{word.value.upper()} {grpc_context.application()}')\n"
+        "serve.start(\n"
+        f"    http_options=HTTPOptions(port={(http := free_port())}, request_timeout_s=0.5, root_path='/out'),\n"
+        f"    grpc_options=gRPCOptions(port={(rpc := free_port())},\n"
+        "    grpc_servicer_functions=['words_grpc.add_WordsServicer_to_server']))\n"
+        "serve.run(Words.bind(), name='demo', route_prefix='/words')\n"
+        f"with grpc.insecure_channel('127.0.0.1:{rpc}') as channel:\n"
+        "    coded = dict(\n"
+        "        request_serializer=StringValue.SerializeToString, response_deserializer=StringValue.FromString)\n"
+        "    upper = channel.unary_unary('/test.Words/Upper', **coded)\n"
+        "    print('grpc', upper(StringValue(value='hi'), metadata=(('application', 'demo'),)).value)\n"
+        "try:\n"
+        f"    urllib.request.urlopen('http://127.0.0.1:{http}/words')\n"
+        "except urllib.error.HTTPError as error:\n"
+        "    print('http', error.code)\n"
+    )
+    with remora("exec", "script.py", cwd=tmp_path) as process:
+        printed, _ = process.communicate(timeout=START_S)
+    assert process.returncode == 0, printed
+    assert [line for line in printed.splitlines() if line.split(" ")[0] in ("grpc", "http")] == [
+        "grpc HI demo",
+        "http 408",
+    ]

@@ -25,6 +25,7 @@ from remora_api.v1alpha1.resource import InvalidManifest, Metadata, Problem, Ser
 from remora_api.v1alpha1.spec import (
     Code,
     Deployment,
+    Grpc,
     Head,
     NetworkPolicy,
     Proxy,
@@ -60,6 +61,7 @@ __all__ = [
     "EnvVar",
     "EnvVarSource",
     "FieldSelector",
+    "Grpc",
     "Head",
     "HeadAtZero",
     "InvalidManifest",

@@ -35,6 +35,15 @@ ImportPath = Annotated[
         "must be module:attribute, for instance hello:app for the variable app in hello.py",
     ),
 ]
+ServicerFunction = Annotated[
+    str,
+    MinLen(3),
+    MaxLen(256),
+    matches(
+        r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*[.:][A-Za-z_][A-Za-z0-9_]*",
+        "must be module:function, for instance words_pb2_grpc:add_WordsServicer_to_server",
+    ),
+]
 RoutePrefix = Annotated[
     str,
     MinLen(1),
@@ -234,8 +243,23 @@ class ProxyService(Model):
     """A fixed port on every node; Kubernetes chooses one unless given. Most clusters allow 30000 to 32767."""
 
 
+class Grpc(Model):
+    """gRPC, beside HTTP: methods of the ingress deployment answer the methods of its services."""
+
+    port: Annotated[
+        Int,
+        Ge(1),
+        Le(65535),
+        Rule("self != 80", "80 is the port of HTTP: choose another, for instance 9000", lambda port: port != 80),
+    ] = 9000
+    """The port of the Service."""
+    servicer_functions: Annotated[tuple[ServicerFunction, ...], MinLen(1), MaxLen(50)]
+    """The functions add_…Servicer_to_server that grpcio-tools generated, as module:function or module.function. They
+    are imported on the replicas."""
+
+
 class Proxy(Model):
-    """The proxy pods: they take HTTP requests and pass them to replicas. They run no user code."""
+    """The proxy pods: they take requests and pass them to replicas. They run no user code."""
 
     replicas: Annotated[Int, Ge(1), Le(100)] = 2
     """Proxy pods. With two or more, a node can be drained without a failed request."""
@@ -243,8 +267,11 @@ class Proxy(Model):
     """What one proxy pod asks for; memory is also its limit."""
     service: ProxyService = ProxyService()
     """The Service in front of the proxies."""
+    grpc: Grpc | None = None
+    """Serve gRPC, too."""
     request_timeout_seconds: Seconds | None = None
-    """Seconds after which a request is answered 504 and its work is cancelled. No limit unless given."""
+    """Seconds after which a request is answered 408, or DEADLINE_EXCEEDED, and its work is cancelled. No limit unless
+    given. A WebSocket has so long to be accepted."""
     pod_template: PodTemplate | None = None
     """Laid over the proxy pods: nodeSelector, tolerations, topologySpreadConstraints, …"""
 

@@ -24,7 +24,7 @@ OPERATOR_LABELS = {"app.kubernetes.io/name": "remora", "app.kubernetes.io/compon
 _RAY: tuple[tuple[int, int], ...] = ((Port.GCS, Port.RAY_METRICS), Port.RAY_WORKERS)
 
 
-def policies(owner: Owner, operator_namespace: str) -> list[Manifest]:
+def policies(owner: Owner, operator_namespace: str, *, grpc: bool = False) -> list[Manifest]:
     """Return one policy for each kind of pod."""
     head, worker, proxy = (_pods(owner, component) for component in (Component.HEAD, Component.WORKER, Component.PROXY))
     operator = {
@@ -47,7 +47,7 @@ def policies(owner: Owner, operator_namespace: str) -> list[Manifest]:
         _policy(
             owner,
             Component.PROXY,
-            _rule([], (Port.HTTP, Port.HTTP)),
+            _rule([], (Port.HTTP, Port.HTTP), *([(Port.GRPC, Port.GRPC)] if grpc else [])),
             _rule([operator], (Port.PROXY_ADMIN, Port.PROXY_ADMIN)),
         ),
     ]

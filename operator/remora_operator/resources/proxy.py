@@ -39,6 +39,8 @@ def inputs(application: ServeApplication) -> dict[str, Any]:
         "podTemplate": spec.proxy.pod_template.model_dump(mode="json", by_alias=True)
         if spec.proxy.pod_template
         else None,
+        # Absent where it is off, so that an operator that knows of gRPC replaces no proxy that was there before.
+        **({"grpc": True} if spec.proxy.grpc else {}),
     }
 
 
@@ -58,8 +60,9 @@ def deployment(owner: Owner, application: ServeApplication, image: str, made_fro
             pod.value("REMORA_PROXY_KEY_FILE", pod.key_file(Purpose.PROXY)),
             pod.value("REMORA_DRAIN_S", str(DRAIN_S)),
             pod.value("REMORA_ROUTING_FILE", f"{ROUTING_FOLDER}/{ROUTING_FILE}"),
+            *([pod.value("REMORA_GRPC_PORT", str(Port.GRPC))] if proxy.grpc else []),
         ],
-        ports={"http": Port.HTTP, "admin": Port.PROXY_ADMIN},
+        ports={"http": Port.HTTP, "admin": Port.PROXY_ADMIN} | ({"grpc": Port.GRPC} if proxy.grpc else {}),
         resources=pod.requests_and_limits(proxy.resources),
         mounts=[pod.mount("tmp", "/tmp"), pod.mount("routing", ROUTING_FOLDER, read_only=True)],
         probes={
@@ -109,8 +112,13 @@ def service(owner: Owner, application: ServeApplication) -> Manifest:
     port: Manifest = {"name": "http", "port": SERVICE_PORT, "targetPort": Port.HTTP, "protocol": "TCP"}
     if wanted.node_port is not None:
         port["nodePort"] = wanted.node_port
+    ports = [port]
+    if grpc := application.spec.proxy.grpc:
+        # So that Gateways and meshes speak HTTP/2 to it, without TLS.
+        speaks = {"protocol": "TCP", "appProtocol": "kubernetes.io/h2c"}
+        ports.append({"name": "grpc", "port": grpc.port, "targetPort": Port.GRPC, **speaks})
     body: Manifest = {
-        "spec": {"type": wanted.type.value, "selector": selector(owner, Component.PROXY), "ports": [port]},
+        "spec": {"type": wanted.type.value, "selector": selector(owner, Component.PROXY), "ports": ports},
     }
     return child(
         SERVICE,

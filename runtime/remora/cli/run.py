@@ -52,6 +52,7 @@ async def _serve(given: argparse.Namespace) -> int:
         ray_address=given.address,
         # From the start where there is one: what an interpreter or a library reads when it is loaded works as well.
         env=found[0].target.env if len(found) == 1 else {},
+        grpc_port=_grpc_port(found),
     )
     LocalInstance.check(options)
 
@@ -79,6 +80,11 @@ async def _serve(given: argparse.Namespace) -> int:
     return 0
 
 
+def _grpc_port(found: Sequence[LocalApplication]) -> int | None:
+    """Return the port at which the first application that wants gRPC wants it; all share one."""
+    return next((application.grpc.port for application in found if application.grpc), None)
+
+
 async def _deploy_all(
     instance: LocalInstance, found: Sequence[LocalApplication], builds: Sequence[Awaitable[BuildResult]]
 ) -> None:
@@ -87,7 +93,11 @@ async def _deploy_all(
         for warning in built.warnings:
             say(warning)
         await instance.deploy(
-            application.target, application.route_prefix, built, request_timeout_s=application.request_timeout_s
+            application.target,
+            application.route_prefix,
+            built,
+            request_timeout_s=application.request_timeout_s,
+            grpc_servicers=tuple(application.grpc.servicer_functions) if application.grpc else (),
         )
         print(_served(application, built, instance.url), flush=True)  # noqa: T201 - the command line talks to its user
     print("Ctrl-C ends it.", flush=True)  # noqa: T201 - as above

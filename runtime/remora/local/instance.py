@@ -47,6 +47,15 @@ class LocalOptions:
 
     host: str = "127.0.0.1"
     port: int = 8000
+    root_path: str = ""
+    """Where a proxy in front of the instance's own has put it."""
+    request_timeout_s: float | None = None
+    """Of applications that say nothing of it themselves."""
+    grpc_port: int | None = None
+    """Serve gRPC there, too."""
+    grpc_servicers: tuple[str, ...] = ()
+    """Import paths of the functions that register services."""
+    grpc_timeout_s: float | None = None
     ray_address: str = ""
     """Of a running Ray on this machine; empty starts one."""
     env: Mapping[str, str] = field(default_factory=dict)
@@ -116,7 +125,14 @@ class LocalInstance:
             state_dir=folder / "state",
             local=True,
         )
-        proxy = await LocalProxy.start(host=options.host, port=options.port, data_key_file=key_file, folder=folder)
+        proxy = await LocalProxy.start(
+            host=options.host,
+            port=options.port,
+            data_key_file=key_file,
+            folder=folder,
+            root_path=options.root_path,
+            grpc_port=options.grpc_port,
+        )
         # Ray first, as it takes the longest, and what else this process needs while Ray starts.
         connecting = asyncio.create_task(asyncio.to_thread(connection.connect, controller_settings))
         await asyncio.sleep(0)
@@ -128,12 +144,19 @@ class LocalInstance:
         return cls(options, folder, listening, connecting, serving, await made, proxy, output, data_key)
 
     async def deploy(
-        self, target: Target, route_prefix: str | None, built: BuildResult, *, request_timeout_s: float | None = None
+        self,
+        target: Target,
+        route_prefix: str | None,
+        built: BuildResult,
+        *,
+        request_timeout_s: float | None = None,
+        grpc_servicers: tuple[str, ...] = (),
     ) -> None:
         """Serve an application and wait until all its replicas do; raise CannotServe with the reason if it cannot.
 
         Without a route prefix only handles reach it.
         """
+        options = self._options
         self._controller.deploy(target, built)
         self._routed.pop(target.application, None)
         if route_prefix is not None:
@@ -141,7 +164,9 @@ class LocalInstance:
                 application=target.application,
                 route_prefix=route_prefix,
                 controllers=(ControllerEndpoint(url=self.controller_url),),
-                request_timeout_s=request_timeout_s,
+                request_timeout_s=request_timeout_s or options.request_timeout_s,
+                grpc_servicers=grpc_servicers or options.grpc_servicers,
+                grpc_timeout_s=request_timeout_s or options.grpc_timeout_s,
             )
         await self._proxy.route(tuple(self._routed.values()))
         await self._until(lambda found: _is_served(found, target))

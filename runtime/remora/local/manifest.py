@@ -15,7 +15,7 @@ import yaml
 from remora.errors import OptionError, RemoraError
 from remora_api import wire
 from remora_api.target import code_bundle, digest, revision_inputs, target_from
-from remora_api.v1alpha1 import InvalidManifest, ServeApplication
+from remora_api.v1alpha1 import Grpc, InvalidManifest, ServeApplication
 
 if TYPE_CHECKING:
     from remora.serve_config.file import DeployConfig
@@ -32,6 +32,7 @@ class LocalApplication:
     target: wire.Target
     route_prefix: str | None
     request_timeout_s: float | None = None
+    grpc: Grpc | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,7 @@ def _application(application: ServeApplication, config_maps: Mapping[str, Mappin
         target_from(application, revision=revision, code=code).model_copy(update={"env": env}),
         application.spec.route_prefix,
         application.spec.proxy.request_timeout_seconds,
+        application.spec.proxy.grpc,
     )
 
 

@@ -38,7 +38,16 @@ class LocalProxy:
         self._version = 0
 
     @classmethod
-    async def start(cls, *, host: str, port: int, data_key_file: Path, folder: Path) -> LocalProxy:
+    async def start(
+        cls,
+        *,
+        host: str,
+        port: int,
+        data_key_file: Path,
+        folder: Path,
+        root_path: str = "",
+        grpc_port: int | None = None,
+    ) -> LocalProxy:
         """Start the process; it is ready when the first `route` has returned."""
         key = secrets.token_hex(32)
         key_file = folder / "proxy.key"
@@ -55,7 +64,10 @@ class LocalProxy:
             "--drain-s": 2,
             "--quiet-s": 0.1,
             "--access-log": "false",
+            "--root-path": root_path,
         }
+        if grpc_port is not None:
+            arguments["--grpc-port"] = grpc_port
         words = [str(word) for pair in arguments.items() for word in pair]
         # A session of its own: Ctrl-C reaches the process of `remora run` only, which ends all in order.
         process = await asyncio.create_subprocess_exec(

@@ -14,6 +14,7 @@ from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from remora.errors import RemoraError
+from remora_api.meta import Port
 from remora_api.wire import Target
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class ScriptRunner:
     def start(self, **options: Any) -> None:
         """Start an instance unless there is one."""
         if self._instance is None:
-            self._instance, self._router = self._wait(_start(options.get("http_options")))
+            self._instance, self._router = self._wait(_start(options.get("http_options"), options.get("grpc_options")))
 
     def run(
         self, app: Application, *, name: str, route_prefix: str | None, blocking: bool, options: Mapping[str, Any]
@@ -109,15 +110,34 @@ class ScriptRunner:
             raise
 
 
-async def _start(http_options: Any) -> tuple[LocalInstance, Router]:
+async def _start(http_options: Any, grpc_options: Any) -> tuple[LocalInstance, Router]:
     from remora.handle import runtime
     from remora.local.instance import LocalInstance, LocalOptions
     from remora.router.router import Router
 
-    given = http_options if isinstance(http_options, Mapping) else vars(http_options) if http_options else {}
-    options = LocalOptions(host=given.get("host") or "127.0.0.1", port=given.get("port") or 8000)
+    http, rpc = _given(http_options), _given(grpc_options)
+    functions = rpc.get("grpc_servicer_functions") or ()
+    options = LocalOptions(
+        host=http.get("host") or "127.0.0.1",
+        port=http.get("port") or 8000,
+        root_path=http.get("root_path") or "",
+        request_timeout_s=http.get("request_timeout_s"),
+        # As in Ray Serve: without a servicer there is no port.
+        grpc_port=rpc.get("port") or Port.GRPC if functions else None,
+        grpc_servicers=tuple(_path_of(function) for function in functions),
+        grpc_timeout_s=rpc.get("request_timeout_s"),
+    )
     instance = await LocalInstance.start(options)
     router = Router(instance.data_key, controllers=[instance.controller_url])
     await router.start()
     runtime.set_caller(router, asyncio.get_running_loop())
     return instance, router
+
+
+def _given(options: Any) -> Mapping[str, Any]:
+    return options if isinstance(options, Mapping) else vars(options) if options else {}
+
+
+def _path_of(function: Any) -> str:
+    """Return the import path of a servicer function, which may be given as one."""
+    return function if isinstance(function, str) else f"{function.__module__}:{function.__qualname__}"

@@ -15,6 +15,7 @@ import grpc
 
 from remora.errors import BackPressureError, DeploymentUnavailable, RemoraError, ReplicaUnavailableError
 from remora.proxy.access_log import AccessLog, Line
+from remora.proxy.holding import Holding
 from remora.proxy.metrics import Metrics
 from remora.proxy.routing import CurrentRouting
 from remora.router import rpc
@@ -45,6 +46,7 @@ class GrpcServer:
         self,
         routing: CurrentRouting,
         metrics: Metrics,
+        holding: Holding,
         *,
         rng: Random,
         access_log: AccessLog | None,
@@ -53,6 +55,7 @@ class GrpcServer:
     ) -> None:
         self._routing = routing
         self._metrics = metrics
+        self._holding = holding
         self._rng = rng
         self._access_log = access_log
         self._clock = clock
@@ -112,9 +115,6 @@ class GrpcServer:
     ) -> tuple[grpc.StatusCode, str, tuple[tuple[str, str | bytes], ...]]:
         if application is None:
             return grpc.StatusCode.NOT_FOUND, _nowhere(known.get("application")), ()
-        pool = self._routing.pool(application)
-        if pool is None:
-            return grpc.StatusCode.UNAVAILABLE, f"application {application.application!r} is not ready", ()
         timeout_s = _sooner(context.time_remaining(), application.grpc_timeout_s)
         pairs = [(key, value.encode() if isinstance(value, str) else value) for key, value in metadata]
         head = RpcHead(path, list(application.grpc_servicers), pairs, context.peer(), request_id, timeout_s)
@@ -126,6 +126,11 @@ class GrpcServer:
 
         try:
             async with asyncio.timeout(timeout_s):
+                pool = self._routing.pool(application)
+                if application.hold is not None and (pool is None or not pool.expects):
+                    pool = await self._holding.until_ready(application, application.hold, 0)
+                if pool is None:
+                    raise DeploymentUnavailable(f"application {application.application!r} is not ready")
                 status = await rpc.carry(pool, head, read, context.write, wanted)
         except TimeoutError:
             return grpc.StatusCode.DEADLINE_EXCEEDED, f"request {request_id}: no answer within {timeout_s:g} s", ()

@@ -182,6 +182,7 @@ class ProxyServer:
         return GrpcServer(
             self.routing,
             self.metrics,
+            self.holding,
             rng=self._rng,
             access_log=self._access_log,
             clock=self._clock,
