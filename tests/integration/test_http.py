@@ -378,6 +378,26 @@ async def test_a_client_is_asked_to_go_on_with_its_body() -> None:
         writer.close()
 
 
+@pytest.mark.parametrize("how", ["whole", "in pieces", "chunked"])
+async def test_an_upgrade_that_nobody_speaks_is_ignored_and_the_body_is_not(how: str) -> None:
+    lines = ["connection: Upgrade, HTTP2-Settings", "upgrade: h2c", "http2-settings: AAMAAABkAARAAAAAAAIAAAAA"]
+    body = b"3\r\n123\r\n2\r\n45\r\n0\r\n\r\n" if how == "chunked" else b"12345"
+    lines.append("transfer-encoding: chunked" if how == "chunked" else "content-length: 5")
+    request = "\r\n".join(["POST /size HTTP/1.1", "host: x", *lines, "", ""]).encode() + body
+    plain = "\r\n".join(["GET /status/202 HTTP/1.1", "host: x", *lines[:3], "", ""]).encode()
+    async with served(Shop.bind()) as api:
+        reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+        # Twice, and another behind it: the connection goes on.
+        everything = request + request + plain + get("/status/418")
+        for part in [everything] if how == "whole" else [everything[i : i + 7] for i in range(0, len(everything), 7)]:
+            writer.write(part)
+            await asyncio.sleep(0)
+        answer = await asyncio.wait_for(reader.read(), 5)
+        assert re.findall(rb"HTTP/1\.1 (\d+)", answer) == [b"200", b"200", b"202", b"418"]
+        assert answer.count(b"\r\n\r\n5HTTP") == 2
+        writer.close()
+
+
 async def test_pipelined_requests_are_answered_in_order() -> None:
     async with served(Shop.bind()) as api:
         one = b"GET /status/%d HTTP/1.1\r\nhost: x\r\n\r\n"

@@ -5,11 +5,14 @@ To know when a whole request is there, to answer it in one write, and to hear at
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Final, Protocol, cast
 
+import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from remora.proxy import upgrade
 from remora.transport.frames import MAX_HEAD_BYTES, MAX_PART_BYTES
 from remora.transport.messages import Headers
 from remora.types import Scope
@@ -143,10 +146,15 @@ class ProxyProtocol(HttpToolsProtocol):
         self._starting: Client | None = None
         self._feeding = False
         self._head_bytes = 0
+        self._framing = b""
+        self._ignored_at: int | None = None
+        """Where an upgrade that is ignored would have begun, in what was received last."""
 
     def data_received(self, data: bytes) -> None:
         self._feeding = True
         super().data_received(data)
+        while self._ignored_at is not None:
+            data = self._ignore_upgrade(data[self._ignored_at :])
         self._feeding = False
         self._start()
         # Uvicorn's annotation leaves out that there is none before the first byte.
@@ -174,7 +182,31 @@ class ProxyProtocol(HttpToolsProtocol):
         if not self._feeding:
             self._start()
 
+    def _should_upgrade(self) -> bool:
+        """Return whether the request, which offers an upgrade, becomes a WebSocket."""
+        wanted = super()._should_upgrade()
+        self._framing = b"" if wanted else upgrade.framing(self.headers)
+        return wanted
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Uvicorn has caught `HttpParserUpgrade`, which says how much was parsed."""
+        error = sys.exc_info()[1]
+        assert isinstance(error, httptools.HttpParserUpgrade)
+        self._ignored_at = int(error.args[0])
+
+    def _ignore_upgrade(self, rest: bytes) -> bytes:
+        """Parse what the parser took for another protocol, and return it."""
+        self._ignored_at = None
+        if self._framing:
+            rest, self._framing = self._framing + rest, b""
+            self.parser = upgrade.resumed(self)
+        if rest:
+            super().data_received(rest)
+        return rest
+
     def on_message_complete(self) -> None:
+        if self._framing:
+            return  # It is only the head that is complete.
         super().on_message_complete()
         self._start()
 
