@@ -108,7 +108,7 @@ class Holding:
 
     async def _changed(self, name: str) -> None:
         """Wait until there may be other replicas than now."""
-        waits = [asyncio.ensure_future(self._ticked.wait())]
+        waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._ticked.wait())]
         waits += [asyncio.ensure_future(self._router.cluster(url).wait_changed()) for url in self._controllers(name)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
