@@ -118,6 +118,27 @@ class Service(Protocol):
         ...
 
 
+class Reservation(Protocol):
+    """A place on one replica, for one call."""
+
+    replica: str
+    host: str
+    port: int
+    node: str
+
+    async def call(self, metadata: CallMetadata, payload: Payload) -> Payload:
+        """Run the call; raises what `Caller.call` says."""
+        ...
+
+    def stream(self, metadata: CallMetadata, payload: Payload) -> AsyncIterator[Payload]:
+        """Run the streaming call; closing the iterator cancels it."""
+        ...
+
+    def release(self) -> None:
+        """Give the place back; cancels a call that was sent with it."""
+        ...
+
+
 class Caller(Protocol):
     """What a handle needs of a router: implemented by `router.router`, used by `handle`."""
 
@@ -134,4 +155,21 @@ class Caller(Protocol):
         self, application: str, deployment: str, metadata: CallMetadata, payload: Payload
     ) -> AsyncIterator[Payload]:
         """Run one streaming call; closing the iterator cancels it."""
+        ...
+
+    async def replicas(self, application: str, deployment: str) -> Sequence[str]:
+        """Return the names of the replicas that take requests, after waiting for one if there is none yet."""
+        ...
+
+    async def reserve(
+        self, application: str, deployment: str, metadata: CallMetadata, replica: str = ""
+    ) -> Reservation:
+        """Take a place on a replica: the named one, or the one that a call would go to.
+
+        Raises what `call` does; ReplicaUnavailableError when the named one is not there.
+        """
+        ...
+
+    def knows(self, application: str, deployment: str) -> bool:
+        """Return whether a replica of the deployment takes requests."""
         ...

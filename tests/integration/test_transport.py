@@ -416,3 +416,69 @@ async def test_calls_of_a_session_go_to_one_replica_of_all_routers_choice() -> N
             assert len(found) == 1
             places |= found
         assert places == {b"a", b"b"}
+
+
+# ── places ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_reserved_place_is_kept_on_the_replica_until_its_call_is_over() -> None:
+    service = Steered("me")
+    async with replica(service, max_ongoing_requests=1) as (server, address), router(address) as calls:
+        place = await calls.reserve("app", "Main", PLAIN)
+        assert (place.replica, place.host, place.port) == (address.replica, address.host, address.port)
+        assert server.ongoing == 1
+        other = asyncio.create_task(call(calls, NAME))
+        large = Payload(b"d" * 200_000, (b"b" * 100_000,))
+        answer = await place.call(CallMetadata(method="echo"), large)
+        assert (answer.data, bytes(answer.buffers[0])) == (large.data, large.buffers[0])
+        assert (await other).data == b"me"
+
+
+async def test_a_place_that_is_given_back_is_free() -> None:
+    async with replica(Steered("me"), max_ongoing_requests=1) as (server, address), router(address) as calls:
+        place = await calls.reserve("app", "Main", PLAIN)
+        place.release()
+        assert (await call(calls, NAME)).data == b"me"
+        with pytest.raises(ReplicaUnavailableError, match="no longer available"):
+            await place.call(NAME, SMALL)
+        assert server.ongoing == 0
+
+
+async def test_a_place_on_a_replica_that_ends_is_lost() -> None:
+    async with replica(Steered("me")) as (server, address), router(address) as calls:
+        place = await calls.reserve("app", "Main", PLAIN)
+        await server.stop()
+        with pytest.raises(ReplicaUnavailableError, match="no longer available"):
+            await place.call(NAME, SMALL)
+
+
+async def test_a_named_replica_is_waited_for_while_the_others_go_on() -> None:
+    busy, free = Steered("busy"), Steered("free")
+    async with (
+        replica(busy, name="app#Main#busy", max_ongoing_requests=1) as (_, first),
+        replica(free, name="app#Main#free", max_ongoing_requests=1) as (_, second),
+        router(first, second) as calls,
+    ):
+        pool = calls.cluster(CONTROLLER).ingress("app")
+        assert pool is not None
+        await until(lambda: pool.ready == 2)
+        assert set(await calls.replicas("app", "Main")) == {first.replica, second.replica}
+        holding = await calls.reserve("app", "Main", PLAIN, first.replica)
+        waiting = asyncio.create_task(calls.reserve("app", "Main", PLAIN, first.replica))
+        assert (await call(calls, NAME)).data == b"free"
+        assert not waiting.done()
+        holding.release()
+        (await waiting).release()
+        with pytest.raises(ReplicaUnavailableError, match="no longer available"):
+            await calls.reserve("app", "Main", PLAIN, "app#Main#gone")
+
+
+async def test_whoever_waits_for_a_replica_that_goes_is_told() -> None:
+    async with replica(Steered("me"), max_ongoing_requests=1) as (server, address), router(address) as calls:
+        await calls.reserve("app", "Main", PLAIN, (await calls.replicas("app", "Main"))[0])
+        waiting = asyncio.create_task(calls.reserve("app", "Main", PLAIN, address.replica))
+        await asyncio.sleep(0)
+        calls.cluster(CONTROLLER).update(snapshot(2, []))
+        with pytest.raises(ReplicaUnavailableError, match="no longer available"):
+            await waiting
+        assert server.ongoing == 1

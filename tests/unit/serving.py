@@ -6,62 +6,42 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
 
 import httpx
 
-from remora.graph import build
 from remora.graph.application import Application
 from remora.handle import DeploymentHandle, runtime
-from remora.replica.user import Identity, UserCallable
-from remora.types import CallMetadata, Payload
+from remora.local.in_process import InProcess
+from remora.replica.user import UserCallable
 
 APPLICATION = "shop"
 
 
-class InProcess:
-    """A types.Caller that finds the callee in this process; each call runs in a task of its own, as on a replica."""
+class Shop(InProcess):
+    """The application of a test."""
 
-    def __init__(self) -> None:
-        self.replicas: dict[str, UserCallable] = {}
-        self.ingress = ""
-
-    async def call(self, application: str, deployment: str, metadata: CallMetadata, payload: Payload) -> Payload:
-        assert application == APPLICATION
-        return await asyncio.create_task(self.replicas[deployment or self.ingress].call(metadata, payload))
-
-    async def stream(
-        self, application: str, deployment: str, metadata: CallMetadata, payload: Payload
-    ) -> AsyncIterator[Payload]:
-        async for item in self.replicas[deployment or self.ingress].stream(metadata, payload):
-            yield item
-
-    async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
-        await asyncio.create_task(self.replicas[self.ingress].asgi(scope, receive, send))
+    @property
+    def replicas_by_name(self) -> dict[str, UserCallable]:
+        return {name: self.replica(APPLICATION, name) for name in self.deployments(APPLICATION)}
 
     def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=httpx.ASGITransport(self.asgi), base_url="http://test")
+        transport = httpx.ASGITransport(partial(self.asgi, APPLICATION))
+        return httpx.AsyncClient(transport=transport, base_url="http://test")
 
     def handle(self, deployment: str = "") -> DeploymentHandle:
         return DeploymentHandle(deployment, APPLICATION)
 
 
 @asynccontextmanager
-async def serving(app: Application) -> AsyncIterator[InProcess]:
+async def serving(app: Application) -> AsyncIterator[Shop]:
     """Serve the application while the block runs."""
     logging.getLogger("remora.serve").setLevel(logging.INFO)
-    built = build.build(app)
-    caller = InProcess()
-    caller.ingress = built.ingress
-    runtime.set_caller(caller, asyncio.get_running_loop())
+    shop = Shop()
+    runtime.set_caller(shop, asyncio.get_running_loop())
     try:
-        for deployment in built.deployments:
-            identity = Identity(APPLICATION, f"{APPLICATION}#{deployment.name}#1", deployment.max_ongoing_requests)
-            caller.replicas[deployment.name] = await asyncio.create_task(
-                UserCallable.create(built.definitions[deployment.digest], identity, deployment.user_config)
-            )
-        yield caller
+        await shop.deploy(APPLICATION, app)
+        yield shop
     finally:
-        for replica in caller.replicas.values():
-            await replica.close()
+        await shop.close()
         runtime.set_caller(None)

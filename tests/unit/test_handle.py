@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import Request
 
 from remora import serve
-from remora.errors import OptionError, RemoraError, RequestCancelledError
+from remora.errors import DeploymentUnavailable, OptionError, RemoraError, RequestCancelledError
 from remora.handle import DeploymentHandle, runtime
 from remora.handle.failure import RemoteError, RemoteTraceback
 from tests.unit.serving import serving
@@ -189,6 +189,28 @@ def test_unknown_options_are_refused() -> None:
         DeploymentHandle("Model").options(_prefer_local_routing=True)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"stream": 1},
+        {"method_name": None},
+        {"multiplexed_model_id": 3},
+        {"session_id": b"s"},
+        {"request_serialization": "xml"},
+    ],
+)
+def test_options_of_a_wrong_type_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=rf"handle to 'Model': option {next(iter(given))} is .*, and must be"):
+        DeploymentHandle("Model").options(**given)
+
+
+def test_choices_of_transport_are_accepted() -> None:
+    handle = DeploymentHandle("Model").options(
+        _by_reference=False, request_serialization="msgpack", response_serialization="pickle"
+    )
+    assert handle.options()._options == DeploymentHandle("Model")._options
+
+
 def test_a_handle_in_a_process_that_serves_nothing_says_so() -> None:
     runtime.set_caller(None)
     with pytest.raises(RemoraError, match="nothing serves here"):
@@ -247,3 +269,110 @@ async def test_a_request_can_be_passed_to_another_deployment() -> None:
 
     async with serving(PassesOn.bind(Reads.bind())) as app, app.client() as client:
         assert (await client.post("/", json={"n": 1})).json() == {"n": 1}
+
+
+@serve.deployment
+class Counts:
+    def __init__(self) -> None:
+        self.closed = asyncio.Event()
+
+    async def to(self, number: int) -> Any:
+        try:
+            for each in range(number):
+                yield each
+            await asyncio.Event().wait()
+        finally:
+            self.closed.set()
+
+    async def was_closed(self) -> bool:
+        async with asyncio.timeout(5):
+            return await self.closed.wait()
+
+    def add(self, a: int, b: int = 0) -> int:
+        if a < 0:
+            raise ValueError("negative")
+        return a + b
+
+
+async def test_a_streaming_response_is_iterated_and_nothing_else() -> None:
+    async with serving(Counts.bind()) as app:
+        response = app.handle().options(stream=True).to.remote(2)
+        assert response.request_id
+        assert [await anext(response), await anext(response)] == [0, 1]
+        with pytest.raises(TypeError, match="cannot be awaited"):
+            await response
+        with pytest.raises(TypeError, match="has no single result"):
+            response.result()
+        with pytest.raises(RuntimeError, match="would block the event loop"):
+            next(response)
+        with pytest.raises(RuntimeError, match="cannot be an argument of another call"):
+            app.handle().add.remote(response)
+
+
+async def test_cancelling_a_streaming_response_ends_the_generator_and_whoever_waits_for_it() -> None:
+    async with serving(Counts.bind()) as app:
+        response = app.handle().options(stream=True).to.remote(1)
+        assert await anext(response) == 0
+        waiting = asyncio.create_task(anext(response))
+        await asyncio.sleep(0)
+        assert not response.cancelled()
+        response.cancel()
+        assert response.cancelled()
+        for step in (waiting, anext(response)):
+            with pytest.raises(RequestCancelledError, match=response.request_id):
+                await step
+        assert await app.handle().was_closed.remote()
+
+
+async def test_cancelling_the_task_that_iterates_is_a_cancellation() -> None:
+    async with serving(Counts.bind()) as app:
+        response = app.handle().options(stream=True).to.remote(0)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(response), 0.01)
+        assert await app.handle().was_closed.remote()
+
+
+async def test_a_broadcast_gives_a_result_of_every_replica() -> None:
+    async with serving(Counts.bind()) as app:
+        handle = app.handle()
+        assert await handle.broadcast("add", 1, b=2).results_async() == [3]
+        failed = handle.broadcast("add", -1)
+        assert [repr(error) for error in await failed.results_async(return_exceptions=True)] == [
+            "ValueError('negative')"
+        ]
+        with pytest.raises(ValueError, match="negative"):
+            await failed.results_async(timeout_s=5)
+        with pytest.raises(RuntimeError, match="would block the event loop"):
+            failed.results()
+        with pytest.raises(ValueError, match="timeout_s"):
+            await failed.results_async(timeout_s=-1)
+        with pytest.raises(TimeoutError, match="not all replicas"):
+            await DeploymentHandle("Counts", "shop").broadcast("was_closed").results_async(timeout_s=0.01)
+        assert await asyncio.to_thread(lambda: handle.broadcast("add", 1).results(timeout_s=5)) == [1]
+
+
+async def test_a_chosen_replica_takes_one_call_of_its_own_deployment() -> None:
+    async with serving(Driver.bind(Counts.bind())) as app:
+        handle = app.handle("Counts").add
+        async with handle.choose_replica() as found:
+            assert found.to_dict()["replica_id"] == "shop#Counts#1"
+            assert found.address == "127.0.0.1"
+            with pytest.raises(ValueError, match="was chosen for shop#Counts"):
+                app.handle("Driver").dispatch(found, 1)
+            assert await handle.dispatch(found, 1, b=1) == 2
+            with pytest.raises(RuntimeError, match="choose again"):
+                handle.dispatch(found, 1)
+        async with app.handle("Counts").options(stream=True).to.choose_replica() as found:
+            assert await anext(handle.dispatch(found, 1)) == 0
+
+
+async def test_handles_say_whether_anything_serves_behind_them() -> None:
+    async with serving(Counts.bind()) as app:
+        assert app.handle().running_replicas_populated()
+        assert app.handle().is_initialized
+        assert not app.handle("Other").running_replicas_populated()
+        with pytest.raises(DeploymentUnavailable, match="no deployment 'Other'"):
+            await app.handle("Other").remote()
+        await app.handle().shutdown_async()
+        app.handle().shutdown()
+        assert await app.handle().add.remote(1) == 1

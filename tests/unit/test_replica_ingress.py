@@ -71,7 +71,7 @@ class Shop:
 
     @api.get("/busy")
     async def busy(self) -> None:
-        raise BackPressureError("everything is full")
+        raise BackPressureError(1, 1)
 
     @api.websocket("/echo")
     async def echo(self, socket: WebSocket) -> None:
@@ -107,7 +107,7 @@ async def test_a_route_that_raises_is_a_500_and_logged_with_the_deployment(caplo
 async def test_a_route_that_calls_what_is_full_answers_503() -> None:
     async with serving(Shop.bind(Stock.bind())) as app, app.client() as client:
         response = await client.get("/busy")
-        assert (response.status_code, response.text) == (503, "everything is full")
+        assert (response.status_code, response.text) == (503, str(BackPressureError(1, 1)))
         assert response.headers["retry-after"] == "1"
 
 
@@ -115,8 +115,8 @@ async def test_the_lifespan_is_around_the_requests() -> None:
     events.clear()
     async with serving(Shop.bind(Stock.bind())) as app:
         assert events == ["startup"]
-        assert app.replicas["Shop"]._lifespan is not None
-        assert app.replicas["Shop"]._lifespan.state == {"greeting": "Hello"}
+        assert app.replicas_by_name["Shop"]._lifespan is not None
+        assert app.replicas_by_name["Shop"]._lifespan.state == {"greeting": "Hello"}
     assert events == ["startup", "shutdown"]
 
 
@@ -145,7 +145,7 @@ async def talk(app: InProcess, path: str, received: Any) -> list[dict[str, Any]]
         sent.append(message)
 
     scope = {"type": "websocket", "path": path, "raw_path": path.encode(), "query_string": b"", "headers": []}
-    await asyncio.wait_for(app.asgi({**scope, "subprotocols": [], "scheme": "ws"}, receive, send), 5)
+    await asyncio.wait_for(app.asgi("shop", {**scope, "subprotocols": [], "scheme": "ws"}, receive, send), 5)
     return sent
 
 
@@ -170,7 +170,7 @@ async def test_any_asgi_application_and_builder_functions_will_do() -> None:
 
     bare = serve.deployment(serve.ingress(build_app)())
     async with serving(bare.bind(1)) as app:
-        assert app.replicas["ASGIIngressDeployment"]._instance.args == (1,)
+        assert app.replicas_by_name["ASGIIngressDeployment"]._instance.args == (1,)
 
 
 async def test_a_startup_that_fails_fails_the_replica() -> None:

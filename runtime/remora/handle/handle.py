@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 import warnings
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
-from remora.errors import OptionError, RemoraError
+from remora.errors import MisuseError, OptionError, RemoraError
 from remora.handle import context, failure, payload, runtime
+from remora.handle import options as handle_options
+from remora.handle.broadcast import DeploymentBroadcastResponse
+from remora.handle.identity import DeploymentID
+from remora.handle.options import HandleOptions
 from remora.handle.response import DeploymentResponse, DeploymentResponseGenerator
+from remora.handle.selection import ReplicaSelection
 from remora.types import Caller, CallMetadata, Payload, RemoteFailure
-
-_WITHOUT_EFFECT: Final = ("_prefer_local_routing", "_by_reference", "request_serialization", "response_serialization")
-
-
-@dataclass(frozen=True, slots=True)
-class HandleOptions:
-    """How a handle calls."""
-
-    method_name: str = "__call__"
-    stream: bool = False
-    multiplexed_model_id: str = ""
-    session_id: str = ""
 
 
 class DeploymentHandle:
@@ -50,18 +45,23 @@ class DeploymentHandle:
         """Name of the application."""
         return self._application
 
+    @property
+    def deployment_id(self) -> DeploymentID:
+        """Names of deployment and application."""
+        return DeploymentID(self._deployment, self._application)
+
     def options(self, **given: Any) -> DeploymentHandle:
-        """Return a handle that calls another way: method_name, stream, multiplexed_model_id, session_id."""
+        """Return a handle that calls another way: method_name, stream, multiplexed_model_id, session_id.
+
+        Raises OptionError, which is a ValueError and a TypeError.
+        """
+        changed = handle_options.changed(self._options, given, self._deployment)
         for option in given:
-            if option in _WITHOUT_EFFECT:
+            if option in handle_options.WITHOUT_EFFECT:
                 warnings.warn(
                     f"handle to {self._deployment!r}: option {option} is accepted and has no effect yet", stacklevel=2
                 )
-            elif option not in HandleOptions.__dataclass_fields__:
-                known = ", ".join(HandleOptions.__dataclass_fields__)
-                raise OptionError(f"handle to {self._deployment!r}: unknown option {option!r}; known are {known}")
-        known_ones = {option: value for option, value in given.items() if option not in _WITHOUT_EFFECT}
-        return DeploymentHandle(self._deployment, self._application, replace(self._options, **known_ones))
+        return DeploymentHandle(self._deployment, self._application, changed)
 
     def remote(self, *args: Any, **kwargs: Any) -> DeploymentResponse | Any:
         """Call, and return at once: a DeploymentResponse, or a DeploymentResponseGenerator with `stream=True`.
@@ -69,26 +69,74 @@ class DeploymentHandle:
         Raises when the arguments cannot be pickled, or when nothing serves in this process.
         """
         here = runtime.current()
-        metadata = self._metadata()
-        # What needs no waiting is pickled now: later changes to an argument are not seen by the callee.
-        call: Payload | None = None if _waits(args, kwargs) else self._pickled(args, kwargs)
-        if self._options.stream:
-            return DeploymentResponseGenerator(
-                self._items(here.caller, metadata, call, args, kwargs), here, metadata.request_id
+        metadata = self._metadata(self._options)
+        send = here.caller.stream if metadata.stream else here.caller.call
+        return self._sent(here, partial(send, self._application, self._deployment, metadata), metadata, args, kwargs)
+
+    def broadcast(self, method_name: str, *args: Any, **kwargs: Any) -> DeploymentBroadcastResponse:
+        """Call a method of every replica that there is now: to empty caches, to load settings anew.
+
+        Replicas that are full are waited for; queue limits do not count these calls.
+        """
+        here = runtime.current()
+        given = {"method_name": method_name, "stream": False}
+        metadata = self._metadata(handle_options.changed(self._options, given, self._deployment))
+        call = None if _waits(args, kwargs) else self._pickled(args, kwargs)
+        return DeploymentBroadcastResponse(self._everywhere(here.caller, metadata, call, args, kwargs), here)
+
+    @asynccontextmanager
+    async def choose_replica(self, *args: Any, **kwargs: Any) -> AsyncGenerator[ReplicaSelection]:
+        """Find a replica and keep a place on it while the block runs: `async with handle.choose_replica() as found`.
+
+        Send the call with `handle.dispatch(found, …)`. Method and options are those of this handle. Unless a call was
+        sent, the place is given back at the end.
+        """
+        here = runtime.current()
+        metadata = self._metadata(self._options)
+        place = await here.run(here.caller.reserve(self._application, self._deployment, metadata))
+        selection = ReplicaSelection.of(place, self.deployment_id, metadata)
+        try:
+            yield selection
+        finally:
+            if selection.is_open:
+                here.loop.call_soon_threadsafe(place.release)
+
+    def dispatch(self, selection: ReplicaSelection, *args: Any, **kwargs: Any) -> DeploymentResponse | Any:
+        """Send a call to the replica that `choose_replica` found; returns what `remote` returns.
+
+        Raises ValueError when it was found for another deployment, RuntimeError when a call was sent already.
+        """
+        if selection._deployment != self.deployment_id:
+            raise OptionError(
+                f"handle to {self._deployment!r}: the replica was chosen for {selection._deployment}: "
+                "dispatch with the handle that chose it"
             )
-        return DeploymentResponse(self._value(here.caller, metadata, call, args, kwargs), here, metadata.request_id)
+        here = runtime.current()
+        place, metadata = selection.taken()
+        send = place.stream if metadata.stream else place.call
+        return self._sent(here, partial(send, metadata), metadata, args, kwargs)
 
-    def broadcast(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse: not there yet."""
-        raise RemoraError(f"handle to {self._deployment!r}: broadcast is not supported yet")
+    def running_replicas_populated(self) -> bool:
+        """Return whether a call would find a replica now."""
+        return runtime.current().caller.knows(self._application, self._deployment)
 
-    def choose_replica(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse: not there yet."""
-        raise RemoraError(f"handle to {self._deployment!r}: choose_replica is not supported yet")
+    @property
+    def is_initialized(self) -> bool:
+        """Always true: a handle finds replicas when it is used."""
+        return True
+
+    def _init(self, **options: Any) -> None:
+        """Accept the settings of Ray Serve's own router."""
+
+    def shutdown(self) -> None:
+        """Do nothing: all handles of a process share its connections, which end with it."""
+
+    async def shutdown_async(self) -> None:
+        """Do nothing, as `shutdown`."""
 
     def __getattr__(self, name: str) -> DeploymentHandle:
         """Return a handle to the method of that name."""
-        if name.startswith("__"):
+        if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)
         return self.options(method_name=name)
 
@@ -101,14 +149,14 @@ class DeploymentHandle:
         method = "" if self._options.method_name == "__call__" else f".{self._options.method_name}"
         return f"<DeploymentHandle {self._application}/{self._deployment or 'ingress'}{method}>"
 
-    def _metadata(self) -> CallMetadata:
+    def _metadata(self, options: HandleOptions) -> CallMetadata:
         request = context.current()
         return CallMetadata(
             request_id=request.request_id or uuid.uuid4().hex,
-            method=self._options.method_name,
-            stream=self._options.stream,
-            multiplexed_model_id=self._options.multiplexed_model_id,
-            session_id=self._options.session_id or request.session_id,
+            method=options.method_name,
+            stream=options.stream,
+            multiplexed_model_id=options.multiplexed_model_id,
+            session_id=options.session_id,
             route=request.route,
             headers=request.headers,
         )
@@ -133,17 +181,30 @@ class DeploymentHandle:
             {name: await arg if isinstance(arg, DeploymentResponse) else arg for name, arg in kwargs.items()},
         )
 
+    def _sent(
+        self,
+        here: runtime.Runtime,
+        send: Callable[[Payload], Any],
+        metadata: CallMetadata,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> DeploymentResponse | DeploymentResponseGenerator:
+        # What needs no waiting is pickled now: later changes to an argument are not seen by the callee.
+        call = None if _waits(args, kwargs) else self._pickled(args, kwargs)
+        if metadata.stream:
+            return DeploymentResponseGenerator(self._items(send, call, args, kwargs), here, metadata.request_id)
+        return DeploymentResponse(self._value(send, call, args, kwargs), here, metadata.request_id)
+
     async def _value(
         self,
-        caller: Caller,
-        metadata: CallMetadata,
+        send: Callable[[Payload], Awaitable[Payload]],
         call: Payload | None,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
     ) -> Any:
         ready = await self._settled(call, args, kwargs)
         try:
-            answer = await caller.call(self._application, self._deployment, metadata, ready)
+            answer = await send(ready)
         except RemoteFailure as remote:
             error = failure.unpack(remote)
             raise error from error.__cause__
@@ -151,24 +212,48 @@ class DeploymentHandle:
 
     async def _items(
         self,
+        send: Callable[[Payload], AsyncIterator[Payload]],
+        call: Payload | None,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> AsyncIterator[Any]:
+        items = send(await self._settled(call, args, kwargs))
+        try:
+            async for item in items:
+                yield payload.loads(item)
+        except RemoteFailure as remote:
+            error = failure.unpack(remote)
+            raise error from error.__cause__
+        finally:
+            # Here and now, not when the garbage collector comes by: the other replica is told.
+            if isinstance(items, AsyncGenerator):
+                await items.aclose()
+
+    async def _everywhere(
+        self,
         caller: Caller,
         metadata: CallMetadata,
         call: Payload | None,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
-    ) -> AsyncIterator[Any]:
+    ) -> list[asyncio.Task[Any]]:
+        """Begin the call of every replica."""
         ready = await self._settled(call, args, kwargs)
-        try:
-            async for item in caller.stream(self._application, self._deployment, metadata, ready):
-                yield payload.loads(item)
-        except RemoteFailure as remote:
-            error = failure.unpack(remote)
-            raise error from error.__cause__
+
+        async def on(replica: str) -> Any:
+            place = await caller.reserve(self._application, self._deployment, metadata, replica)
+            return await self._value(partial(place.call, metadata), ready, (), {})
+
+        tasks = [asyncio.create_task(on(name)) for name in await caller.replicas(self._application, self._deployment)]
+        for task in tasks:
+            # Whether anybody asks for the results or not.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return tasks
 
 
 def _waits(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
     """Return whether a response must be there before the call can be sent; refuse streams."""
     arguments = (*args, *kwargs.values())
     if any(isinstance(argument, DeploymentResponseGenerator) for argument in arguments):
-        raise RemoraError("a streaming response cannot be an argument of another call: iterate over it first")
+        raise MisuseError("a streaming response cannot be an argument of another call: iterate over it first")
     return any(isinstance(argument, DeploymentResponse) for argument in arguments)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 from typing import Any
 
 from remora.compat.reawait import wants_reference
-from remora.errors import RemoraError, RequestCancelledError
+from remora.errors import MisuseError, RemoraError, RequestCancelledError
 from remora.handle import context
 from remora.handle.runtime import Runtime
 
@@ -50,13 +50,13 @@ class DeploymentResponse:
     def result(self, timeout_s: float | None = None, *, _skip_asyncio_check: bool = False) -> Any:
         """Wait in this thread for the value; raises TimeoutError after the time, and the call goes on."""
         if self._task is not None and self._runtime.is_here():
-            raise RemoraError(
+            raise MisuseError(
                 "response.result() would block the event loop for ever: use `await response` in async code"
             )
         try:
             return self._threadsafe().result(timeout_s)
         except concurrent.futures.CancelledError:
-            raise RequestCancelledError("the call was cancelled") from None
+            raise RequestCancelledError(self._request_id) from None
         except concurrent.futures.TimeoutError as error:
             if self._threadsafe().done():
                 raise
@@ -74,9 +74,8 @@ class DeploymentResponse:
                 self._runtime.loop.call_soon_threadsafe(self._task.cancel)
 
     def cancelled(self) -> bool:
-        """Return whether `cancel` was called before the value was there."""
-        work = self._task or self._future
-        return self._was_cancelled and (work is None or not work.done() or work.cancelled())
+        """Return whether `cancel` was called; the call may have been complete by then."""
+        return self._was_cancelled
 
     def _itself(self) -> Generator[Any, Any, DeploymentResponse]:
         yield from ()
@@ -89,7 +88,7 @@ class DeploymentResponse:
             return await asyncio.wrap_future(self._threadsafe())
         except asyncio.CancelledError:
             if self._was_cancelled and not _is_being_cancelled():
-                raise RequestCancelledError("the call was cancelled") from None
+                raise RequestCancelledError(self._request_id) from None
             raise
 
     def _threadsafe(self) -> concurrent.futures.Future[Any]:
@@ -114,11 +113,22 @@ class DeploymentResponseGenerator:
         self._items = items
         self._runtime = runtime
         self._request_id = request_id
+        self._was_cancelled = False
+        self._step: asyncio.Task[Any] | None = None
+        """The item that is waited for."""
 
     @property
     def request_id(self) -> str:
         """The id of the request that the call belongs to."""
         return self._request_id
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        """Refuse: there are many results."""
+        raise TypeError("a streaming response cannot be awaited: use `async for`, or `await anext(response)`")
+
+    def result(self, timeout_s: float | None = None, **_: Any) -> Any:
+        """Refuse: there are many results."""
+        raise TypeError("a streaming response has no single result: iterate over it")
 
     def __aiter__(self) -> AsyncIterator[Any]:
         """Return itself."""
@@ -126,9 +136,7 @@ class DeploymentResponseGenerator:
 
     async def __anext__(self) -> Any:
         """Return the next item."""
-        if self._runtime.is_here():
-            return await anext(self._items)
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_next(self._items), self._runtime.loop))
+        return await self._runtime.run(self._next())
 
     def __iter__(self) -> Iterator[Any]:
         """Return itself."""
@@ -137,19 +145,45 @@ class DeploymentResponseGenerator:
     def __next__(self) -> Any:
         """Wait in this thread for the next item."""
         if self._runtime.is_here():
-            raise RemoraError("iterating over a response would block the event loop: use `async for` in async code")
+            raise MisuseError("iterating over a response would block the event loop: use `async for` in async code")
         try:
-            return asyncio.run_coroutine_threadsafe(_next(self._items), self._runtime.loop).result()
+            return asyncio.run_coroutine_threadsafe(self._next(), self._runtime.loop).result()
         except StopAsyncIteration:
             raise StopIteration from None
 
     def cancel(self) -> None:
-        """End the call, here and on the other replica."""
-        closing = _closed(self._items)
+        """End the call, here and on the other replica. Nothing happens when it is done."""
+        self._was_cancelled = True
         if self._runtime.is_here():
-            _started(closing, self._runtime.loop)
+            _started(self._close(), self._runtime.loop)
         else:
-            asyncio.run_coroutine_threadsafe(closing, self._runtime.loop)
+            asyncio.run_coroutine_threadsafe(self._close(), self._runtime.loop)
+
+    def cancelled(self) -> bool:
+        """Return whether `cancel` was called."""
+        return self._was_cancelled
+
+    async def _next(self) -> Any:
+        if self._was_cancelled:
+            raise RequestCancelledError(self._request_id)
+        task = self._step = asyncio.current_task()
+        try:
+            return await anext(self._items)
+        except asyncio.CancelledError:
+            # `_close` cancelled this step, in whichever task it is; unless that is being cancelled itself.
+            if task is not None and self.cancelled() and task.uncancel() == 0:
+                raise RequestCancelledError(self._request_id) from None
+            raise
+        finally:
+            self._step = None
+
+    async def _close(self) -> None:
+        if self._step is not None:
+            self._step.cancel()
+            return
+        close = getattr(self._items, "aclose", None)
+        if close is not None:
+            await close()
 
 
 def _started(work: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any]:
@@ -170,16 +204,6 @@ async def _under_request(work: Coroutine[Any, Any, Any]) -> Any:
 
 async def _waited(task: asyncio.Task[Any]) -> Any:
     return await task
-
-
-async def _next(items: AsyncIterator[Any]) -> Any:
-    return await anext(items)
-
-
-async def _closed(items: AsyncIterator[Any]) -> None:
-    close = getattr(items, "aclose", None)
-    if close is not None:
-        await close()
 
 
 def _is_being_cancelled() -> bool:

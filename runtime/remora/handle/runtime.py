@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from remora.errors import RemoraError
+from remora.errors import MisuseError
 from remora.types import Caller
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,12 @@ class Runtime:
         except RuntimeError:
             return False
 
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run work that needs the caller's loop, from whichever loop this is."""
+        if self.is_here():
+            return await work
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
+
 
 _runtime: Runtime | None = None
 
@@ -34,9 +44,9 @@ def set_caller(caller: Caller | None, loop: asyncio.AbstractEventLoop | None = N
 
 
 def current() -> Runtime:
-    """Return the process's runtime, or raise RemoraError."""
+    """Return the process's runtime, or raise MisuseError."""
     if _runtime is None:
-        raise RemoraError(
+        raise MisuseError(
             "handles cannot call from this process, as nothing serves here: call them in a deployment's methods, "
             "or after serve.run"
         )

@@ -11,10 +11,11 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final
 
+from remora.errors import ProtocolError
 from remora.replica.exchange import AnswerBroken, HttpExchange
 from remora.replica.rpc import RpcExchange
 from remora.replica.socket import SocketExchange
-from remora.transport.frames import DATA, END, FAILURE, ITEM, REQUEST, RESULT, RPC
+from remora.transport.frames import CALL, DATA, END, FAILURE, ITEM, REQUEST, RESERVE, RESULT, RPC
 from remora.transport.handshake import Identity
 from remora.transport.messages import (
     CallHead,
@@ -129,6 +130,8 @@ class ReplicaServer:
             run = self._request(stream, *unpack(RequestHead, payload))
         elif kind == RPC:
             run = self._rpc(stream, unpack(RpcHead, payload)[0])
+        elif kind == RESERVE:
+            run = self._reserved(stream)
         else:
             run = self._call(stream, *unpack(CallHead, payload))
         task = asyncio.get_running_loop().create_task(run)
@@ -215,6 +218,19 @@ class ReplicaServer:
             self._sockets.discard(exchange)
 
     # ── handle calls ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _reserved(self, stream: ServerStream) -> None:
+        """Hold a place until the client sends its call, or gives the place back."""
+        try:
+            kind, payload = await stream.read()
+            if kind & ~END != CALL:
+                raise ProtocolError(f"a frame of kind {kind:#x} on a reserved place")
+            stream.request_ended = bool(kind & END)
+            head, part = unpack(CallHead, payload)
+        except BaseException:
+            stream.finish()
+            raise
+        await self._call(stream, head, part)
 
     async def _call(self, stream: ServerStream, head: CallHead, part: bytes) -> None:
         timer = self._arm(stream, head.deadline_s)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -97,6 +97,11 @@ class UserCallable:
     def deployment(self) -> str:
         """Name of the deployment."""
         return self._deployment
+
+    @property
+    def name(self) -> str:
+        """Unique name of the replica."""
+        return self._identity.replica
 
     async def reconfigure(self, user_config: Any, max_ongoing_requests: int | None = None) -> None:
         """Give the object a new user_config, and size its threads; raise DeploymentFailure when its code raises."""
@@ -249,7 +254,7 @@ class UserCallable:
         except Exception as error:
             raise self._failed(metadata, error) from error
 
-    async def stream(self, metadata: CallMetadata, arguments: Payload) -> AsyncIterator[Payload]:
+    async def stream(self, metadata: CallMetadata, arguments: Payload) -> AsyncGenerator[Payload]:
         """Run one streaming handle call; raises RemoteFailure when the user's code raises."""
         context = self._enter(RequestContext.of_call(metadata, self._identity.application))
         try:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
 
-from remora.errors import BackPressureError, DeploymentUnavailable
+from remora.errors import BackPressureError, DeploymentUnavailable, ReplicaUnavailableError
 from remora.router import affinity
 from remora.router.affinity import Affinity
 from remora.router.balancing import choose
@@ -51,6 +51,8 @@ class Pool:
         self._leaving: set[Link] = set()
         self._ready: Sequence[Link] = ()
         self._waiters: deque[tuple[asyncio.Future[Link], Affinity | None]] = deque()
+        self._pinned: list[tuple[asyncio.Future[Link], Link]] = []
+        """Who waits for one certain replica."""
         self._giving_up: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -155,9 +157,7 @@ class Pool:
         if self._closed or not (patient or self.ever_ready or self._wakes_s is not None or self._has_hope()):
             raise self._unavailable()
         if 0 <= self._max_queued <= len(self._waiters):
-            raise BackPressureError(
-                f"all replicas of {self.deployment!r} are full and {len(self._waiters)} requests wait already"
-            )
+            raise BackPressureError(len(self._waiters), self._max_queued, deployment=self.deployment)
         waiter: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
         if front:
             self._waiters.appendleft((waiter, wanted))
@@ -176,6 +176,38 @@ class Pool:
             if waiter.cancelled() and (waiter, wanted) in self._waiters:
                 self._waiters.remove((waiter, wanted))
 
+    async def acquire_on(self, replica: str) -> Link:
+        """Reserve a place on one certain replica, waiting for it if need be; no queue limit counts this.
+
+        Raises ReplicaUnavailableError when it is not, or no longer, among the replicas.
+        """
+        link = self._links.get(replica)
+        if link is None or not link.takes_requests:
+            raise _gone(replica)
+        waiter: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
+        self._pinned.append((waiter, link))
+        self._serve_pinned()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                waiter.result().release()
+            raise
+
+    def _serve_pinned(self) -> None:
+        waiting: list[tuple[asyncio.Future[Link], Link]] = []
+        for waiter, link in self._pinned:
+            if waiter.done():
+                continue
+            if not link.takes_requests:
+                waiter.set_exception(_gone(link.name))
+            elif link.has_room:
+                link.reserve()
+                waiter.set_result(link)
+            else:
+                waiting.append((waiter, link))
+        self._pinned = waiting
+
     def _let_go(self, link: Link) -> None:
         self._leaving.add(link)
         link.remove()
@@ -192,6 +224,8 @@ class Pool:
 
     def room_made(self) -> None:
         """A replica may have room for one more: serve whoever waits."""
+        if self._pinned:
+            self._serve_pinned()
         while self._waiters:
             waiter, wanted = self._waiters[0]
             link = self._choose(wanted)
@@ -229,5 +263,14 @@ class Pool:
             if not waiter.done():
                 waiter.set_exception(self._unavailable())
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the replicas that take requests."""
+        return tuple(link.name for link in self._ready)
+
     def _unavailable(self) -> DeploymentUnavailable:
         return DeploymentUnavailable(f"no replica of {self.deployment!r} of application {self.application!r} is ready")
+
+
+def _gone(replica: str) -> ReplicaUnavailableError:
+    return ReplicaUnavailableError(f"replica {replica} is no longer available")

@@ -13,6 +13,7 @@ from typing import Final
 
 from remora.errors import DeploymentUnavailable
 from remora.router import calls
+from remora.router.calls import Reservation
 from remora.router.cluster import Cluster
 from remora.router.pool import Pool
 from remora.router.reports import Own
@@ -91,6 +92,25 @@ class Router:
         async with aclosing(calls.stream(pool, metadata, payload)) as items:
             async for item in items:
                 yield item
+
+    async def replicas(self, application: str, deployment: str) -> tuple[str, ...]:
+        """Return the replicas that take requests, after waiting for one if there is none yet."""
+        pool = self._pool(application, deployment) or await self._appeared(application, deployment)
+        if not pool.ready:
+            (await pool.acquire(patient=True)).release()
+        return pool.names
+
+    async def reserve(
+        self, application: str, deployment: str, metadata: CallMetadata, replica: str = ""
+    ) -> Reservation:
+        """Take a place on a replica: the named one, or the one that a call would go to."""
+        pool = self._pool(application, deployment) or await self._appeared(application, deployment)
+        return await calls.reserve(pool, metadata, replica)
+
+    def knows(self, application: str, deployment: str) -> bool:
+        """Return whether a replica of the deployment takes requests."""
+        pool = self._pool(application, deployment)
+        return pool is not None and pool.ready > 0
 
     def _pool(self, application: str, deployment: str) -> Pool | None:
         for cluster in self._clusters.values():

@@ -104,6 +104,12 @@ class ClientStream(Stream):
         if self.on_event is not None:
             self.on_event()
 
+    def call(self, kind: int, payload: bytes) -> None:
+        """Send the call that a place was reserved for, ``kind`` with END if the frame is all of it."""
+        if self.closed is not None:
+            raise self.closed
+        self._connection.put(kind, self.id, payload)
+
     def peek(self) -> tuple[int, bytes] | None:
         """Return the next frame without taking it; None if none has come."""
         return self._inbox[0] if self._inbox else None

@@ -46,6 +46,8 @@ REQUEST: Final = 0x10
 CALL: Final = 0x11
 RPC: Final = 0x12
 """A gRPC call."""
+RESERVE: Final = 0x13
+"""Takes a place for a CALL that the client sends later on the same stream; CANCEL gives the place back."""
 # Answering it, replica → client.
 ACCEPT: Final = 0x20
 """The stream is taken: written before the user's code begins, and opens the window for the rest of the body."""

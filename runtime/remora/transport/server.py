@@ -29,6 +29,7 @@ from remora.transport.frames import (
     PROOF,
     REFUSED,
     REQUEST,
+    RESERVE,
     RPC,
     WELCOME,
     pack_u32,
@@ -39,8 +40,9 @@ from remora.transport.stream import Stream, StreamClosed
 
 logger = logging.getLogger(__name__)
 
-_OPENING: Final = frozenset((REQUEST, CALL, RPC))
 BACKLOG: Final = 1024
+_OPENING: Final = frozenset((REQUEST, CALL, RPC, RESERVE))
+_DELIVERED: Final = frozenset((DATA, MESSAGE, CALL))
 
 
 class Host(Protocol):
@@ -64,7 +66,7 @@ class Host(Protocol):
         ...
 
     def take(self, stream: ServerStream, kind: int, payload: bytes) -> bool:
-        """Serve a stream that REQUEST, CALL or RPC opened, from the loop's next turn on; False refuses it."""
+        """Serve a stream that an opening frame began, from the loop's next turn on; False refuses it."""
         ...
 
 
@@ -186,15 +188,15 @@ class ServerConnection(Connection[ServerStream]):
 
     def on_frame(self, kind: int, id: int, payload: bytes) -> None:
         bare = kind & ~END
-        if bare in _OPENING:
+        stream = self.streams.get(id)
+        if bare in _OPENING and stream is None:
             self._open(bare, id, bool(kind & END), payload)
             return
-        stream = self.streams.get(id)
         if stream is None:
             if id == 0 and kind != PING:
                 raise ProtocolError(f"a client sent a frame of kind {kind:#x}")
             return  # Finished or refused here while this was on its way.
-        if bare in (DATA, MESSAGE):
+        if bare in _DELIVERED:
             if kind & END:
                 stream.is_ended = True
             stream.deliver(kind, payload)
@@ -207,6 +209,8 @@ class ServerConnection(Connection[ServerStream]):
 
     def _open(self, kind: int, id: int, ended: bool, payload: bytes) -> None:
         if id <= self._last_id:
+            if kind == CALL:
+                return  # For a place that was given up here while this was on its way.
             raise ProtocolError(f"stream {id} was opened after {self._last_id}")
         self._last_id = id
         stream = ServerStream(self, id, ended)
