@@ -29,8 +29,9 @@ class BackPressureError(RemoraError):
         status_code: int = 503,
         retry_after_s: float | None = None,
         deployment: str = "",
+        text: str = "",
     ) -> None:
-        super().__init__(num_queued_requests, max_queued_requests, status_code, retry_after_s, deployment)
+        super().__init__(num_queued_requests, max_queued_requests, status_code, retry_after_s, deployment, text)
         self.num_queued_requests = num_queued_requests
         self.max_queued_requests = max_queued_requests
         self.status_code = status_code
@@ -38,10 +39,13 @@ class BackPressureError(RemoraError):
         self.retry_after_s = retry_after_s
         """Seconds after which the client may try again, where the deployment says so."""
         self.deployment = deployment
+        self._text = text
 
     @property
     def message(self) -> str:
         """Say which queue is full."""
+        if self._text:
+            return self._text
         of = f" of deployment {self.deployment!r}" if self.deployment else ""
         return (
             f"all replicas{of} are full and {self.num_queued_requests} requests wait already "

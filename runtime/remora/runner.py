@@ -49,7 +49,11 @@ class Runner(Protocol):
         ...
 
     def app_handle(self, name: str) -> DeploymentHandle:
-        """Return a handle to the application's ingress."""
+        """Return a handle to the application's ingress; raise RemoraError when there is no such application."""
+        ...
+
+    def deployment_handle(self, deployment: str, application: str) -> DeploymentHandle:
+        """Return a handle to a deployment; raise RemoraError when there is no such deployment."""
         ...
 
 
@@ -86,6 +90,12 @@ class Importing:
         from remora.handle import DeploymentHandle
 
         return DeploymentHandle("", name)
+
+    def deployment_handle(self, deployment: str, application: str) -> DeploymentHandle:
+        """Return a handle to a deployment, found when it is first used."""
+        from remora.handle import DeploymentHandle
+
+        return DeploymentHandle(deployment, application)
 
 
 def _modules_under_way(frame: FrameType | None) -> Iterator[str]:

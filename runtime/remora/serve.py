@@ -6,16 +6,19 @@ in `graph`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from remora import runner
+from remora import metrics, runner
 from remora.batching import batch
-from remora.errors import RemoraError
+from remora.errors import OptionError, RemoraError
 from remora.graph.application import Application
 from remora.graph.deployment import Deployment, deployment
 from remora.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator, context
 from remora.multiplexing import multiplexed
+from remora.replica import context as replica_context
 from remora.replica.context import ReplicaContext, get_replica_context
 
 __all__ = [
@@ -25,6 +28,7 @@ __all__ = [
     "DeploymentResponse",
     "DeploymentResponseGenerator",
     "ReplicaContext",
+    "RunTarget",
     "batch",
     "delete",
     "deployment",
@@ -32,10 +36,14 @@ __all__ = [
     "get_deployment_handle",
     "get_multiplexed_model_id",
     "get_replica_context",
+    "get_trace_context",
     "ingress",
+    "metrics",
     "multiplexed",
     "run",
+    "run_many",
     "shutdown",
+    "shutdown_async",
     "start",
     "status",
 ]
@@ -46,14 +54,9 @@ _NOT_YET = frozenset(
     {
         "ControllerOptions",
         "HTTPOptions",
-        "RunTarget",
         "TracingConfig",
         "get_deployment_actor",
         "get_deployment_actor_context",
-        "get_trace_context",
-        "metrics",
-        "run_many",
-        "shutdown_async",
     }
 )
 """Names of Ray Serve's namespace that have nothing behind them yet."""
@@ -94,6 +97,41 @@ def run(
     return runner.current().run(target, name=name, route_prefix=route_prefix, blocking=blocking, options=options)
 
 
+@dataclass(slots=True)
+class RunTarget:
+    """One application for `run_many`: what `run` takes."""
+
+    target: Application
+    name: str = DEFAULT_APP_NAME
+    route_prefix: str | None = "/"
+    logging_config: Any = None
+    external_scaler_enabled: bool = False
+
+
+def run_many(targets: Sequence[RunTarget], blocking: bool = False, **options: Any) -> list[DeploymentHandle]:
+    """Run several applications, and return a handle to the ingress of each once all serve.
+
+    Raises ValueError when there are none, or when two have the same name or the same route.
+    """
+    if not targets:
+        raise OptionError("serve.run_many needs one application at least")
+    for what, values in (
+        ("name", [target.name for target in targets]),
+        ("route_prefix", [target.route_prefix for target in targets if target.route_prefix is not None]),
+    ):
+        twice = {value for value in values if values.count(value) > 1}
+        if twice:
+            raise OptionError(f"serve.run_many: {what} {min(twice)!r} is given to more than one application")
+    for option in ("wait_for_ingress_deployment_creation", "wait_for_applications_running"):
+        options.pop(option, None)
+    handles = []
+    for number, one in enumerate(targets, 1):
+        more = {"logging_config": one.logging_config} if one.logging_config is not None else {}
+        is_last = number == len(targets)
+        handles.append(run(one.target, blocking and is_last, one.name, one.route_prefix, **more, **options))
+    return handles
+
+
 def start(**options: Any) -> None:
     """Start an instance on this machine unless there is one; `serve.run` does so by itself."""
     runner.current().start(**options)
@@ -109,6 +147,11 @@ def shutdown() -> None:
     runner.current().shutdown()
 
 
+async def shutdown_async() -> None:
+    """End the instance, as `shutdown`, without blocking the event loop."""
+    await asyncio.to_thread(shutdown)
+
+
 def status() -> Any:
     """Return what runs on this machine."""
     return runner.current().status()
@@ -120,13 +163,24 @@ def get_app_handle(name: str = DEFAULT_APP_NAME) -> DeploymentHandle:
 
 
 def get_deployment_handle(deployment_name: str, app_name: str | None = None) -> DeploymentHandle:
-    """Return a handle to a deployment, of this replica's own application unless another is named."""
+    """Return a handle to a deployment, of this replica's own application unless another is named.
+
+    Raises RemoraError outside of replicas when no application is named, or when there is no such deployment.
+    """
     if app_name is None:
-        try:
-            app_name = get_replica_context().app_name
-        except RemoraError:
-            app_name = DEFAULT_APP_NAME
-    return DeploymentHandle(deployment_name, app_name)
+        replica = replica_context.current()
+        if replica is None:
+            raise RemoraError(
+                f"outside of a replica the application has to be named: "
+                f"serve.get_deployment_handle({deployment_name!r}, app_name=…)"
+            )
+        app_name = replica.app_name
+    return runner.current().deployment_handle(deployment_name, app_name)
+
+
+def get_trace_context() -> Mapping[str, str] | None:
+    """Return the trace headers (``traceparent``, ``tracestate``) of the current request; None when it has none."""
+    return dict(context.current().headers) or None
 
 
 def get_multiplexed_model_id() -> str:

@@ -30,6 +30,7 @@ MODULES: Final[Mapping[str, str]] = {
     "ray.serve.exceptions": "remora.compat.exceptions",
     "ray.serve.grpc_util": "remora.grpc_util",
     "ray.serve.handle": "remora.compat.handle",
+    "ray.serve.metrics": "remora.metrics",
 }
 """Modules of Ray Serve that user code imports from, and what stands for them."""
 

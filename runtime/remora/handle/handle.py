@@ -68,7 +68,7 @@ class DeploymentHandle:
 
         Raises when the arguments cannot be pickled, or when nothing serves in this process.
         """
-        here = runtime.current()
+        here = runtime.current(self._application)
         metadata = self._metadata(self._options)
         send = here.caller.stream if metadata.stream else here.caller.call
         return self._sent(here, partial(send, self._application, self._deployment, metadata), metadata, args, kwargs)
@@ -78,7 +78,7 @@ class DeploymentHandle:
 
         Replicas that are full are waited for; queue limits do not count these calls.
         """
-        here = runtime.current()
+        here = runtime.current(self._application)
         given = {"method_name": method_name, "stream": False}
         metadata = self._metadata(handle_options.changed(self._options, given, self._deployment))
         call = None if _waits(args, kwargs) else self._pickled(args, kwargs)
@@ -91,7 +91,7 @@ class DeploymentHandle:
         Send the call with `handle.dispatch(found, …)`. Method and options are those of this handle. Unless a call was
         sent, the place is given back at the end.
         """
-        here = runtime.current()
+        here = runtime.current(self._application)
         metadata = self._metadata(self._options)
         place = await here.run(here.caller.reserve(self._application, self._deployment, metadata))
         selection = ReplicaSelection.of(place, self.deployment_id, metadata)
@@ -111,14 +111,14 @@ class DeploymentHandle:
                 f"handle to {self._deployment!r}: the replica was chosen for {selection._deployment}: "
                 "dispatch with the handle that chose it"
             )
-        here = runtime.current()
+        here = runtime.current(self._application)
         place, metadata = selection.taken()
         send = place.stream if metadata.stream else place.call
         return self._sent(here, partial(send, metadata), metadata, args, kwargs)
 
     def running_replicas_populated(self) -> bool:
         """Return whether a call would find a replica now."""
-        return runtime.current().caller.knows(self._application, self._deployment)
+        return runtime.current(self._application).caller.knows(self._application, self._deployment)
 
     @property
     def is_initialized(self) -> bool:

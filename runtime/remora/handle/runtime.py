@@ -35,6 +35,8 @@ class Runtime:
 
 
 _runtime: Runtime | None = None
+_local: dict[str, Runtime] = {}
+"""By application: those that run in this very process, for tests."""
 
 
 def set_caller(caller: Caller | None, loop: asyncio.AbstractEventLoop | None = None) -> None:
@@ -43,8 +45,18 @@ def set_caller(caller: Caller | None, loop: asyncio.AbstractEventLoop | None = N
     _runtime = Runtime(caller, loop or asyncio.get_running_loop()) if caller is not None else None
 
 
-def current() -> Runtime:
-    """Return the process's runtime, or raise MisuseError."""
+def set_local(application: str, runtime: Runtime | None) -> None:
+    """Let handles to the application call it in this process; None takes that back."""
+    if runtime is None:
+        _local.pop(application, None)
+    else:
+        _local[application] = runtime
+
+
+def current(application: str = "") -> Runtime:
+    """Return what calls of the application go through, or raise MisuseError."""
+    if _local and (local := _local.get(application)) is not None:
+        return local
     if _runtime is None:
         raise MisuseError(
             "handles cannot call from this process, as nothing serves here: call them in a deployment's methods, "

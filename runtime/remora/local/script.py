@@ -14,6 +14,7 @@ from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from remora.errors import RemoraError
+from remora.local.in_process import InProcess
 from remora_api.meta import Port
 from remora_api.wire import Target
 
@@ -36,6 +37,7 @@ class ScriptRunner:
         self._instance: LocalInstance | None = None
         self._router: Router | None = None
         self._generation = 0
+        self._here = InProcess()
         threading.Thread(target=self._loop.run_forever, name="remora", daemon=True).start()
         atexit.register(self.shutdown)
 
@@ -55,6 +57,8 @@ class ScriptRunner:
         self, app: Application, *, name: str, route_prefix: str | None, blocking: bool, options: Mapping[str, Any]
     ) -> DeploymentHandle:
         """Deploy the application, wait until it serves, and return a handle to its ingress."""
+        if options.get("_local_testing_mode"):
+            return self._run_here(app, name)
         from remora.graph.build import build
 
         built = build(app)
@@ -75,13 +79,17 @@ class ScriptRunner:
 
     def delete(self, name: str) -> None:
         """Take the application away; no error when there is none."""
-        if self._instance is not None:
+        if name in self._here.applications:
+            self._delete_here(name)
+        elif self._instance is not None:
             self._wait(self._instance.delete(name))
 
     def shutdown(self) -> None:
         """End the instance and all of its applications."""
         from remora.handle import runtime
 
+        for name in self._here.applications:
+            self._delete_here(name)
         instance, router = self._instance, self._router
         self._instance = self._router = None
         if instance is not None and router is not None:
@@ -96,10 +104,47 @@ class ScriptRunner:
         return self._instance.status()
 
     def app_handle(self, name: str) -> DeploymentHandle:
-        """Return a handle to the application's ingress."""
+        """Return a handle to the application's ingress; raise RemoraError when there is no such application."""
         from remora.handle import DeploymentHandle
 
+        self._deployments(name)
         return DeploymentHandle("", name)
+
+    def deployment_handle(self, deployment: str, application: str) -> DeploymentHandle:
+        """Return a handle to a deployment; raise RemoraError when there is no such deployment."""
+        from remora.handle import DeploymentHandle
+
+        known = self._deployments(application)
+        if deployment not in known:
+            raise RemoraError(
+                f"application {application!r} has no deployment {deployment!r}; it has {', '.join(sorted(known))}"
+            )
+        return DeploymentHandle(deployment, application)
+
+    def _deployments(self, application: str) -> tuple[str, ...]:
+        """Return the names of an application's deployments, or raise RemoraError."""
+        if application in self._here.applications:
+            return self._here.deployments(application)
+        found = self._instance.status() if self._instance is not None else ()
+        for each in found:
+            if each.application == application:
+                return tuple(deployment.name for deployment in each.deployments)
+        known = ", ".join(repr(each.application) for each in found) or "none"
+        raise RemoraError(f"Application {application!r} does not exist: serve.run(app, name=…) it; there are: {known}")
+
+    def _run_here(self, app: Application, name: str) -> DeploymentHandle:
+        """Run the application in this process: local testing mode."""
+        from remora.handle import DeploymentHandle, runtime
+
+        self._wait(self._here.deploy(name, app))
+        runtime.set_local(name, runtime.Runtime(self._here, self._loop))
+        return DeploymentHandle("", name)
+
+    def _delete_here(self, name: str) -> None:
+        from remora.handle import runtime
+
+        runtime.set_local(name, None)
+        self._wait(self._here.delete(name))
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)

@@ -56,7 +56,10 @@ class Holding:
         held = self._held.setdefault(name, _Held(busy_at=self._clock()))
         if held.requests >= hold.requests or held.bytes + size > hold.bytes:
             raise BackPressureError(
-                f"application {name!r} is being started, and {held.requests} requests ({held.bytes} bytes) wait already"
+                held.requests,
+                hold.requests,
+                text=f"application {name!r} is being started, and {held.requests} requests ({held.bytes} bytes) "
+                "wait already",
             )
         held.requests += 1
         held.bytes += size

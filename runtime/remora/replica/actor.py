@@ -114,7 +114,7 @@ class ReplicaActor:
         from remora.handle import runtime
         from remora.http_client import SignedClient
         from remora.multiplexing.holdings import HOLDINGS
-        from remora.replica import code, control
+        from remora.replica import code, context, control
         from remora.replica.server import ReplicaServer
         from remora.replica.user import Identity, UserCallable
         from remora.router.router import Router
@@ -132,6 +132,7 @@ class ReplicaActor:
         router = Router(settings.data_key, controllers=[config.controller_url], own=self._load)
         await router.start()
         runtime.set_caller(router)
+        context.claim()
         identity = Identity(config.application, config.id, config.max_ongoing_requests)
         self._user = await UserCallable.create(definition.body, identity, config.user_config)
         self._server = ReplicaServer(

@@ -27,12 +27,23 @@ class ReplicaContext:
 
 _replica: ContextVar[ReplicaContext | None] = ContextVar("remora_replica", default=None)
 _last: ReplicaContext | None = None
+_is_own = False
+
+
+def claim() -> None:
+    """Make this process a replica's own: threads that user code starts have no context but the last that was entered.
+
+    In a process that is more than one replica (local testing, unit tests) such threads have none.
+    """
+    global _is_own
+    _is_own = True
 
 
 def enter(context: ReplicaContext) -> None:
-    """Make the context that of the current task, and of threads of the user's own, which have no other."""
+    """Make the context that of the current task."""
     global _last
-    _last = context
+    if _is_own:
+        _last = context
     _replica.set(context)
 
 
