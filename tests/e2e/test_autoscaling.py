@@ -78,9 +78,8 @@ def test_load_raises_replicas_and_worker_pods_and_its_end_lowers_them(stage: Sta
         eventually(lambda: is_at(stage, 1, 1), 100, "one replica on one pod")
     assert load.report["failures"] == []
 
-    said = notes(stage, "Autoscaled")
-    assert any("autoscaled from 1 to " in note for note in said)
-    assert any(" to 1: " in note for note in said)
+    assert any("autoscaled from 1 to " in note for note in notes(stage, "Autoscaled"))
+    assert " to 1: " in of(stage)["reason"]
     # `kubectl diff` fails when there is a difference.
     stage.kubectl("diff", "-f", "-", input=json.dumps(resource))
     assert stage.get("sapp", "slow")["metadata"]["generation"] == generation
