@@ -7,8 +7,9 @@ both end here, in seconds and requests.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Aggregation(StrEnum):
@@ -32,6 +33,17 @@ class Schedule(BaseModel):
     time_zone: str = "Etc/UTC"
     """IANA name."""
     min_replicas: int
+
+
+class Policy(BaseModel):
+    """A function of the user's that says how many replicas there should be."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    import_path: str
+    """``module:attribute`` in the application's code."""
+    args: dict[str, Any] = Field(default_factory=dict)
+    """Its keyword arguments, or its class's."""
 
 
 class Autoscaling(BaseModel):
@@ -59,6 +71,8 @@ class Autoscaling(BaseModel):
     panic_threshold_percent: int = 200
     """Load over the panic window, in percent of what the replicas are for, from which there is no delay; 0 is never."""
     schedules: tuple[Schedule, ...] = ()
+    policy: Policy | None = None
+    """Instead of the load; bounds and delays hold for it, too."""
 
     @property
     def first(self) -> int:

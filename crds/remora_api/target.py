@@ -110,6 +110,7 @@ def autoscaling_from(given: v1alpha1.Autoscaling) -> autoscaling.Autoscaling:
         panic_window_s=given.panic_window_seconds,
         panic_threshold_percent=given.panic_threshold_percent,
         schedules=tuple(autoscaling.Schedule(**it.model_dump()) for it in given.schedules),
+        policy=autoscaling.Policy(**given.policy.model_dump()) if given.policy else None,
     )
 
 

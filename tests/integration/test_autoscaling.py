@@ -46,9 +46,20 @@ class Model:
         await asyncio.sleep(seconds)
         return "done"
 
+def two(context):
+    return 2, {"seen": context.policy_state.get("seen", 0) + 1}
+
+@serve.deployment(
+    autoscaling_config={"max_replicas": 4, "upscale_delay_s": 0, "policy": {"policy_function": two}},
+    ray_actor_options={"num_cpus": 0.1},
+)
+class Steered:
+    def __call__(self):
+        return "steered"
+
 @serve.deployment(max_ongoing_requests=100, ray_actor_options={"num_cpus": 0.5})
 class Ingress:
-    def __init__(self, model):
+    def __init__(self, model, steered):
         self.model = model
     async def __call__(self, request):
         seconds = float(request.query_params.get("seconds", 0.2))
@@ -57,7 +68,7 @@ class Ingress:
             return "alone"
         return await self.model.remote(seconds)
 
-app = Ingress.bind(Model.bind())
+app = Ingress.bind(Model.bind(), Steered.bind())
 """
 LIMITS = Autoscaling(
     min_replicas=1,
@@ -150,6 +161,9 @@ async def test_load_raises_replicas_and_its_end_lowers_them_down_to_zero(
     model = of(status, "Model")
     assert model is not None
     assert model.reason == "autoscaling begins with minReplicas, 0"
+    # A policy of the user's own runs in a replica.
+    steered = await machine.until(has("Steered", 2, 2))
+    assert (of(steered, "Steered") or steered.deployments[0]).reason == "autoscaled from 1 to 2: policy m:two says 2"
 
     # Requests at zero wait for the first replica, none is lost, and they do so over a handle in a replica.
     async with aiohttp.ClientSession() as session:

@@ -84,6 +84,28 @@ def test_autoscaling_has_ray_serves_names_and_defaults() -> None:
     assert made.options(autoscaling_config={"max_replicas": 9}).settings.autoscaling == {"max_replicas": 9}
 
 
+def by_queue(context: object) -> int:
+    return 1
+
+
+def test_a_policy_is_kept_by_its_import_path() -> None:
+    from remora.compat.config import AutoscalingPolicy
+
+    for policy in (
+        {"policy_function": "scaling:by_queue", "policy_kwargs": {"per": 2}},
+        {"policy_function": "scaling.by_queue", "policy_kwargs": {"per": 2}},
+        AutoscalingPolicy("scaling:by_queue", {"per": 2}),
+    ):
+        made = serve.deployment(autoscaling_config={"max_replicas": 3, "policy": policy})(Model)
+        assert made.settings.autoscaling is not None
+        assert made.settings.autoscaling["policy"] == {"import_path": "scaling:by_queue", "args": {"per": 2}}
+    given = serve.deployment(autoscaling_config={"policy": AutoscalingPolicy(by_queue)})(Model).settings.autoscaling
+    assert given is not None
+    assert given["policy"] == {"import_path": f"{__name__}:by_queue", "args": {}}
+    with pytest.raises(OptionError, match="cannot be imported by name"):
+        AutoscalingPolicy(lambda context: 1)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -14,7 +14,8 @@ from remora.controller.routes import routes
 from remora.controller.scaling import Scaling
 from remora.controller.state import World
 from remora.controller.status import applications
-from remora_api.autoscaling import Autoscaling, Schedule
+from remora.replica.policy import Wish
+from remora_api.autoscaling import Autoscaling, Policy, Schedule
 from remora_api.wire import DeploymentLoad, DeploymentOverride, LoadReport
 from tests.unit.worlds import graph, target, with_replicas, world
 
@@ -140,3 +141,50 @@ def test_reports_are_asked_for_only_where_something_is_autoscaled() -> None:
     wanted = target(deployments=(DeploymentOverride(name="A", autoscaling=limits),))
     found = routes(events.learn(world(wanted, graph("A", "B")), events.TargetSet(wanted), 0))
     assert [(it.name, it.report_s) for it in found[0].deployments] == [("A", 1.0), ("B", 0.0)]
+
+
+def with_policy(**values: Any) -> World:
+    return autoscaled(policy=Policy(import_path="m:by_queue", args={"per": 2}), **values)
+
+
+def test_a_policy_is_asked_in_a_replica_and_followed_within_the_bounds() -> None:
+    scaling = Scaling()
+    before = with_replicas(with_policy(), "A", Phase.RUNNING)
+    scaling.take(report("p1", queued=3, ongoing=2), before, 0)
+    assert scaling.decide(before, 0) == (), "the load alone moves nothing"
+    (asked,) = scaling.policies(before, 0)
+    assert asked.replica in before.replicas
+    assert (asked.policy.import_path, asked.policy.args) == ("m:by_queue", {"per": 2})
+    context = asked.context
+    assert (context.deployment_name, context.current_num_replicas, context.target_num_replicas) == ("A", 1, 1)
+    assert (context.total_num_requests, context.total_queued_requests) == (5, 3)
+    assert scaling.policies(before, 1) == (), "one question at a time"
+    scaling.answered(asked, Wish(20, {"seen": 1}))
+    (event,) = scaling.decide(before, 1)
+    after = events.learn(before, event, 1)
+    assert scaled(after) == (
+        8,
+        "autoscaled from 1 to 8: policy m:by_queue says 20; 20 would be right, maxReplicas is 8",
+    )
+    (again,) = scaling.policies(after, 2)
+    assert again.context.policy_state == {"seen": 1}
+    assert again.context.last_scale_up_time == 1
+
+
+def test_a_policy_that_fails_changes_nothing_and_is_named_once() -> None:
+    scaling = Scaling()
+    before = with_replicas(with_policy(), "A", Phase.RUNNING)
+    (asked,) = scaling.policies(before, 0)
+    scaling.answered(asked, "policy m:by_queue: KeyError: 'queue'")
+    (event,) = scaling.decide(before, 0)
+    after = events.learn(before, event, 0)
+    assert scaled(after) == (1, "autoscaling stays at 1: policy m:by_queue: KeyError: 'queue'")
+    assert scaling.decide(after, 1) == ()
+
+
+def test_at_zero_there_is_nobody_to_run_a_policy_and_a_request_brings_a_replica() -> None:
+    scaling, before = Scaling(), with_policy(min_replicas=0)
+    assert scaling.policies(before, 0) == ()
+    scaling.take(report("p1", queued=1, arrived=1), before, 0)
+    (event,) = scaling.decide(before, 0)
+    assert scaled(events.learn(before, event, 0))[0] == 1

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Le, MaxLen, MinLen
+from pydantic import Field
 
 from remora_api import cron
-from remora_api.model import Int, ListMap, Model, Quantity, Rule, matches
+from remora_api.model import FreeForm, Int, ListMap, Model, Quantity, Rule, matches
 
 Replicas = Annotated[Int, Ge(0), Le(1000)]
 Delay = Annotated[Int, Ge(0), Le(86400)]
@@ -60,6 +61,25 @@ class Schedule(Model):
     """The time zone of both, for instance `Europe/Berlin`."""
     min_replicas: Replicas
     """Replicas that there are at least meanwhile."""
+
+
+class Policy(Model):
+    """A function in your code that says how many replicas there should be, instead of the load."""
+
+    import_path: Annotated[
+        str,
+        MinLen(3),
+        MaxLen(256),
+        matches(
+            r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*",
+            "must be module:attribute, for instance scaling:by_queue for the function by_queue in scaling.py",
+        ),
+    ]
+    """Where the function is: module:attribute. It takes an AutoscalingContext and returns a number, or a number and a
+    dict that it gets back next time; a class is constructed once and then called so. It runs in a replica of the
+    deployment, about once a second."""
+    args: Annotated[dict[str, Any], FreeForm()] = Field(default_factory=dict)
+    """Keyword arguments of the function, or of the class."""
 
 
 class Autoscaling(Model):
@@ -121,3 +141,5 @@ class Autoscaling(Model):
     delay, and none go for lookBackPeriodSeconds. 0 turns this off."""
     schedules: Annotated[tuple[Schedule, ...], MaxLen(16), ListMap()] = ()
     """Times with more replicas at least, by name."""
+    policy: Policy | None = None
+    """A function of your own instead of the rules about requests. Bounds, schedules and delays hold for it, too."""

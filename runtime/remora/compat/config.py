@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from remora.graph.autoscaling import AutoscalingConfig
+from remora.graph.autoscaling import AutoscalingConfig, AutoscalingPolicy
+from remora.replica.policy import AutoscalingContext
 
 __all__ = [
     "AutoscalingConfig",
+    "AutoscalingContext",
+    "AutoscalingPolicy",
     "ControllerOptions",
     "GRPCOptions",
     "HTTPOptions",

@@ -5,6 +5,7 @@ the state that comes back. The rules, in this order; the first that says another
 
 * bounds      the number is between the least (minReplicas, or a schedule's) and maxReplicas, at once
 * from zero   a request that waits at zero replicas brings one, or as many as the target asks for, at once
+* policy      where the user's own function decides, what it says takes the place of the load, and there is no panic
 * panic       load over the short window far above what the replicas are for: up at once, and not down for a while
 * up, down    load over the look-back period, once it has asked for it throughout the delay
 * to zero     the last replica goes after its own delay without any request
@@ -72,10 +73,12 @@ def decide(
     now: float,
     least: int | None = None,
     schedule: str = "",
+    wish: int | None = None,
 ) -> Decision:
     """Return the decision after a sample (None: nobody reports), with `count` replicas decided before.
 
-    `least` stands for minReplicas while a schedule, whose name is given, asks for more.
+    `least` stands for minReplicas while a schedule, whose name is given, asks for more. `wish` is what the policy says;
+    None while it says nothing.
     """
     low = config.min_replicas if least is None else least
     low, high = min(low, config.max_replicas), config.max_replicas
@@ -85,6 +88,11 @@ def decide(
         return _changed(state, count, low, why)
     if count > high:
         return _changed(state, count, high, f"maxReplicas is {high}")
+    if config.policy is not None and count > 0:
+        if wish is None:
+            return Decision(count, "", replace(state, above_since=None, below_since=None))
+        why = f"policy {config.policy.import_path} says {wish}{_bound(wish, high)}"
+        return _slow(config, state, count, low, high, now, wish, why)
     if sample is None:
         # Delays begin anew: what happened meanwhile is not known.
         return Decision(count, "", replace(state, above_since=None, below_since=None))
@@ -100,14 +108,18 @@ def decide(
             return Decision(count, "", replace(state, above_since=None, below_since=None))
         state = replace(state, panic_until=now + config.look_back_period_s)
         return _changed(state, count, wanted, _why(config, quick, config.panic_window_s, asked, high, "suddenly "))
-    return _slow(config, state, count, low, high, now)
-
-
-def _slow(config: Autoscaling, state: State, count: int, low: int, high: int, now: float) -> Decision:
-    """Decide by the look-back period and the delays."""
     recent = _since(state.samples, now - config.look_back_period_s)
     load = _aggregate(config.aggregation, [sample.load for sample in recent])
     asked = suggested(config, count, load)
+    return _slow(
+        config, state, count, low, high, now, asked, _why(config, load, config.look_back_period_s, asked, high)
+    )
+
+
+def _slow(
+    config: Autoscaling, state: State, count: int, low: int, high: int, now: float, asked: int, why: str
+) -> Decision:
+    """Go to the number that is asked for once its delay is over."""
     # Whether the last one goes is not a matter of the mean.
     wanted = min(max(asked, low, 1), high)
     if wanted > count:
@@ -115,7 +127,7 @@ def _slow(config: Autoscaling, state: State, count: int, low: int, high: int, no
         state = replace(state, above_since=since, below_since=None)
         if now - since < config.upscale_delay_s:
             return Decision(count, "", state)
-        return _changed(state, count, wanted, _why(config, load, config.look_back_period_s, asked, high))
+        return _changed(state, count, wanted, why)
     if wanted < count:
         began = state.below_since is None
         since = now if state.below_since is None else state.below_since
@@ -123,10 +135,10 @@ def _slow(config: Autoscaling, state: State, count: int, low: int, high: int, no
         state = replace(state, above_since=None, below_since=since, most_below=most)
         if now - since < config.downscale_delay_s:
             return Decision(count, "", state)
-        return _changed(state, count, most, _why(config, load, config.look_back_period_s, asked, high))
+        return _changed(state, count, most, why)
     state = replace(state, above_since=None, below_since=None)
     idle_s = 0.0 if state.busy_at is None else now - state.busy_at
-    if low == 0 and count == 1 and load == 0 and state.busy_at is not None and idle_s >= config.to_zero_delay_s:
+    if low == 0 and count == 1 and asked == 0 and state.busy_at is not None and idle_s >= config.to_zero_delay_s:
         return _changed(state, count, 0, f"no request for {idle_s:.0f} s")
     return Decision(count, "", state)
 
@@ -173,8 +185,12 @@ def _changed(state: State, count: int, wanted: int, why: str) -> Decision:
 
 def _why(config: Autoscaling, load: float, window_s: float, asked: int, high: int, how: str = "") -> str:
     target = config.target_ongoing_requests
-    bound = f"; {asked} would be right, maxReplicas is {high}" if asked > high else ""
-    return f"{how}{load:.1f} requests at a time over {window_s:g} s, {target:g} per replica are right{bound}"
+    said = f"{how}{load:.1f} requests at a time over {window_s:g} s, {target:g} per replica are right"
+    return said + _bound(asked, high)
+
+
+def _bound(asked: int, high: int) -> str:
+    return f"; {asked} would be right, maxReplicas is {high}" if asked > high else ""
 
 
 def _since(samples: Sequence[Sample], moment: float) -> tuple[Sample, ...]:

@@ -21,6 +21,7 @@ from remora.errors import RemoraError
 from remora.node import labels
 from remora.replica.actor import ReplicaActor
 from remora.replica.config import NotStarted, ReplicaConfig, Started
+from remora.replica.policy import AutoscalingContext, Wish
 from remora.types import ReplicaId
 from remora_api.wire import Resources
 
@@ -80,6 +81,11 @@ class RayReplica:
         """Apply settings; return what is wrong with them."""
         found: str = await _result(self._actor.reconfigure.remote(user_config, max_ongoing_requests))
         return found
+
+    async def ask_policy(self, import_path: str, args: Mapping[str, Any], context: AutoscalingContext) -> Wish | str:
+        """Return what a policy in the user's code says of its deployment, or what is wrong with it."""
+        said: Wish | str = await _result(self._actor.ask_policy.remote(import_path, dict(args), context))
+        return said
 
     def drain(self, grace_s: float) -> None:
         """Tell it to finish and end."""

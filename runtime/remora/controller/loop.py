@@ -22,7 +22,7 @@ from remora.controller.lifecycle import Phase
 from remora.controller.performer import Performer, graph_of
 from remora.controller.published import Published
 from remora.controller.routes import routes
-from remora.controller.scaling import Scaling
+from remora.controller.scaling import PolicyAsked, Scaling
 from remora.controller.settings import ControllerSettings
 from remora.controller.state import InPlace, Replica, World
 from remora.graph.result import BuildResult
@@ -43,6 +43,7 @@ NODES_BUSY_S = 0.5
 NODES_IDLE_S = 5.0
 BACK_OFF_S = 1.0
 SCALING_S = 1.0
+POLICY_S = 10.0
 Clock = Callable[[], float]
 Connect = Callable[[], Awaitable[RayCluster]]
 Overview = tuple[tuple[ApplicationStatus, ...], tuple[NodeStatus, ...]]
@@ -123,7 +124,7 @@ class Controller:
             self._performer = Performer(self._cluster, self._checkpoint, self._settings, self._url, tasks, self.tell)
             await self._recover()
             tasks.create_task(self._watch_nodes())
-            tasks.create_task(self._scale())
+            tasks.create_task(self._scale(tasks))
             self.is_ready = True
             self._wake.set()
             while True:
@@ -187,7 +188,7 @@ class Controller:
             except TimeoutError:
                 continue
 
-    async def _scale(self) -> None:
+    async def _scale(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SCALING_S):
@@ -195,6 +196,11 @@ class Controller:
             self._scaling_wanted.clear()
             for event in self._scaling.decide(self._world, self._clock()):
                 self.tell(event)
+            for asked in self._scaling.policies(self._world, self._clock()):
+                tasks.create_task(self._ask(asked))
+
+    async def _ask(self, asked: PolicyAsked) -> None:
+        self._scaling.answered(asked, await self._performer.ask_policy(asked, POLICY_S))
 
 
 def _settings_of(world: World, replica: Replica) -> InPlace:

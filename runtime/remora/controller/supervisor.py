@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 from remora.controller import events
 from remora.controller.cluster import ActorFailed, ActorGone, ActorUnavailable, NodeGone, RayReplica
 from remora.controller.state import InPlace
 from remora.replica.config import NotStarted
+from remora.replica.policy import AutoscalingContext, Wish
 from remora.types import ReplicaId
 
 log = logging.getLogger("remora.controller")
@@ -96,6 +97,18 @@ class Supervisor:
     async def drain(self, grace_s: float) -> None:
         """Tell the replica to finish what it has, and end."""
         (await asyncio.shield(self._actor)).drain(grace_s)
+
+    async def ask_policy(
+        self, import_path: str, args: Mapping[str, Any], context: AutoscalingContext, timeout_s: float
+    ) -> Wish | str:
+        """Return what a policy says, or why it says nothing."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await (await asyncio.shield(self._actor)).ask_policy(import_path, args, context)
+        except TimeoutError:
+            return f"policy {import_path}: no answer within {timeout_s:g} s"
+        except (ActorFailed, ActorGone) as error:
+            return f"policy {import_path}: {error}"
 
     async def kill(self) -> None:
         """End the replica."""

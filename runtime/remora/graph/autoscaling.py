@@ -6,6 +6,7 @@ Pure. `options` calls `chosen` when the decorator runs; an unknown key or a wron
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -45,7 +46,7 @@ _FIELDS: Final = {
 }
 _IGNORED: Final = ("metrics_interval_s",)
 """How often load is reported is the controller's to say."""
-_NOT_YET: Final = ("policy", "smoothing_factor")
+_NOT_YET: Final = ("smoothing_factor",)
 _MAX_REPLICAS: Final = 1
 """Without a word of it; "auto" means 100."""
 _AGGREGATIONS: Final = ("Mean", "Max", "Min")
@@ -66,6 +67,19 @@ class AutoscalingConfig:
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self.given.items())
         return f"AutoscalingConfig({given})"
+
+
+class AutoscalingPolicy:
+    """Ray Serve's `AutoscalingPolicy`: a function, or its import path, that says how many replicas there should be."""
+
+    def __init__(
+        self, policy_function: str | Callable[..., Any], policy_kwargs: Mapping[str, Any] | None = None
+    ) -> None:
+        self.given = {"policy_function": policy_function, "policy_kwargs": dict(policy_kwargs or {})}
+        _policy(self.given, "AutoscalingPolicy")
+
+    def __repr__(self) -> str:
+        return f"AutoscalingPolicy({self.given['policy_function']!r})"
 
 
 def chosen(given: Mapping[str, Any], before: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
@@ -94,9 +108,12 @@ def read(given: Mapping[str, Any], most: int, where: str) -> Mapping[str, Any]:
             raise OptionError(f"{where} has {name}, which Remora does not know yet: leave it out")
         if name in _IGNORED or name in _NOT_YET or value is None:
             continue
-        if name not in _FIELDS:
+        if name not in _FIELDS and name != "policy":
             close = difflib.get_close_matches(name, _FIELDS, n=3, cutoff=0.5) or sorted(_FIELDS)
             raise OptionError(f"{where} has an unknown key {name!r}; did you mean {' or '.join(close)}?")
+        if name == "policy":
+            values["policy"] = _policy(value, f"{where}['policy']")
+            continue
         check = _aggregation if name == "aggregation_function" else _number
         values[_FIELDS[name].name] = check(value, _FIELDS[name], f"{where}[{name!r}]")
     least, most = values.get("min_replicas", 1), values["max_replicas"]
@@ -134,3 +151,27 @@ def _number(value: Any, field: _Field, where: str) -> Any:
         kind = "whole number" if field.kind is int else "number"
         raise OptionError(f"{where} is {value!r}, and must be a {kind} {least}")
     return field.kind(value)
+
+
+def _policy(value: Any, where: str) -> dict[str, Any]:
+    """Return the policy by its import path: it is imported again, in a replica."""
+    given = value.given if isinstance(value, AutoscalingPolicy) else value
+    if not isinstance(given, Mapping) or "policy_function" not in given:
+        raise OptionError(f"{where} is {value!r}, and must be an AutoscalingPolicy, or a dict with policy_function")
+    function = given["policy_function"]
+    path = function if isinstance(function, str) else _path_of(function, where)
+    module, _, attribute = path.replace(":", ".").rpartition(".") if ":" not in path else path.partition(":")
+    try:
+        args = json.loads(json.dumps(dict(given.get("policy_kwargs") or {})))
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"{where}: policy_kwargs must be what JSON can hold: {error}") from error
+    if not module or not attribute:
+        raise OptionError(f"{where}: policy_function {function!r} must be module:function, or the function itself")
+    return {"import_path": f"{module}:{attribute}", "args": args}
+
+
+def _path_of(function: Any, where: str) -> str:
+    module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
+    if not module or not name or "<" in name or module == "__main__":
+        raise OptionError(f"{where}: policy_function {function!r} cannot be imported by name: put it into a module")
+    return f"{module}:{name}"

@@ -14,6 +14,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from remora.replica.config import NotStarted, ReplicaConfig, Started
+from remora.replica.policy import AutoscalingContext, Policies, Wish
 from remora.replica.settings import ReplicaSettings, take_on
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class ReplicaActor:
         self._user: UserCallable | None = None
         self._server: ReplicaServer | None = None
         self._kept: list[Any] = []
+        self._policies: Policies | None = None
 
     async def start(self) -> Started | NotStarted:
         """Construct the user's object and listen. Called again (by another controller), it returns the same."""
@@ -83,6 +85,12 @@ class ReplicaActor:
             return str(error)
         self._server.max_ongoing_requests = max_ongoing_requests
         return ""
+
+    async def ask_policy(self, import_path: str, args: dict[str, Any], context: AutoscalingContext) -> Wish | str:
+        """Return what a policy in the user's code says, or what is wrong with it."""
+        if self._policies is None:
+            self._policies = Policies()
+        return await self._policies.ask(import_path, args, context)
 
     async def drain(self, timeout_s: float) -> None:
         """Take nothing new, finish what is there, and end the process."""
