@@ -51,7 +51,10 @@ def reach(choice: Choice, asked: argparse.Namespace) -> Access:
             run("kind", "create", "cluster", "--name", KIND_CLUSTER, "--config", "kind-config.yaml")
         return NamedContext(f"kind-{KIND_CLUSTER}", registry=None)
     if not asked.registry and not asked.context.startswith("kind-"):
-        raise CommandFailed(f"context {asked.context} needs a registry that it pulls images from: make demo CONTEXT=… REGISTRY=registry.example/me")
+        raise CommandFailed(
+            f"context {asked.context} needs a registry that it pulls images from: "
+            "make demo CONTEXT=… REGISTRY=registry.example/me"
+        )
     return NamedContext(asked.context, asked.registry)
 
 
