@@ -23,14 +23,16 @@ check: venv ## Format, lint, types, layers, generated files, unit tests: under a
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m remora_api generate --check
+	$(BIN)/python -m tests.compatibility --check
 	$(BIN)/pytest -q tests/architecture tests/unit tests/model
 
 format: venv ## Format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-generate: venv ## Write the CRD, its chart copy and the reference page from the models
+generate: venv ## Write the CRD, its chart copy and the reference page from the models, and the page on compatibility
 	$(BIN)/python -m remora_api generate
+	$(BIN)/python -m tests.compatibility
 
 test: venv ## Everything: checks, unit, real Ray, real Kubernetes (skipped with the reason where it cannot run)
 	$(BIN)/python -m tests.run

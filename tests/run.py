@@ -21,6 +21,7 @@ CHECKS: tuple[tuple[str, ...], ...] = (
     ("mypy",),
     ("lint-imports",),
     ("python", "-m", "remora_api", "generate", "--check"),
+    ("python", "-m", "tests.compatibility", "--check"),
 )
 
 

@@ -198,14 +198,15 @@ def test_a_script_that_calls_serve_run_serves(tmp_path: Path) -> None:
         "handle = serve.run(Ingress.bind(Double.bind()), name='demo')\n"
         f"print('http', urllib.request.urlopen('http://127.0.0.1:{port}/?x=4').read().decode())\n"
         "print('handle', handle.plus_one.remote(4).result())\n"
+        "print('found', serve.get_app_handle('demo').plus_one.remote(5).result(), bool(serve.status()))\n"
         "serve.delete('demo')\n"
         "print('deleted')\n"
     )
     with remora("exec", "script.py", cwd=tmp_path) as process:
         printed, _ = process.communicate(timeout=START_S)
     assert process.returncode == 0, printed
-    said = [line for line in printed.splitlines() if line.split(" ")[0] in ("http", "handle", "deleted")]
-    assert said == ["http 8", "handle 5", "deleted"]
+    said = [line for line in printed.splitlines() if line.split(" ")[0] in ("http", "handle", "found", "deleted")]
+    assert said == ["http 8", "handle 5", "found 6 True", "deleted"]
 
 
 def test_a_script_serves_grpc_beside_http_and_its_options_hold(tmp_path: Path) -> None:

@@ -47,8 +47,8 @@ def test_what_remora_has_not_is_said() -> None:
         "    except Exception as error: print(error)"
     )
     assert said.splitlines() == [
-        "Remora has nothing for ray.serve.llm yet: use `from remora import serve`",
-        "serve.get_deployment_actor is not supported by Remora yet",
+        "Remora has nothing for ray.serve.llm yet: docs/reference/compatibility.md says why",
+        "ray.serve.get_deployment_actor is not supported by Remora yet: docs/reference/compatibility.md says why",
     ]
 
 

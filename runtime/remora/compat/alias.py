@@ -15,12 +15,13 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Final
 
-from remora.compat import ray_get
+from remora.compat import missing, ray_get
 
 ROOT: Final = "ray.serve"
 
 MODULES: Final[Mapping[str, str]] = {
     "ray.serve.api": "remora.serve",
+    "ray.serve.batching": "remora.batching",
     "ray.serve.config": "remora.compat.config",
     "ray.serve.context": "remora.replica.context",
     "ray.serve.dag": "remora.compat.dag",
@@ -59,7 +60,7 @@ class _Finder(MetaPathFinder):
             return ModuleSpec(fullname, _Later())
         if fullname.startswith(ROOT + "."):
             raise ModuleNotFoundError(
-                f"Remora has nothing for {fullname} yet: use `from remora import serve`", name=fullname
+                f"Remora has nothing for {fullname} yet: docs/reference/compatibility.md says why", name=fullname
             )
         return None
 
@@ -75,8 +76,11 @@ class _Alias(Loader):
         # With a path, `import ray.serve.unknown` reaches the finder and its message.
         serve.__dict__.setdefault("__path__", [])
         # All at once: importing one later would set `serve.deployment`, the decorator, to a module.
+        missing.explain(ROOT, serve)
         for name, counterpart in MODULES.items():
             sys.modules[name] = importlib.import_module(counterpart)
+            if sys.modules[name] is not serve:
+                missing.explain(name, sys.modules[name])
             serve.__dict__.setdefault(name.rpartition(".")[2], sys.modules[name])
         # Ray is imported by now: it is the package in which this module is looked for.
         ray_get.install(sys.modules["ray"])
