@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import logging
 import secrets
 import shutil
@@ -100,7 +101,9 @@ class LocalInstance:
 
     @staticmethod
     def check(options: LocalOptions) -> None:
-        """Raise CannotServe when it cannot be started so: its port is taken."""
+        """Raise CannotServe when it cannot be started so: its port is taken, or there is no Ray."""
+        if importlib.util.find_spec("ray") is None:
+            raise CannotServe("Ray is not installed in this Python environment: pip install 'remora[runtime]'")
         _check_port(options)
 
     @classmethod

@@ -82,7 +82,7 @@ def _manifests(
     subject: str, documents: Sequence[Mapping[str, Any]], route_prefix: str | None, args: Mapping[str, Any] | None
 ) -> Subject:
     config_maps = {_name(d): d.get("data") or {} for d in documents if d.get("kind") == "ConfigMap"}
-    manifests = [d for d in documents if d.get("kind", "ServeApplication") == "ServeApplication"]
+    manifests = [d for d in documents if d.get("kind", "ServeApplication" if "spec" in d else "") == "ServeApplication"]
     if not manifests:
         raise CannotRead(f"{subject} holds no ServeApplication, and is no Serve config (applications: …)")
     read_ones = [resource(_overlaid(m, route_prefix, args)) for m in manifests]
