@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from starlette.websockets import WebSocket
+from websockets.sync.client import connect
 
 from remora import serve, testing
 from remora.errors import GraphError, RemoraError
@@ -60,6 +63,18 @@ class Front:
         if request.method == "POST":
             return {"got": await request.json(), "type": request.headers["content-type"]}
         return await self.worker.repeat.remote(request.query_params.get("word", Inner.word()))
+
+
+app = FastAPI()
+
+
+@serve.deployment
+@serve.ingress(app)
+class Echo:
+    @app.websocket("/echo")
+    async def echo(self, socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text(f"you said {await socket.receive_text()}")
 
 
 def build(args: dict[str, Any]) -> Any:
@@ -195,3 +210,20 @@ def test_the_plugin_makes_ray_serve_remora_and_brings_a_fixture(tmp_path: Path) 
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_plugin_says_when_it_comes_too_late(tmp_path: Path) -> None:
+    (tmp_path / "early.py").write_text("import sys, types; sys.modules['ray.serve'] = types.ModuleType('ray.serve')\n")
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "early", "-p", "remora.pytest"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "-p remora.pytest: ray.serve was imported before Remora's alias was installed" in done.stderr
+    assert "name this plugin before those that import it" in done.stderr
+
+
+def test_websockets_go_both_ways() -> None:
+    with (
+        testing.application(Echo.bind()) as client,
+        connect(client.url.replace("http://", "ws://") + "/echo") as socket,
+    ):
+        socket.send("hello")
+        assert socket.recv(10) == "you said hello"

@@ -186,3 +186,4 @@ class Stage:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+        await self._loop.shutdown_default_executor()
