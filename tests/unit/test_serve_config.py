@@ -18,7 +18,8 @@ from remora_api.v1alpha1 import ServeApplication
 
 CONFIG = """
 proxy_location: EveryNode
-http_options: {host: 0.0.0.0, port: 8011, request_timeout_s: 2.5, keep_alive_timeout_s: 9}
+http_options: {host: 0.0.0.0, port: 8011, root_path: /out, request_timeout_s: 2.5, keep_alive_timeout_s: 9}
+grpc_options: {port: 9001, grpc_servicer_functions: [words_grpc.add_WordsServicer_to_server], enable_reflection: true}
 logging_config: {log_level: DEBUG}
 target_capacity: 50
 applications:
@@ -73,7 +74,9 @@ def config(tmp_path: Path) -> Path:
 def test_is_read_as_it_is_for_this_machine(config: Path) -> None:
     subject = read(str(config))
     shop, inner = subject.applications
-    assert (subject.host, subject.port) == ("0.0.0.0", 8011)
+    assert (subject.host, subject.port, subject.root_path) == ("0.0.0.0", 8011, "/out")
+    assert shop.grpc is not None
+    assert (shop.grpc.port, *shop.grpc.servicer_functions) == (9001, "words_grpc.add_WordsServicer_to_server")
     assert (shop.target.application, shop.target.import_path, shop.target.args) == (
         "Shop_1",
         "shop:app",
@@ -101,6 +104,7 @@ def test_says_each_thing_that_has_no_effect_here(config: Path) -> None:
         "logging_config has no effect here",
         "target_capacity has no effect here",
         "http_options.keep_alive_timeout_s has no effect here",
+        "grpc_options.enable_reflection has no effect here",
         "application 'Shop_1': runtime_env.pip has no effect here: install it into this Python environment",
         "application 'Shop_1': deployment 'Word': max_replicas_per_node has no effect here",
         "application 'Shop_1': deployment 'Word': some_later_option has no effect here",
@@ -160,7 +164,7 @@ def test_converts_to_manifests_that_the_cluster_takes(config: Path, capsys: pyte
                 },
             }
         ],
-        "proxy": {"requestTimeoutSeconds": 3},
+        "proxy": PROXY,
     }
     assert inner["spec"] == {
         "importPath": "shop:inner",
@@ -176,15 +180,21 @@ def test_converts_to_manifests_that_the_cluster_takes(config: Path, capsys: pyte
                 },
             }
         ],
-        "proxy": {"requestTimeoutSeconds": 3},
+        "proxy": PROXY,
     }
 
 
+PROXY = {
+    "requestTimeoutSeconds": 3,
+    "grpc": {"port": 9001, "servicerFunctions": ["words_grpc.add_WordsServicer_to_server"]},
+}
 LOST_OF_THE_FIRST = [
     "proxy_location",
     "logging_config",
     "target_capacity",
+    "http_options.root_path",
     "http_options.keep_alive_timeout_s",
+    "grpc_options.enable_reflection",
     "http_options.host and port",
     "other applications of the file",
     "deployment 'Word': graceful_shutdown_timeout_s: 0.5 s became 1",
@@ -265,7 +275,7 @@ def test_what_was_converted_runs_here_as_the_config_does(config: Path, tmp_path:
             id="a remote folder",
         ),
         pytest.param(("working_dir: code", "working_dir: cod"), "/cod is no folder", id="no such folder"),
-        pytest.param(("name: inner", "name: [inner"), "config.yaml, line 33, column", id="no YAML"),
+        pytest.param(("name: inner", "name: [inner"), "config.yaml, line 34, column", id="no YAML"),
     ],
 )
 def test_says_where_a_config_is_wrong(config: Path, change: tuple[str, str], message: str) -> None:

@@ -44,6 +44,7 @@ class Subject:
     """A sentence for each thing in it that has no effect here."""
     host: str | None = None
     port: int | None = None
+    root_path: str = ""
 
 
 def read(subject: str, *, route_prefix: str | None = None, args: Mapping[str, Any] | None = None) -> Subject:
@@ -100,6 +101,8 @@ def _config(
     config = config_in(path, document)
     if (route_prefix is not None or args) and len(config.applications) > 1:
         raise CannotRead(f"{path} holds several applications: say routes and arguments in the file")
+    rpc = config.grpc_options
+    grpc = Grpc(port=rpc.port, servicer_functions=rpc.grpc_servicer_functions) if rpc.grpc_servicer_functions else None
     applications = []
     for application in config.applications:
         if args:
@@ -111,9 +114,9 @@ def _config(
             }
         )
         prefix = application.route_prefix if route_prefix is None else route_prefix
-        applications.append(LocalApplication(target, prefix, config.http_options.request_timeout_s))
+        applications.append(LocalApplication(target, prefix, config.http_options.request_timeout_s, grpc))
     http = config.http_options
-    return Subject(tuple(applications), tuple(targets.notes(config)), http.host, http.port)
+    return Subject(tuple(applications), tuple(targets.notes(config)), http.host, http.port, http.root_path)
 
 
 def config_in(path: Path, document: Mapping[str, Any]) -> DeployConfig:

@@ -101,13 +101,22 @@ class HTTPOptions(Part):
 
     host: str | None = None
     port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    root_path: str = ""
     request_timeout_s: AboveZero | None = None
+
+
+class GRPCOptions(Part):
+    """How gRPC is served, beside HTTP: not at all without servicer functions."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] = 9000
+    grpc_servicer_functions: tuple[str, ...] = ()
 
 
 class DeployConfig(Part):
     """A whole file."""
 
     http_options: HTTPOptions = HTTPOptions()
+    grpc_options: GRPCOptions = GRPCOptions()
     applications: Annotated[tuple[ApplicationConfig, ...], Field(min_length=1)]
 
 

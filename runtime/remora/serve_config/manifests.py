@@ -42,8 +42,7 @@ class Converted:
 def from_config(config: DeployConfig, code: Mapping[str, Mapping[str, str]]) -> tuple[Converted, ...]:
     """Return a manifest for each application; `code` is by application: the files to lay over the image."""
     common = list(_common_notes(config))
-    timeout_s = config.http_options.request_timeout_s
-    return tuple(_application(application, timeout_s, common, code) for application in config.applications)
+    return tuple(_application(application, config, common, code) for application in config.applications)
 
 
 def from_build(
@@ -82,12 +81,14 @@ def _document(converted: Converted) -> str:
 
 
 def _common_notes(config: DeployConfig) -> Iterator[str]:
-    for name, _ in config.set_fields("http_options", "applications", "proxy_location"):
+    for name, _ in config.set_fields("http_options", "grpc_options", "applications", "proxy_location"):
         yield f"{name}: there is no field for it"
     if "proxy_location" in (config.model_extra or {}):
         yield "proxy_location: proxies are pods of their own, as many as spec.proxy.replicas"
     for name, _ in config.http_options.set_fields("host", "port", "request_timeout_s"):
         yield f"http_options.{name}: there is no field for it"
+    for name, _ in config.grpc_options.set_fields("port", "grpc_servicer_functions"):
+        yield f"grpc_options.{name}: there is no field for it"
     if {"host", "port"} & {name for name, _ in config.http_options.set_fields()}:
         yield "http_options.host and port: the Service in front of the proxies listens at port 80"
     if len(config.applications) > 1:
@@ -99,7 +100,7 @@ def _common_notes(config: DeployConfig) -> Iterator[str]:
 
 def _application(
     application: ApplicationConfig,
-    timeout_s: float | None,
+    config: DeployConfig,
     common: Sequence[str],
     code: Mapping[str, Mapping[str, str]],
 ) -> Converted:
@@ -116,8 +117,7 @@ def _application(
         spec["routePrefix"] = application.route_prefix
     if application.deployments:
         spec["deployments"] = [_deployment(deployment, notes) for deployment in application.deployments]
-    if timeout_s is not None:
-        spec["proxy"] = {"requestTimeoutSeconds": _whole(timeout_s, 1, "http_options.request_timeout_s", notes)}
+    spec |= _proxy(config, notes)
     known = ("name", "route_prefix", "import_path", "runtime_env", "args", "deployments")
     notes += [f"{name}: there is no field for it" for name, _ in application.set_fields(*known)]
     notes += [
@@ -128,6 +128,16 @@ def _application(
     if name != application.name:
         notes.append(f"name {application.name!r}: Kubernetes takes {name!r}")
     return Converted({**_API, "metadata": {"name": name}, "spec": spec}, tuple(notes))
+
+
+def _proxy(config: DeployConfig, notes: list[str]) -> Manifest:
+    found: Manifest = {}
+    timeout_s, grpc = config.http_options.request_timeout_s, config.grpc_options
+    if timeout_s is not None:
+        found["requestTimeoutSeconds"] = _whole(timeout_s, 1, "http_options.request_timeout_s", notes)
+    if grpc.grpc_servicer_functions:
+        found["grpc"] = {"port": grpc.port, "servicerFunctions": list(grpc.grpc_servicer_functions)}
+    return {"proxy": found} if found else {}
 
 
 def _code(files: Mapping[str, str], import_path: str, notes: list[str]) -> Manifest:

@@ -48,12 +48,14 @@ def environment(application: ApplicationConfig) -> dict[str, str]:
 
 def notes(config: DeployConfig) -> Iterator[str]:
     """Yield a sentence for each thing in the file that has no effect on this machine."""
-    for name, value in config.set_fields("http_options", "applications"):
+    for name, value in config.set_fields("http_options", "grpc_options", "applications"):
         # On one machine there is one proxy wherever it is put.
         if (name, value) not in (("proxy_location", "EveryNode"), ("proxy_location", "HeadOnly")):
             yield f"{name} has no effect here"
-    for name, _ in config.http_options.set_fields("host", "port", "request_timeout_s"):
+    for name, _ in config.http_options.set_fields("host", "port", "root_path", "request_timeout_s"):
         yield f"http_options.{name} has no effect here"
+    for name, _ in config.grpc_options.set_fields("port", "grpc_servicer_functions"):
+        yield f"grpc_options.{name} has no effect here"
     for application in config.applications:
         yield from _application_notes(application)
 
