@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -10,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from remora.compat import config
+from remora import serve
+from remora.compat import config, exceptions
 from remora.compat.ray_serve_names import NAMES
-from remora.errors import OptionError
+from remora.errors import OptionError, RemoraError
 from remora.graph import options
 from tests.compatibility import page, table
 from tests.compatibility.__main__ import PAGE
@@ -101,3 +103,22 @@ def test_settings_are_kept_as_given() -> None:
     assert [kind(port=8011).port for kind in kinds] == [8011, 8011]
     assert config.ControllerOptions is not None
     assert config.RequestRouterConfig is not None
+
+
+def test_a_grpc_status_error_holds_status_and_cause() -> None:
+    error = exceptions.gRPCStatusError(ValueError("mine"), "code", "details")
+    assert (str(error), error.grpc_code, error.grpc_details) == ("mine", "code", "details")
+
+
+@serve.deployment
+class One:
+    def __call__(self) -> int:
+        return 1
+
+
+def test_shutdown_async_ends_what_runs() -> None:
+    handle = serve.run(One.bind(), name="one", _local_testing_mode=True)
+    assert handle.remote().result() == 1
+    asyncio.run(serve.shutdown_async())
+    with pytest.raises(RemoraError):
+        handle.remote().result(timeout_s=5)

@@ -1,6 +1,6 @@
 """Stands for `ray.serve.exceptions`."""
 
-from remora.errors import BackPressureError, ReplicaUnavailableError, RequestCancelledError
+from remora.errors import BackPressureError, ReplicaUnavailableError, RequestCancelledError, gRPCStatusError
 from remora.errors import DeploymentUnavailable as DeploymentUnavailableError
 from remora.errors import RemoraError as RayServeException
 
@@ -10,4 +10,5 @@ __all__ = [
     "RayServeException",
     "ReplicaUnavailableError",
     "RequestCancelledError",
+    "gRPCStatusError",
 ]
