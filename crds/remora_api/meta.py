@@ -59,6 +59,17 @@ class Annotation:
     INCARNATION_BORN: Final = f"{GROUP}/incarnation-born"
     """On a head's objects: its workers were started once, so an empty store means that the old one was lost."""
     CODE_DIGEST: Final = f"{GROUP}/code-digest"
+    """On a copy of user code: what its files are known by."""
+    ROLLOUT: Final = f"{GROUP}/rollout"
+    """On a resource, by a person: `promote|abort|retry REVISION/NUMBER [STEP]`; says nothing of any other rollout."""
+    DEPLOYMENTS: Final = f"{GROUP}/deployments"
+    """On a revision: `spec.deployments` as they were last while it was wanted."""
+    ROLLOUT_BEGAN: Final = f"{GROUP}/rollout-began"
+    ROLLOUT_STEP: Final = f"{GROUP}/rollout-step"
+    """On a revision: the step of its rollout that it has reached, counted from 1."""
+    ROLLOUT_SINCE: Final = f"{GROUP}/rollout-step-since"
+    ROLLOUT_FAILED: Final = f"{GROUP}/rollout-failed"
+    """On a revision: why it was taken back; empty if it was not."""
 
 
 class Component(StrEnum):
@@ -141,6 +152,13 @@ class Reason(Explained):
         "ProgressDeadlineExceeded",
         "The rollout made no progress for `spec.rollout.progressDeadlineSeconds`.",
     )
+    ROLLED_BACK = (
+        "RolledBack",
+        "The latest revision failed and was taken back: the one before serves; change the spec, or try again.",
+    )
+    REVISION_NOT_FOUND = "RevisionNotFound", "`spec.revision` names a revision that is not kept."
+    PAUSED = "Paused", "`spec.rollout.paused` is true: the rollout goes no further."
+    PROMOTING = "Promoting", "The new revision is ready, and gets requests step by step, or waits to be promoted."
     NO_REPLICAS = "NoReplicas", "No replica answers requests."
     POD_FAILED = (
         "PodFailed",

@@ -38,7 +38,7 @@ def target_from(
         ingress_replicas=wanted.replicas,
         groups=tuple(groups),
         max_surge=wanted.rollout.max_surge,
-        max_unavailable=wanted.rollout.max_unavailable,
+        max_unavailable=wanted.rollout.max_unavailable or 0,
         asleep=asleep,
         drain_nodes=tuple(sorted(drain_nodes)),
     )
@@ -125,6 +125,8 @@ def _override(deployment: spec.Deployment) -> wire.DeploymentOverride:
         has_user_config="user_config" in deployment.model_fields_set,
         resources=resources_from(deployment.resources) if deployment.resources else None,
         spread=None if deployment.spread is None else deployment.spread is spec.Spread.NODES,
+        max_surge=deployment.max_surge,
+        max_unavailable=deployment.max_unavailable,
         graceful_shutdown_timeout_s=deployment.graceful_shutdown_timeout_seconds,
         health_check_period_s=deployment.health_check_period_seconds,
         health_check_timeout_s=deployment.health_check_timeout_seconds,

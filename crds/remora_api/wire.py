@@ -15,6 +15,7 @@ replica → controller          ``GET /v1/definitions/{digest}`` bytes (an opaqu
 replica → controller          ``GET /v1/code/{digest}`` CodeBundle                          data
 operator → proxy              ``PUT /v1/routing`` Routing                                   proxy
 operator → proxy              ``GET /v1/activity?epoch=E&after=N&timeout_s=T`` ProxyActivity   proxy
+operator → proxy              ``GET /v1/figures`` ProxyFigures                              proxy
 anyone → any of them          ``GET /healthz``, ``GET /readyz``                             none
 ============================  ==========================================================  =================
 
@@ -63,6 +64,8 @@ class DeploymentOverride(Wire):
     has_user_config: bool = False
     resources: Resources | None = None
     spread: bool | None = None
+    max_surge: int | None = None
+    max_unavailable: int | None = None
     graceful_shutdown_timeout_s: float | None = None
     health_check_period_s: float | None = None
     health_check_timeout_s: float | None = None
@@ -281,6 +284,26 @@ class ControllerEndpoint(Wire):
     url: str
     """``http://host:port`` of the controller."""
     weight: int = 100
+    revision: str = ""
+    """What it serves, while an application has two; for rules and figures."""
+
+
+class RouteRule(Wire):
+    """Requests that go to one revision whatever its weight: those with this header, or this cookie."""
+
+    revision: str
+    header: str = ""
+    """In lower case; empty for a rule about a cookie."""
+    cookie: str = ""
+    value: str | None = None
+    """What it has to say exactly; None is anything."""
+
+
+class Mirror(Wire):
+    """A share of the requests that is repeated to another revision, whose answers nobody sees."""
+
+    revision: str
+    percent: float = 100
 
 
 class Hold(Wire):
@@ -309,6 +332,11 @@ class ApplicationRouting(Wire):
     grpc_servicers: tuple[str, ...] = ()
     """Import paths, on the replicas, of the functions that register gRPC services."""
     grpc_timeout_s: float | None = None
+    rules: tuple[RouteRule, ...] = ()
+    """The first that fits decides."""
+    sticky_cookie: str = ""
+    """Cookie by which clients stay with one revision; empty if they need not."""
+    mirror: Mirror | None = None
 
 
 class Routing(Wire):
@@ -345,3 +373,23 @@ class ProxyActivity(Wire):
     epoch: str
     version: int
     applications: tuple[ApplicationActivity, ...] = ()
+
+
+class RevisionFigures(Wire):
+    """Answers of one revision in the window, as one proxy saw them."""
+
+    application: str
+    revision: str
+    requests: int = 0
+    errors: int = 0
+    """Answers with a status of 500 or above."""
+    buckets: tuple[int, ...] = ()
+    """Answers by duration: as many as `bounds_s` has, and those above the last."""
+
+
+class ProxyFigures(Wire):
+    """Answer of ``GET /v1/figures``: only of applications that have two revisions."""
+
+    window_s: float
+    bounds_s: tuple[float, ...] = ()
+    revisions: tuple[RevisionFigures, ...] = ()

@@ -16,6 +16,9 @@ from remora_api.v1alpha1 import Condition, ConditionStatus
 from remora_operator.workers import GroupCount
 
 MAX_MESSAGE = 1024
+UNHURRIED = frozenset((Reason.PAUSED, Reason.PROMOTING))
+"""Somebody wants it to wait: no deadline runs."""
+_UNHURRIED = frozenset(it.value for it in UNHURRIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,16 @@ class Facts:
     """When a pod last became ready."""
     was_ready: bool = False
     """The spec of this generation was Ready already."""
+    began: datetime | None = None
+    """When the rollout of this revision began."""
+    pin_problem: str = ""
+    rolled_back: str = ""
+    """What became of the revision of the spec, if another runs because of it."""
+    held: str = ""
+    """The rollout is paused: what runs."""
+    promoting: str = ""
+    """The new revision is up, and what it waits for to get all requests."""
+    is_paused: bool = False
 
     @property
     def is_behind(self) -> bool:
@@ -72,12 +85,14 @@ def verdict(facts: Facts) -> Verdict:
     return next((it for it in found if it is not None), Verdict(Reason.SERVING, _all_is_well(facts), is_ready=True))
 
 
-def conditions(
-    facts: Facts, outcome: Verdict, before: Sequence[Condition], deadline: timedelta, now: datetime
-) -> tuple[Condition, ...]:
+def judge(facts: Facts, before: Sequence[Condition], deadline: timedelta, now: datetime) -> Verdict:
+    """Return the verdict, and take no progress for too long into account."""
+    return _with_deadline(facts, verdict(facts), {it.type: it for it in before}, deadline, now)
+
+
+def conditions(facts: Facts, outcome: Verdict, before: Sequence[Condition], now: datetime) -> tuple[Condition, ...]:
     """Return the conditions of a status; a condition keeps its transition time while its status stays."""
     known = {it.type: it for it in before}
-    outcome = _with_deadline(facts, outcome, known, deadline, now)
     available, why = _available(facts)
     head = facts.head_ready and facts.controller_reachable
     wanted = [
@@ -117,6 +132,18 @@ def _asleep(facts: Facts) -> Verdict | None:
 
 def _code(facts: Facts) -> Verdict | None:
     return Verdict(Reason.CODE_NOT_FOUND, facts.code_problem, is_stalled=True) if facts.code_problem else None
+
+
+def _pinned(facts: Facts) -> Verdict | None:
+    return Verdict(Reason.REVISION_NOT_FOUND, facts.pin_problem, is_stalled=True) if facts.pin_problem else None
+
+
+def _rolled_back(facts: Facts) -> Verdict | None:
+    return Verdict(Reason.ROLLED_BACK, facts.rolled_back, is_stalled=True) if facts.rolled_back else None
+
+
+def _held(facts: Facts) -> Verdict | None:
+    return Verdict(Reason.PAUSED, facts.held) if facts.held else None
 
 
 def _build_failed(facts: Facts) -> Verdict | None:
@@ -205,6 +232,8 @@ def _proxies(facts: Facts) -> Verdict | None:
 
 
 def _moving(facts: Facts) -> Verdict | None:
+    if facts.promoting:
+        return Verdict(Reason.PAUSED if facts.is_paused else Reason.PROMOTING, facts.promoting)
     return (
         Verdict(Reason.ROLLING_OUT, "requests move from the old Ray cluster to the new one")
         if facts.is_moving
@@ -216,6 +245,9 @@ _QUESTIONS: tuple[Callable[[Facts], Verdict | None], ...] = (
     _suspended,
     _asleep,
     _code,
+    _pinned,
+    _rolled_back,
+    _held,
     _build_failed,
     _failing,
     _capacity,
@@ -239,13 +271,13 @@ def _with_deadline(
 
     Time counts from the moment when work on this generation began, and again from every pod that became ready.
     """
-    if outcome.is_ready or outcome.is_stalled:
+    if outcome.is_ready or outcome.is_stalled or outcome.reason in UNHURRIED:
         return outcome
     stuck = known.get(ConditionType.STALLED.value)
     began = known.get(ConditionType.RECONCILING.value) or stuck
-    if began is None or began.observed_generation != facts.generation:
+    if began is None or began.observed_generation != facts.generation or began.reason in _UNHURRIED:
         return outcome
-    since = max(began.last_transition_time, facts.last_progress or began.last_transition_time)
+    since = max(it for it in (began.last_transition_time, facts.last_progress, facts.began) if it is not None)
     was_stuck = stuck is not None and stuck.reason == Reason.PROGRESS_DEADLINE_EXCEEDED.value
     still = was_stuck and stuck is not None and since <= stuck.last_transition_time
     if not still and now - since < deadline:
@@ -311,7 +343,9 @@ def _condition(
     status = ConditionStatus.TRUE if holds else ConditionStatus.FALSE
     # Work on a new generation begins anew, so that its deadline does too.
     same_work = kind is not ConditionType.RECONCILING or (
-        before is not None and before.observed_generation == generation
+        before is not None
+        and before.observed_generation == generation
+        and (before.reason in _UNHURRIED) == (reason in UNHURRIED)
     )
     kept = before is not None and before.status is status and same_work
     return Condition(

@@ -43,6 +43,7 @@ SERVICE = Kind("v1", "Service", "services")
 SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")
 STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
 REPLICA_SET = Kind("apps/v1", "ReplicaSet", "replicasets")
+CONTROLLER_REVISION = Kind("apps/v1", "ControllerRevision", "controllerrevisions")
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
 BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
@@ -52,6 +53,7 @@ LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 CHILDREN = (
     SERVICE_ACCOUNT,
     CONFIG_MAP,
+    CONTROLLER_REVISION,
     NETWORK_POLICY,
     SERVICE,
     STATEFUL_SET,

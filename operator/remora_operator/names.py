@@ -60,6 +60,11 @@ def routing(application: str) -> str:
     return f"{application}-routing"
 
 
+def code(application: str, digest: str) -> str:
+    """ConfigMap that keeps user code, by its content."""
+    return f"{application}-code-{digest}"
+
+
 def account(application: str, component: Component) -> str:
     """ServiceAccount of one kind of pod; NetworkPolicy and PodDisruptionBudget are named alike."""
     return f"{application}-{component.value}"

@@ -14,6 +14,7 @@ from remora_api.target import code_bundle
 from remora_api.v1alpha1 import ServeApplication
 from remora_operator.cluster import Cluster
 from remora_operator.controller_client import ControllerLinks
+from remora_operator.figures_client import ProxyFigures
 from remora_operator.kinds import CHILDREN, CONFIG_MAP, POD, REPLICA_SET, Key, Kind, Manifest
 from remora_operator.observed import Child, CodeMissing, Observed, Pod, child_from, pod_from
 from remora_operator.proxy_client import ProxyPushes
@@ -41,6 +42,7 @@ class Observer:
     links: ControllerLinks
     pushes: ProxyPushes
     watches: ProxyWatches
+    figures: ProxyFigures
     _code: dict[Key, _ReadCode] = field(default_factory=dict)
     _secrets: dict[Key, dict[str, datetime]] = field(default_factory=dict)
     _code_users: dict[Key, set[Key]] = field(default_factory=dict)
@@ -58,6 +60,7 @@ class Observer:
             ),
             routed=self.pushes.routed(key),
             activity=self.watches.activity(key),
+            figures=self.figures.of(key),
         )
 
     def secret_exists(self, key: Key, name: str, now: datetime) -> None:

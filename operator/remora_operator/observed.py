@@ -128,6 +128,8 @@ class Observed:
     """Version of the routing that each proxy took, by the pod's boot."""
     activity: Mapping[str, wire.ProxyActivity] = field(default_factory=dict)
     """What each proxy that is listened to said last, by the pod's boot; only with `scaleToZero`."""
+    figures: tuple[wire.ProxyFigures, ...] = ()
+    """What each proxy has counted lately of two revisions."""
 
     def of_component(self, component: Component) -> tuple[Pod, ...]:
         """Return the pods of one component, oldest first."""

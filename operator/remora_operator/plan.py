@@ -6,28 +6,28 @@ the status. A plan holds only differences: in a steady state it is empty.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
-
-from pydantic import ValidationError
 
 from remora_api import wire
 from remora_api.keys import Purpose
 from remora_api.meta import Annotation, Component, ConditionType, Port
-from remora_api.target import hold_from, revision_inputs, target_from
-from remora_api.v1alpha1 import ServeApplication, ServeApplicationStatus
-from remora_operator import events, names, sleep
-from remora_operator.incarnations import INCARNATION_ANNOTATION, LOST_AFTER, Clusters, choose
+from remora_api.target import target_from
+from remora_api.v1alpha1 import Analysis, ServeApplication, ServeApplicationStatus
+from remora_operator import events, incarnations, judgement, names, revisions, routing, sleep, surge
+from remora_operator.analysis import complaint
+from remora_operator.conditions import judge
+from remora_operator.incarnations import INCARNATION_ANNOTATION, LAST_ANNOTATION, LOST_AFTER, Clusters
 from remora_operator.installation import Installation
-from remora_operator.kinds import CONFIG_MAP, DEPLOYMENT, POD_BEARING, Manifest, Ref, ref_of
+from remora_operator.kinds import CONFIG_MAP, CONTROLLER_REVISION, DEPLOYMENT, POD_BEARING, Manifest, Ref, ref_of
 from remora_operator.observed import Child, CodeMissing, Observed, Pod
-from remora_operator.resources import head, keys, network, proxy, serviceaccount, worker
+from remora_operator.resources import head, keys, network, proxy, revision, serviceaccount, worker
 from remora_operator.resources.metadata import Owner
+from remora_operator.revisions import STABLE_ANNOTATION, Choice
 from remora_operator.sleep import Rest
-from remora_operator.status import status
+from remora_operator.status import facts_of, status
 from remora_operator.workers import Workers, workers
 
 RETRY_CODE = timedelta(seconds=30)
@@ -64,6 +64,15 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """Proxies to ask how two revisions do."""
+
+    key: str = field(repr=False)
+    proxies: tuple[str, ...]
+    """Base URL of each."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What to do. All of it is safe to do again."""
 
@@ -77,6 +86,7 @@ class Plan:
     links: tuple[Link, ...] = ()
     push: Push | None = None
     watches: tuple[Watch, ...] = ()
+    counted: Counted | None = None
     status: ServeApplicationStatus | None = None
     """To write; None when the one that stands is right."""
     events: tuple[events.Event, ...] = ()
@@ -84,8 +94,10 @@ class Plan:
 
     @property
     def is_a_step(self) -> bool:
-        """Once this is written there may be more to do, though nothing else happens: a cost, then the resize."""
-        return bool(self.costs or self.resizes or self.deletes)
+        """Once this is written there may be more to do, though nothing else happens: a cost, then the resize;
+        a revision that failed, then the way back."""
+        records = any(it["kind"] == CONTROLLER_REVISION.name for it in self.applies)
+        return bool(self.costs or self.resizes or self.deletes or records)
 
     @property
     def writes_nothing(self) -> bool:
@@ -99,62 +111,138 @@ def plan(application: ServeApplication, observed: Observed, installation: Instal
         # Everything is owned by the resource: Kubernetes deletes it.
         return Plan()
     owner = Owner.of(application)
-    code = None if isinstance(observed.code, CodeMissing) else observed.code
-    revision = _revision(application, observed, code)
-    clusters = choose(application, observed, installation, revision, now)
-    suspended = application.spec.suspend
+    choice = revisions.choose(application, observed, installation, now)
+    wanted_app = revisions.applied(choice.wanted, application) if choice.wanted else application
+    clusters = incarnations.choose(wanted_app, observed, installation, choice, now)
     quiet = sleep.rest(application, observed, now)
-    crew = (
-        Workers(targets=(), counts=())
-        if suspended
-        else workers(application, observed, clusters, revision, asleep=quiet.asleep)
-    )
-    routing = _routing(application, observed, clusters, now)
+    sides = _sides(application, wanted_app, observed, clusters, choice, quiet)
+    crew = sides[0].crew
+    routes = routing.routing(application, observed, clusters, choice, now)
 
-    wanted = _common(owner, application, installation, routing, clusters)
+    facts = facts_of(application, observed, clusters, crew, choice, quiet)
+    deadline = timedelta(seconds=application.spec.rollout.progress_deadline_seconds)
+    outcome = judge(facts, application.status.conditions, deadline, now)
+    analysis = _analysis(application, clusters, choice)
+    choice = judgement.judged(choice, clusters, outcome, application, _complaint(owner, analysis, observed, choice))
+    wanted = _records(owner, observed, choice)
+    wanted += _common(owner, application, installation, routes, clusters, choice)
+    suspended = application.spec.suspend
     if not suspended:
         wanted += _serving(owner, application, observed, installation)
     if not suspended and not quiet.without_head:
-        wanted += _cluster(owner, application, clusters)
-    applies = [it for it in [*wanted, *crew.creates] if _differs(it, observed)]
-    kept = {ref_of(it) for it in [*wanted, *crew.creates]}
-    push = _push(owner, observed, routing, installation)
+        wanted += _cluster(owner, wanted_app, clusters)
+    creates = [it for side in sides for it in side.crew.creates]
+    applies = [it for it in [*wanted, *creates] if _differs(it, observed)]
+    kept = {ref_of(it) for it in [*wanted, *creates]}
+    push = _push(owner, observed, routes, installation)
     is_routed = push is None and not any(ref_of(it).name == names.routing(owner.name) for it in applies)
-    new_status = status(application, observed, clusters, crew, revision, quiet, now)
+    new_status = status(application, observed, clusters, crew, choice, quiet, facts, outcome, now)
     changed = new_status != application.status
     return Plan(
         secrets=tuple(it for it in keys.secrets(owner, installation) if it["metadata"]["name"] not in observed.secrets),
         applies=tuple(applies),
-        resizes=crew.replicas + _proxy_resize(owner, application, observed, applies),
-        costs=crew.costs,
-        deletes=tuple(_pruned(observed, kept, crew, clusters, suspended, quiet, is_routed)),
-        links=()
-        if suspended or quiet.without_head
-        else _links(application, clusters, crew, installation, revision, code, quiet),
+        resizes=tuple(it for side in sides for it in side.crew.replicas)
+        + _proxy_resize(owner, application, observed, applies),
+        costs=tuple(it for side in sides for it in side.crew.costs),
+        deletes=tuple(_pruned(observed, kept, sides, clusters, suspended or quiet.without_head, is_routed)),
+        links=() if suspended or quiet.without_head else _links(application, sides, installation),
         push=push,
         watches=_watches(owner, application, observed, installation),
+        counted=_counted(owner, observed, installation) if analysis is not None else None,
         status=new_status if changed else None,
         events=events.changes(application.status, new_status) if changed else (),
         requeue_after=_next_look(application, observed, new_status, clusters, quiet, now),
     )
 
 
-def _revision(application: ServeApplication, observed: Observed, code: wire.CodeBundle | None) -> str:
-    """Return the name of the wanted revision; empty while its code is missing."""
-    if isinstance(observed.code, CodeMissing):
-        return ""
-    return f"{application.metadata.name}-{names.short_hash(revision_inputs(application, code))}"
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One Ray cluster that has to stay, and what is to become of it."""
+
+    incarnation: int
+    crew: Workers
+    target: wire.Target | None
+    """None leaves its controller with what it has."""
+
+
+def _sides(
+    application: ServeApplication,
+    wanted_app: ServeApplication,
+    observed: Observed,
+    clusters: Clusters,
+    choice: Choice,
+    quiet: Rest,
+) -> tuple[_Side, ...]:
+    """Return the newest Ray cluster, and beside it the one that serves if that is another."""
+    if application.spec.suspend:
+        return (_Side(clusters.newest, Workers(targets=(), counts=()), None),)
+    sides = [_side(wanted_app, observed, clusters, choice.wanted, quiet)]
+    if clusters.serving != clusters.newest:
+        old = revisions.applied(choice.stable, application) if choice.stable else application
+        sides.append(_side(old, observed, clusters.of_serving(observed), choice.stable, quiet))
+    if application.spec.rollout.paused and choice.is_new and sides[0].target is not None:
+        frozen = sides[0].target.model_copy(update={"max_surge": 0, "max_unavailable": 0})
+        sides[0] = replace(sides[0], target=frozen)
+    return tuple(sides)
+
+
+def _side(
+    application: ServeApplication,
+    observed: Observed,
+    clusters: Clusters,
+    wanted: revisions.Revision | None,
+    quiet: Rest,
+) -> _Side:
+    name = application.metadata.name
+    crew = workers(application, observed, clusters, wanted.name if wanted else "", asleep=quiet.asleep)
+    if wanted is None:
+        return _Side(clusters.newest, crew, None)
+    code = revisions.code_of(wanted, observed, name)
+    if wanted.code and code is None:
+        # Its copy is gone: what the controller has is better than nothing.
+        return _Side(clusters.newest, crew, None)
+    target = target_from(
+        application, revision=wanted.name, code=code, groups=crew.targets, drain_nodes=crew.drain, asleep=quiet.asleep
+    )
+    view = observed.controller(clusters.newest).application(name)
+    is_free = application.spec.rollout.max_unavailable is None
+    if is_free and view is not None and surge.is_stuck(observed.pods, crew.targets, clusters.newest):
+        target = surge.yielding(target, view.deployments)
+    return _Side(clusters.newest, crew, target)
 
 
 # ── objects ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _records(owner: Owner, observed: Observed, choice: Choice) -> list[Manifest]:
+    """Return the revisions that are kept, each with its code."""
+    records = [revision.record(owner, it) for it in choice.kept]
+    codes = {it.code for it in choice.kept if it.code}
+    copies = {code: observed.children.get(Ref(CONFIG_MAP, names.code(owner.name, code))) for code in codes}
+    if isinstance(observed.code, wire.CodeBundle) and observed.code.digest in codes:
+        fresh = [revision.code(owner, observed.code)]
+        copies.pop(observed.code.digest)
+    else:
+        fresh = []
+    return fresh + [it.manifest for it in copies.values() if it is not None] + records
+
+
 def _common(
-    owner: Owner, application: ServeApplication, installation: Installation, routing: wire.Routing, clusters: Clusters
+    owner: Owner,
+    application: ServeApplication,
+    installation: Installation,
+    routing: wire.Routing,
+    clusters: Clusters,
+    choice: Choice,
 ) -> list[Manifest]:
     """Return what is there also while the application is suspended: nothing in it runs."""
     routing_map = proxy.routing_map(owner, routing)
-    routing_map["metadata"]["annotations"][INCARNATION_ANNOTATION] = str(clusters.serving)
+    stable = choice.wanted if clusters.is_served and choice.wanted else choice.stable
+    routing_map["metadata"]["annotations"] |= {
+        INCARNATION_ANNOTATION: str(clusters.serving),
+        LAST_ANNOTATION: str(clusters.last),
+        STABLE_ANNOTATION: stable.name if stable else "",
+    }
     policies = (
         network.policies(owner, installation.namespace, grpc=application.spec.proxy.grpc is not None)
         if application.spec.network_policy.enabled
@@ -238,24 +326,24 @@ def _proxy_resize(
 def _pruned(
     observed: Observed,
     kept: set[Ref],
-    crew: Workers,
+    sides: tuple[_Side, ...],
     clusters: Clusters,
-    suspended: bool,
-    quiet: Rest,
+    without_cluster: bool,
     is_routed: bool,
 ) -> Iterable[Child]:
     """Return children that nobody wants any more.
 
-    ReplicaSets of the newest cluster go only when they are empty. An older Ray cluster goes once every proxy sends its
+    ReplicaSets of a cluster that stays go only when they are empty. Another Ray cluster goes once every proxy sends its
     requests elsewhere, so not in the same breath in which the routing is decided.
     """
+    finished = {ref for side in sides for ref in side.crew.finished}
     for ref, child in observed.children.items():
         if ref in kept:
             continue
-        if suspended or quiet.without_head or child.incarnation == 0:
+        if without_cluster or child.incarnation == 0:
             yield child
         elif child.incarnation in clusters.kept:
-            if ref in crew.finished:
+            if ref in finished:
                 yield child
         elif is_routed:
             yield child
@@ -264,87 +352,50 @@ def _pruned(
 # ── controllers and proxies ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _links(
-    application: ServeApplication,
-    clusters: Clusters,
-    crew: Workers,
-    installation: Installation,
-    revision: str,
-    code: wire.CodeBundle | None,
-    quiet: Rest,
-) -> tuple[Link, ...]:
+def _links(application: ServeApplication, sides: tuple[_Side, ...], installation: Installation) -> tuple[Link, ...]:
     metadata = application.metadata
     key = installation.key(metadata.uid, Purpose.CONTROL)
-    target = None
-    if revision:
-        target = target_from(
-            application,
-            revision=revision,
-            code=code,
-            groups=crew.targets,
-            drain_nodes=crew.drain,
-            asleep=quiet.asleep,
-        )
     return tuple(
         Link(
-            number,
-            names.controller_url(metadata.name, metadata.namespace, number),
+            side.incarnation,
+            names.controller_url(metadata.name, metadata.namespace, side.incarnation),
             key,
-            target if number == clusters.newest else None,
+            side.target,
         )
-        for number in sorted(clusters.kept)
+        for side in sorted(sides, key=lambda it: it.incarnation)
     )
-
-
-def _routing(application: ServeApplication, observed: Observed, clusters: Clusters, now: datetime) -> wire.Routing:
-    """Return the routing; its version moves only when something in it does.
-
-    Proxies are told of a Ray cluster before and after its time, with weight 0: they know its replicas when requests
-    are to go there, and have those of the one before until they do.
-    """
-    metadata, spec = application.metadata, application.spec
-    others = sorted({clusters.newest, *observed.heads()} - {clusters.serving})
-    controllers = tuple(
-        wire.ControllerEndpoint(
-            url=names.controller_url(metadata.name, metadata.namespace, number),
-            weight=100 if number == clusters.serving else 0,
-        )
-        for number in (clusters.serving, *others)
-    )
-    wanted = wire.ApplicationRouting(
-        application=metadata.name,
-        namespace=metadata.namespace,
-        route_prefix=spec.route_prefix,
-        controllers=controllers,
-        request_timeout_s=spec.proxy.request_timeout_seconds,
-        grpc_servicers=tuple(spec.proxy.grpc.servicer_functions) if spec.proxy.grpc else (),
-        grpc_timeout_s=spec.proxy.request_timeout_seconds,
-        hold=hold_from(spec.scale_to_zero) if spec.scale_to_zero else None,
-    )
-    standing = _standing_routing(metadata.name, observed)
-    if standing is not None and standing.applications == (wanted,):
-        return standing
-    version = max(int(now.timestamp() * 1000), standing.version + 1 if standing else 0)
-    return wire.Routing(version=version, applications=(wanted,))
-
-
-def _standing_routing(application: str, observed: Observed) -> wire.Routing | None:
-    child = observed.children.get(Ref(CONFIG_MAP, names.routing(application)))
-    text = (child.manifest.get("data") or {}).get(proxy.ROUTING_FILE) if child else None
-    try:
-        return wire.Routing.model_validate(json.loads(text)) if text else None
-    except (ValueError, ValidationError):
-        return None
 
 
 def _push(owner: Owner, observed: Observed, routing: wire.Routing, installation: Installation) -> Push | None:
     """Return the routing for proxies that run and have not taken this version."""
-    late = tuple(
+    late = tuple((boot, url) for boot, url in _proxies(observed) if observed.routed.get(boot) != routing.version)
+    return Push(routing, installation.key(owner.uid, Purpose.PROXY), late) if late else None
+
+
+def _proxies(observed: Observed) -> list[tuple[str, str]]:
+    """Return boot and base URL of every proxy that runs."""
+    return [
         (pod.boot, _admin_url(pod))
         for pod in observed.of_component(Component.PROXY)
-        if pod.ip and pod.is_active and "proxy" in pod.started and observed.routed.get(pod.boot) != routing.version
-    )
-    return Push(routing, installation.key(owner.uid, Purpose.PROXY), late) if late else None
+        if pod.ip and pod.is_active and "proxy" in pod.started
+    ]
+
+
+def _counted(owner: Owner, observed: Observed, installation: Installation) -> Counted:
+    return Counted(installation.key(owner.uid, Purpose.PROXY), tuple(url for _, url in _proxies(observed)))
+
+
+def _analysis(application: ServeApplication, clusters: Clusters, choice: Choice) -> Analysis | None:
+    """Return what a canary has to hold to, once it gets requests."""
+    canary = application.spec.rollout.canary
+    has_begun = clusters.stage is not None and clusters.stage.step > 0 and not clusters.is_served
+    return canary.analysis if canary is not None and has_begun and choice.is_new else None
+
+
+def _complaint(owner: Owner, analysis: Analysis | None, observed: Observed, choice: Choice) -> str:
+    if analysis is None or choice.stable is None or choice.wanted is None:
+        return ""
+    return complaint(analysis, observed.figures, owner.name, choice.stable.name, choice.wanted.name)
 
 
 def _watches(
@@ -379,6 +430,8 @@ def _next_look(
     if isinstance(observed.code, CodeMissing):
         looks.append(RETRY_CODE)
     reconciling = new.condition(ConditionType.RECONCILING.value)
+    if clusters.stage is not None and clusters.stage.due is not None:
+        looks.append(max(clusters.stage.due - now, timedelta()) + timedelta(milliseconds=100))
     if reconciling is not None:
         looks.append(timedelta(seconds=application.spec.rollout.progress_deadline_seconds + 1))
     pod = observed.head_pod(clusters.newest)

@@ -24,6 +24,7 @@ from remora_operator import handlers
 from remora_operator.apply import Applier
 from remora_operator.controller_client import ControllerLinks
 from remora_operator.errors import NotLeading
+from remora_operator.figures_client import ProxyFigures
 from remora_operator.health import health_server
 from remora_operator.installation import Installation
 from remora_operator.kinds import Key
@@ -89,7 +90,8 @@ async def _work(
         http = SignedHttp(session, lambda: now().timestamp())
         links, pushes = ControllerLinks(http, queue.add), ProxyPushes(http, queue.add)
         watches = ProxyWatches(http, queue.add)
-        observer = Observer(cluster, store, links, pushes, watches)
+        figures = ProxyFigures(http, queue.add)
+        observer = Observer(cluster, store, links, pushes, watches, figures)
         reconciler = Reconciler(
             installation=Installation(settings.runtime_image, settings.master_key, settings.namespace),
             queue=queue,
@@ -99,6 +101,7 @@ async def _work(
             links=links,
             pushes=pushes,
             watches=watches,
+            figures=figures,
             metrics=metrics,
             clock=now,
             monotonic=time.monotonic,
@@ -123,6 +126,7 @@ async def _work(
             links.close()
             pushes.close()
             watches.close()
+            figures.close()
 
 
 def _check(leader: Leader) -> None:

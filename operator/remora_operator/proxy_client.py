@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from remora_operator.errors import OperatorError
 from remora_operator.kinds import Key
@@ -17,6 +18,9 @@ from remora_operator.signed_http import SignedHttp
 
 log = logging.getLogger(__name__)
 
+Wake: TypeAlias = Callable[[Key], None]
+"""Has an application reconciled."""
+
 PUSH_S = 3.0
 RETRY_S = 2.0
 
@@ -24,7 +28,7 @@ RETRY_S = 2.0
 class ProxyPushes:
     """Routing on its way to proxies, by application."""
 
-    def __init__(self, http: SignedHttp, wake: Callable[[Key], None]) -> None:
+    def __init__(self, http: SignedHttp, wake: Wake) -> None:
         self._http = http
         self._wake = wake
         self._tasks: dict[Key, tuple[Push, asyncio.Task[None]]] = {}

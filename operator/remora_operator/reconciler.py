@@ -19,6 +19,7 @@ from remora_operator import events
 from remora_operator.apply import Applier
 from remora_operator.controller_client import ControllerLinks
 from remora_operator.errors import Permanent
+from remora_operator.figures_client import ProxyFigures
 from remora_operator.installation import Installation
 from remora_operator.kinds import Key, Manifest
 from remora_operator.metrics import Metrics
@@ -46,6 +47,7 @@ class Reconciler:
     links: ControllerLinks
     pushes: ProxyPushes
     watches: ProxyWatches
+    figures: ProxyFigures
     metrics: Metrics
     clock: Callable[[], datetime]
     monotonic: Callable[[], float]
@@ -80,6 +82,7 @@ class Reconciler:
         self.links.follow(key, decided.links)
         self.pushes.follow(key, decided.push)
         self.watches.follow(key, decided.watches)
+        self.figures.follow(key, decided.counted)
         try:
             await self.applier.apply(application, observed, decided, now)
         except Permanent as error:
@@ -105,6 +108,7 @@ class Reconciler:
         self.links.follow(key, ())
         self.pushes.forget(key)
         self.watches.follow(key, ())
+        self.figures.follow(key, None)
         self.observer.forget(key)
         self.queue.forget(key)
 

@@ -5,7 +5,7 @@ Pure. What is not known for the moment keeps its last value: a controller that r
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from remora_api import wire
 from remora_api.meta import Component, Port
@@ -18,13 +18,16 @@ from remora_api.v1alpha1 import (
     WorkerGroupStatus,
 )
 from remora_operator import names
-from remora_operator.conditions import Facts, conditions, verdict
+from remora_operator.conditions import Facts, Verdict, conditions
 from remora_operator.incarnations import Clusters
 from remora_operator.kinds import SERVICE, Ref
 from remora_operator.observed import CodeMissing, Observed, Pod
 from remora_operator.resources import proxy
 from remora_operator.resources.metadata import Owner, selector
+from remora_operator.revision_status import held, promoting, revision_statuses, rolled_back, rollout_status
+from remora_operator.revisions import Choice
 from remora_operator.sleep import Rest
+from remora_operator.surge import UNSCHEDULABLE
 from remora_operator.workers import Workers
 
 MAX_REASON = 300
@@ -37,27 +40,27 @@ def status(
     observed: Observed,
     clusters: Clusters,
     workers: Workers,
-    revision: str,
+    choice: Choice,
     quiet: Rest,
+    facts: Facts,
+    outcome: Verdict,
     now: datetime,
 ) -> ServeApplicationStatus:
     """Return the status of an application as it is now."""
-    facts = facts_of(application, observed, clusters, workers, revision, quiet)
     slept = quiet.asleep or application.status.asleep_since is not None
     if not slept and facts.was_ready and observed.controller(clusters.newest).is_untried and not facts.is_moving:
         # An operator that has just started waits for the first word before it says anything else.
         return application.status
     owner, before = Owner.of(application), application.status
-    deadline = timedelta(seconds=application.spec.rollout.progress_deadline_seconds)
     serving = facts.serving
     told = next((it for it in (facts.application, serving) if it is not None and it.deployments), None)
     view = observed.controller(clusters.newest)
     deployments = _deployments(told, before, now) if told else before.deployments
     service = observed.children.get(Ref(SERVICE, names.service(owner.name)))
-    moved = serving is not None and _is_served(serving)
+    stable = choice.wanted if clusters.is_served and choice.wanted else choice.stable
     return ServeApplicationStatus(
         observed_generation=facts.generation,
-        conditions=conditions(facts, verdict(facts), before.conditions, deadline, now),
+        conditions=conditions(facts, outcome, before.conditions, now),
         ready="0/0"
         if facts.suspended
         else f"{sum(it.ready for it in deployments)}/{sum(it.desired for it in deployments)}",
@@ -66,8 +69,10 @@ def status(
         replicas=_ingress_replicas(serving) if serving else (0 if facts.suspended else before.replicas),
         replicas_ignored=_ignored(application, told) if told else before.replicas_ignored,
         selector=",".join(f"{key}={value}" for key, value in selector(owner, Component.WORKER).items()),
-        current_revision=serving.revision if serving and moved else before.current_revision,
-        updated_revision=revision or before.updated_revision,
+        current_revision=stable.name if stable else before.current_revision,
+        updated_revision=choice.updated.name if choice.updated else before.updated_revision,
+        rollout=rollout_status(clusters, choice, outcome),
+        revisions=revision_statuses(observed, clusters, choice, application.metadata.name),
         deployments=() if facts.suspended else deployments,
         workers=tuple(
             WorkerGroupStatus(name=it.name, ready=it.ready, desired=it.desired, demand=it.demand)
@@ -87,7 +92,7 @@ def facts_of(
     observed: Observed,
     clusters: Clusters,
     workers: Workers,
-    revision: str,
+    choice: Choice,
     quiet: Rest,
 ) -> Facts:
     """Return what the conditions are made from."""
@@ -101,10 +106,10 @@ def facts_of(
     return Facts(
         name=name,
         generation=generation,
-        revision=revision,
+        revision=choice.wanted.name if choice.wanted else "",
         suspended=application.spec.suspend,
         asleep=quiet.asleep,
-        code_problem=observed.code.message if isinstance(observed.code, CodeMissing) else "",
+        code_problem=observed.code.message if isinstance(observed.code, CodeMissing) and not choice.is_pinned else "",
         head_ready=head is not None and head.is_ready,
         head_trouble=_trouble([head] if head else []),
         controller_reachable=view.is_reachable,
@@ -120,6 +125,12 @@ def facts_of(
         proxy_trouble=_trouble(proxies),
         last_progress=max(since, default=None),
         was_ready=ready is not None and ready.status.value == "True" and ready.observed_generation == generation,
+        began=choice.wanted.began if choice.wanted else None,
+        pin_problem=choice.problem,
+        rolled_back=rolled_back(choice),
+        held=held(choice),
+        promoting=promoting(clusters, choice),
+        is_paused=application.spec.rollout.paused,
     )
 
 
@@ -162,16 +173,20 @@ def _scaled_at(deployment: wire.DeploymentStatus, before: DeploymentStatus | Non
     return before.last_scale_time if before.desired == deployment.desired else now.replace(microsecond=0)
 
 
-def _is_served(status: wire.ApplicationStatus) -> bool:
-    """Requests are answered by the revision that the controller was told last, and by no other."""
-    built = status.build.state is wire.BuildState.BUILT and bool(status.deployments)
-    return built and all(it.updated >= min(it.desired, it.ready) for it in status.deployments)
-
-
 def _ingress_replicas(status: wire.ApplicationStatus) -> int:
     return sum(it.total for it in status.deployments if it.ingress)
 
 
 def _trouble(pods: list[Pod] | tuple[Pod, ...]) -> str:
     """Return the first thing that is wrong with a pod, with its name."""
-    return next((f"pod {it.name}: {it.trouble}" for it in pods if it.trouble and it.is_active), "")
+    return next((f"pod {it.name}: {it.trouble}{_hint(it)}" for it in pods if it.trouble and it.is_active), "")
+
+
+def _hint(pod: Pod) -> str:
+    """Say what helps a worker pod that finds no node."""
+    if pod.component is not Component.WORKER or not pod.trouble.startswith(UNSCHEDULABLE):
+        return ""
+    return (
+        "; add a node, lower what a worker pod asks for, or let replicas go before their successors come: "
+        "spec.rollout.maxUnavailable"
+    )

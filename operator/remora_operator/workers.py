@@ -6,7 +6,7 @@ Pure. Demand says how many pods, `scale` how to get there without losing a reque
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from remora_api import wire
 from remora_api.meta import Component
@@ -18,6 +18,7 @@ from remora_operator.kinds import REPLICA_SET, Manifest, Ref
 from remora_operator.observed import Child, Observed
 from remora_operator.resources import worker
 from remora_operator.resources.metadata import Owner
+from remora_operator.surge import fresh_needs, room
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +72,18 @@ def workers(
     view = observed.controller(clusters.newest)
     nodes = {it.name: it for it in view.status.nodes} if view.is_reachable and view.status else None
 
+    fresh, may_build = _fresh(application, observed, clusters, revision)
     creates: list[Manifest] = []
     steps: list[tuple[Child, scale.Step]] = []
     for group in groups:
         target = targets[group.name]
         existing = by_ref.pop(Ref(REPLICA_SET, names.worker(owner.name, target)), None)
+        count = _room(group, target, wanted[group.name], existing, observed, fresh, clusters, may_build=may_build)
         if existing is not None:
-            steps.append((existing, _step(existing, wanted[group.name], observed, nodes)))
+            steps.append((existing, _step(existing, count, observed, nodes)))
         elif clusters.has_started:
             creates.append(
-                worker.replica_set(
-                    owner, application, group, target, clusters.newest, clusters.image, wanted[group.name]
-                )
+                worker.replica_set(owner, application, group, target, clusters.newest, clusters.image, count)
             )
     stale = list(by_ref.values())
     steps += [(it, _step(it, 0, observed, nodes)) for it in stale]
@@ -122,6 +123,51 @@ def _wanted(
     if not any(floor.values()):
         floor[groups[0].name] = 1
     return floor, {}, ()
+
+
+def _room(
+    group: WorkerGroup,
+    target: wire.GroupTarget,
+    wanted: int,
+    existing: Child | None,
+    observed: Observed,
+    fresh: Mapping[str, int] | None,
+    clusters: Clusters,
+    *,
+    may_build: bool,
+) -> int:
+    """Return how many pods of its template a group may have while there are others of an older one."""
+    is_rolling = any(
+        it.incarnation == clusters.newest
+        and it.group == group.name
+        and it.template != target.template
+        and it.phase not in ("Succeeded", "Failed")
+        for it in observed.of_component(Component.WORKER)
+    )
+    return room(
+        wanted,
+        existing.replicas if existing else 0,
+        None if fresh is None else fresh[group.name],
+        is_rolling=is_rolling,
+        may_build=may_build,
+    )
+
+
+def _fresh(
+    application: ServeApplication, observed: Observed, clusters: Clusters, revision: str
+) -> tuple[Mapping[str, int] | None, bool]:
+    """Return the pods that the replicas need which may be on new templates by now, and whether one may be built on."""
+    surge = application.spec.rollout.max_surge
+    view = observed.controller(clusters.newest)
+    status = view.application(application.metadata.name) if view.is_reachable else None
+    if status is None:
+        return None, surge > 0
+    may_build = surge > 0 or any(it.total < it.desired for it in status.deployments) or not status.deployments
+    if status.revision != revision or status.build.state is not wire.BuildState.BUILT:
+        return None, may_build
+    capacities = [Capacity.of(it) for it in application.spec.workers]
+    unlimited = [replace(it, minimum=0) for it in capacities]
+    return demand(fresh_needs(status, surge), unlimited).pods, may_build
 
 
 def _present(group: WorkerGroup, sets: Mapping[Ref, Child], observed: Observed) -> int:

@@ -117,11 +117,17 @@ class Stage:
         return f"{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
 
     def ask(
-        self, application: str, path: str = "/", method: str = "GET", body: str = "", timeout_s: float = 30
+        self,
+        application: str,
+        path: str = "/",
+        method: str = "GET",
+        body: str = "",
+        timeout_s: float = 30,
+        headers: dict[str, str] | None = None,
     ) -> tuple[Answer, str]:
         """Send one request through the Service from outside the cluster; no retry."""
         url = f"http://{self.address(application)}{path}"
-        command = [sys.executable, "-m", "tests.load.ask", url, method, body, str(timeout_s)]
+        command = [sys.executable, "-m", "tests.load.ask", url, method, body, str(timeout_s), json.dumps(headers or {})]
         done = subprocess.run(
             self.cluster.command(*command),
             cwd=ROOT,
@@ -161,6 +167,18 @@ class Stage:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+    def remora(self, *words: str) -> str:
+        """Run the `remora` command as a user with this cluster's kubeconfig does."""
+        kubectl, flag = self.cluster.kubectl_argv()[:2]
+        environment = os.environ | {
+            "KUBECONFIG": flag.partition("=")[2],
+            "PATH": f"{Path(kubectl).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        command = [sys.executable, "-m", "remora", *words, "-n", self.namespace]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, f"remora {' '.join(words)}: {done.stderr}"
+        return done.stdout
 
     def kill_container(self, pod: dict[str, Any], container: str) -> None:
         """SIGKILL a container's first process from its node, as the kernel's OOM killer would."""

@@ -135,6 +135,15 @@ def test_refuses_and_names_the_field(kubectl: Namespace, row: Bad) -> None:
     assert row.words("cluster") in said
 
 
+ROLLOUT = {
+    "strategy": "Rolling",
+    "maxSurge": 1,
+    "progressDeadlineSeconds": 600,
+    "autoRollback": True,
+    "paused": False,
+}
+
+
 def test_a_name_and_an_import_path_are_enough(kubectl: Namespace) -> None:
     spec = kubectl.json("create", "--dry-run=server", manifest=SMALLEST)["spec"]
     assert spec == {
@@ -147,7 +156,8 @@ def test_a_name_and_an_import_path_are_enough(kubectl: Namespace) -> None:
             "resources": {"cpu": "250m", "memory": "256Mi"},
             "service": {"type": "ClusterIP"},
         },
-        "rollout": {"maxSurge": 1, "maxUnavailable": 0, "progressDeadlineSeconds": 600},
+        "rollout": ROLLOUT,
+        "revisionHistoryLimit": 5,
         "networkPolicy": {"enabled": True},
         "suspend": False,
     }
@@ -159,7 +169,7 @@ def test_fills_in_what_was_left_out_of_a_part(kubectl: Namespace) -> None:
     assert spec["workers"] == [
         {"name": "gpu", "minReplicas": 1, "maxReplicas": 10, "resources": {"cpu": "1", "memory": "1Gi"}}
     ]
-    assert spec["rollout"] == {"maxSurge": 2, "maxUnavailable": 0, "progressDeadlineSeconds": 600}
+    assert spec["rollout"] == ROLLOUT | {"maxSurge": 2}
 
 
 def test_a_new_object_does_not_look_ready(kubectl: Namespace) -> None:

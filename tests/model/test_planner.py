@@ -55,6 +55,7 @@ class Cluster(RuleBasedStateMachine):
                     generation=1,
                     revision=f"r{self.revision}",
                     import_path="m:app",
+                    args={"revision": self.revision},
                     groups=(GroupTarget(name="g", template="t"),),
                     max_surge=self.surge,
                     max_unavailable=self.unavailable,

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from remora_api import wire
 from remora_api.meta import Reason
 from remora_api.v1alpha1 import Condition
-from remora_operator.conditions import Facts, conditions, verdict
+from remora_operator import conditions as subject
+from remora_operator.conditions import Facts, Verdict, verdict
 from remora_operator.workers import GroupCount
 from tests.fakes.applications import NOW, deployment
 
 DEADLINE = timedelta(seconds=600)
+
+
+def conditions(facts: Facts, outcome: Verdict, before: tuple[Condition, ...], deadline: timedelta, now: datetime):
+    assert outcome == verdict(facts)
+    return subject.conditions(facts, subject.judge(facts, before, deadline, now), before, now)
 
 
 def said(*deployments: wire.DeploymentStatus, state: wire.BuildState = wire.BuildState.BUILT, **changes: object):

@@ -64,6 +64,16 @@ class Watches:
         return
 
 
+class Figures:
+    """Proxies that have counted nothing."""
+
+    def of(self, key: Key) -> tuple[()]:
+        return ()
+
+    def follow(self, key: Key, watch: object) -> None:
+        pass
+
+
 class Bench:
     """A reconciler with fakes around it."""
 
@@ -73,7 +83,7 @@ class Bench:
         self.leads = True
         self.cluster, self.store, self.links, self.pushes = FakeCluster(), Store(), Links(), Pushes()
         watches = Watches()
-        self.observer = Observer(self.cluster, self.store, self.links, self.pushes, watches)  # type: ignore[arg-type]
+        self.observer = Observer(self.cluster, self.store, self.links, self.pushes, watches, Figures())  # type: ignore[arg-type]
         queue: WorkQueue[Key] = WorkQueue(concurrency=1, backoff=Backoff(), clock=lambda: 0.0)
         self.reconciler = Reconciler(
             INSTALLATION,
@@ -84,6 +94,7 @@ class Bench:
             self.links,  # type: ignore[arg-type]
             self.pushes,  # type: ignore[arg-type]
             watches,  # type: ignore[arg-type]
+            Figures(),  # type: ignore[arg-type]
             Metrics(lambda: 0.0),
             lambda: self.now,
             lambda: 0.0,

@@ -182,7 +182,7 @@ def test_deleting_drains_all_and_then_forgets_the_application() -> None:
 def test_a_deployment_that_the_code_dropped_goes_last() -> None:
     before = with_replicas(world(target(), graph("A", "Old")), "A", Phase.RUNNING)
     before = with_replicas(before, "Old", Phase.RUNNING)
-    new = target(revision="r2")
+    new = target(args={"v": 2})
     changed = after(before, events.TargetSet(new), events.BuildDone(versions.build_key(new), graph("A")))
     (start,) = actions(changed)
     assert isinstance(start, Start)
@@ -230,7 +230,7 @@ def test_several_applications_do_not_mix() -> None:
 
 def test_without_surge_the_one_replica_goes_first() -> None:
     before = with_replicas(world(target(max_surge=0, max_unavailable=1), graph("A")), "A", Phase.RUNNING)
-    new = target(revision="r2", max_surge=0, max_unavailable=1)
+    new = target(args={"v": 2}, max_surge=0, max_unavailable=1)
     changed = after(before, events.TargetSet(new), events.BuildDone(versions.build_key(new), graph("A")))
     assert kinds(changed) == ["Drain"]
 

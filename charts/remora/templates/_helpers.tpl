@@ -47,7 +47,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   verbs: [update]
 # Children: the head, the workers, the proxies.
 - apiGroups: [apps]
-  resources: [statefulsets, replicasets, deployments]
+  resources: [statefulsets, replicasets, deployments, controllerrevisions]
   verbs: [get, list, watch, create, patch, update, delete]
 # Children: their Services, accounts, routing and code; user code is read from ConfigMaps.
 - apiGroups: [""]

@@ -22,6 +22,7 @@ from remora_api.v1alpha1.pods import (
     SecretKeySelector,
 )
 from remora_api.v1alpha1.resource import InvalidManifest, Metadata, Problem, ServeApplication
+from remora_api.v1alpha1.rollout import Analysis, BlueGreen, Canary, CanaryStep, Quantile, Rollout, Strategy
 from remora_api.v1alpha1.spec import (
     Code,
     Deployment,
@@ -30,7 +31,6 @@ from remora_api.v1alpha1.spec import (
     NetworkPolicy,
     Proxy,
     ProxyService,
-    Rollout,
     ServeApplicationSpec,
     ServiceType,
     Spread,
@@ -43,14 +43,22 @@ from remora_api.v1alpha1.status import (
     DeploymentStatus,
     ProxyStatus,
     RayStatus,
+    RevisionPhase,
+    RevisionStatus,
+    RolloutStatus,
     ServeApplicationStatus,
     WorkerGroupStatus,
 )
+from remora_api.v1alpha1.traffic import Mirror, RevisionRole, Sticky, Traffic, TrafficRule
 from remora_api.v1alpha1.zero import HeadAtZero, ScaleToZero
 
 __all__ = [
     "AggregationFunction",
+    "Analysis",
     "Autoscaling",
+    "BlueGreen",
+    "Canary",
+    "CanaryStep",
     "Code",
     "Condition",
     "ConditionStatus",
@@ -67,6 +75,7 @@ __all__ = [
     "InvalidManifest",
     "LocalObjectReference",
     "Metadata",
+    "Mirror",
     "NetworkPolicy",
     "OptionalReference",
     "PodTemplate",
@@ -76,10 +85,15 @@ __all__ = [
     "ProxyService",
     "ProxyStatus",
     "PullPolicy",
+    "Quantile",
     "RayStatus",
     "ResourceFieldSelector",
     "Resources",
+    "RevisionPhase",
+    "RevisionRole",
+    "RevisionStatus",
     "Rollout",
+    "RolloutStatus",
     "ScaleToZero",
     "Schedule",
     "SecretKeySelector",
@@ -88,7 +102,11 @@ __all__ = [
     "ServeApplicationStatus",
     "ServiceType",
     "Spread",
+    "Sticky",
     "Storage",
+    "Strategy",
+    "Traffic",
+    "TrafficRule",
     "WorkerGroup",
     "WorkerGroupStatus",
 ]

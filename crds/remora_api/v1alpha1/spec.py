@@ -21,6 +21,8 @@ from remora_api.v1alpha1.pods import (
     PullPolicy,
     Resources,
 )
+from remora_api.v1alpha1.rollout import Rollout
+from remora_api.v1alpha1.traffic import Traffic
 from remora_api.v1alpha1.zero import ScaleToZero
 
 Count = Annotated[Int, Ge(0), Le(1000)]
@@ -144,6 +146,10 @@ class Deployment(Model):
     spread: Spread | None = None
     """Nodes: two or more replicas are put on at least two worker pods on two nodes, where there are any. None: wherever
     there is room. Nodes unless given."""
+    max_surge: Annotated[Int, Ge(0), Le(100)] | None = None
+    """Replicas of this deployment that may be there beyond its number in a rollout; as `rollout` says unless given."""
+    max_unavailable: Annotated[Int, Ge(0), Le(100)] | None = None
+    """Replicas of this deployment that may be missing in a rollout; as `rollout` says unless given."""
     graceful_shutdown_timeout_seconds: Annotated[Int, Ge(0), Le(86400)] | None = None
     """Seconds that a replica which is taken away has to finish the requests it works on. 20 unless the code says
     otherwise."""
@@ -276,26 +282,6 @@ class Proxy(Model):
     """Laid over the proxy pods: nodeSelector, tolerations, topologySpreadConstraints, …"""
 
 
-class Rollout(Model):
-    """How a new revision takes the place of the old one."""
-
-    RULES: ClassVar = (
-        Rule(
-            "self.maxSurge > 0 || self.maxUnavailable > 0",
-            "maxSurge and maxUnavailable cannot both be 0, as no replica could ever be replaced: set one to 1 or more",
-            lambda it: it.max_surge > 0 or it.max_unavailable > 0,
-            field=".maxSurge",
-        ),
-    )
-
-    max_surge: Annotated[Int, Ge(0), Le(100)] = 1
-    """Replicas of a deployment that may be there beyond its number meanwhile."""
-    max_unavailable: Annotated[Int, Ge(0), Le(100)] = 0
-    """Replicas of a deployment that may be missing meanwhile."""
-    progress_deadline_seconds: Annotated[Int, Ge(10), Le(86400)] = 600
-    """Seconds without progress after which the application is reported as Stalled."""
-
-
 class NetworkPolicy(Model):
     """Who may reach the pods."""
 
@@ -347,6 +333,13 @@ class ServeApplicationSpec(Model):
     """How changes are rolled out."""
     scale_to_zero: ScaleToZero | None = None
     """Keep no worker pods while nobody asks. Without it there are always those that the replicas need."""
+    traffic: Annotated[Traffic, Unwritten()] = Traffic()
+    """Which requests go to a new revision while a Canary or BlueGreen rollout has two running."""
+    revision: Annotated[str, MinLen(1), MaxLen(63)] | None = None
+    """Stay with, or go back to, a revision of the past: its name as in `remora rollout history`. Everything that makes
+    a revision is then taken from there; replica counts and the rest still from here."""
+    revision_history_limit: Annotated[Int, Ge(1), Le(50)] = 5
+    """Revisions of the past that are kept to go back to, beside those in use."""
     network_policy: NetworkPolicy = NetworkPolicy()
     """Whether a NetworkPolicy protects the pods."""
     suspend: Bool = False

@@ -90,6 +90,53 @@ class RayStatus(Model):
     """Number of the Ray cluster: it grows when the head was lost for good or a change needs a new cluster."""
 
 
+class RevisionPhase(StrEnum):
+    """What a revision is to the application now."""
+
+    CURRENT = "Current"
+    """It serves."""
+    UPDATED = "Updated"
+    """It is being rolled out."""
+    FAILED = "Failed"
+    """It was rolled out, did not hold, and was taken back."""
+    FORMER = "Former"
+    """It can be gone back to."""
+
+
+class RevisionStatus(Model):
+    """One revision: what pods and replicas were, or are, made from."""
+
+    name: str
+    """The name of its ControllerRevision."""
+    number: Int
+    """Grows with every change that made a revision; a revision that is gone back to gets a new one."""
+    phase: RevisionPhase = RevisionPhase.FORMER
+    """Current, Updated, Failed or Former."""
+    weight: Int = 0
+    """Requests in a hundred that it gets. While a Rolling rollout replaces replicas, each gets its replicas' share."""
+    ready: Int = 0
+    """Replicas of it that answer, over all deployments."""
+    message: str = ""
+    """Why it failed."""
+
+
+class RolloutStatus(Model):
+    """A rollout that is under way."""
+
+    revision: str
+    """The revision that is being rolled out."""
+    number: Int = 0
+    """Its number."""
+    step: Int = 0
+    """The step of a canary that it is at, counted from 1; 0 while the revision comes up."""
+    steps: Int = 0
+    """How many steps there are."""
+    weight: Int = 0
+    """Requests in a hundred that the new revision gets."""
+    message: str = ""
+    """What is waited for."""
+
+
 class ServeApplicationStatus(Model):
     """The observed state of a serve application."""
 
@@ -115,6 +162,10 @@ class ServeApplicationStatus(Model):
     """The revision that answers requests."""
     updated_revision: str = ""
     """The revision of the latest spec; the same as currentRevision unless a rollout is under way."""
+    rollout: RolloutStatus | None = None
+    """The rollout that is under way, if there is one."""
+    revisions: Annotated[tuple[RevisionStatus, ...], ListMap()] = ()
+    """Revisions that are kept, the newest first."""
     deployments: Annotated[tuple[DeploymentStatus, ...], ListMap()] = ()
     """Deployments by name."""
     workers: Annotated[tuple[WorkerGroupStatus, ...], ListMap()] = ()

@@ -32,7 +32,10 @@ def drain_s(application: ServeApplication) -> int:
 
 
 def inputs(application: ServeApplication, group: WorkerGroup, incarnation: int, image: str) -> dict[str, Any]:
-    """Return what the pods of a group are made from: when it changes, new pods take over from the old ones."""
+    """Return what the pods of a group are made from: when it changes, new pods take over from the old ones.
+
+    How long replicas may drain is left out: it changes in place, and pods that are there keep the grace they have.
+    """
     spec = application.spec
     return {
         "incarnation": incarnation,
@@ -40,7 +43,6 @@ def inputs(application: ServeApplication, group: WorkerGroup, incarnation: int, 
         "pull": [spec.image_pull_policy, [it.name for it in spec.image_pull_secrets]],
         "env": [it.model_dump(mode="json", by_alias=True, exclude_none=True) for it in spec.env],
         "envFrom": [it.model_dump(mode="json", by_alias=True, exclude_none=True) for it in spec.env_from],
-        "drain": drain_s(application),
         "resources": group.resources.root,
         "podTemplate": group.pod_template.model_dump(mode="json", by_alias=True) if group.pod_template else None,
     }

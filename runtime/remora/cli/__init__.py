@@ -16,6 +16,7 @@ GROUPS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     },
     "For a cluster": {
         "build": ("remora.cli.build", "write a manifest from code"),
+        "rollout": ("remora.cli.rollout", "look at a rollout and steer it: status, undo, promote, abort, …"),
         "convert": ("remora.cli.convert", "write manifests from a Ray Serve config file"),
     },
     "In its pods": {

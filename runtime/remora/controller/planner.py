@@ -13,9 +13,9 @@ from remora.controller import placement, rollout, versions
 from remora.controller.actions import Action, BuildGraph, Drain, Kill, Reconfigure, Start
 from remora.controller.events import DEPARTURE_S, enact
 from remora.controller.lifecycle import Phase
-from remora.controller.state import Build, Crashes, Deployment, Replica, Serving, World
+from remora.controller.state import Build, Crashes, Deployment, NodeId, Replica, Serving, World
 from remora.types import ReplicaId
-from remora_api.wire import BuildState
+from remora_api.wire import BuildState, Target
 
 NewId = Callable[[str, str], ReplicaId]
 """Makes a name for a replica of an application's deployment."""
@@ -123,8 +123,9 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, now: flo
     members = members_of(world, application, deployment.name)
     leaving_nodes = world.draining_nodes
     here = [r for r in members if not r.is_leaving]
-    current = [r for r in here if r.version == deployment.version and r.node not in leaving_nodes]
-    stale = [r for r in here if r not in current]
+    homes = homes_of(world, serving.target, leaving_nodes)
+    current = [r for r in here if r.version == deployment.version and r.node in homes]
+    stale = sorted((r for r in here if r not in current), key=lambda r: _emptied_first(world, r))
     current = placement.by_worth(current, world.nodes, deployment.spread)
     nodes = placement.eligible(world.nodes, serving.target.groups, leaving_nodes)
     crashes = world.crashes.get((application, deployment.name, deployment.version))
@@ -132,7 +133,7 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, now: flo
         moving = placement.misplaced(current, nodes, world.replicas.values(), deployment.resources)
         if moving is not None:
             current, stale = [it for it in current if it is not moving], [moving]
-    budget = rollout.Budget(serving.target.max_surge, serving.target.max_unavailable)
+    budget = _budget(serving, deployment.name)
     step = rollout.step(deployment.count, current, stale, len(members) - len(here), budget)
 
     for id_ in step.drain:
@@ -149,6 +150,22 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, now: flo
         start = Start(new_id(application, deployment.name), serving.target, deployment, node.id)
         yield start
         world = enact(world, start, now)
+
+
+def _budget(serving: Serving, deployment: str) -> rollout.Budget:
+    """Return a deployment's own surge and unavailability, else those of its application."""
+    target = serving.target
+    given = next((it for it in target.deployments if it.name == deployment), None)
+    surge = given.max_surge if given is not None else None
+    missing = given.max_unavailable if given is not None else None
+    return rollout.Budget(
+        target.max_surge if surge is None else surge, target.max_unavailable if missing is None else missing
+    )
+
+
+def _emptied_first(world: World, replica: Replica) -> tuple[int, str, float]:
+    """Order replicas to be taken away node by node, the emptiest first: only an empty node makes room for another."""
+    return (sum(r.node == replica.node for r in world.replicas.values()), replica.node, replica.started_at)
 
 
 def _startable(
@@ -173,14 +190,21 @@ def _take_away(replica: Replica) -> Iterator[Action]:
 
 
 def _is_complete(world: World, serving: Serving) -> bool:
+    homes = homes_of(world, serving.target)
     return all(
         sum(
-            r.is_ready and r.version == deployment.version
+            r.is_ready and r.version == deployment.version and r.node in homes
             for r in members_of(world, serving.target.application, deployment.name)
         )
         >= deployment.count
         for deployment in versions.resolve(serving)
     )
+
+
+def homes_of(world: World, target: Target, leaving: frozenset[NodeId] = frozenset()) -> frozenset[NodeId]:
+    """Return the nodes on which a target's replicas may stay; one that Ray does not list now counts, it may be slow."""
+    unlisted = {r.node for r in world.replicas.values()} - world.nodes.keys() - leaving
+    return frozenset(node.id for node in placement.eligible(world.nodes, target.groups, leaving)) | unlisted
 
 
 def members_of(world: World, application: str, deployment: str) -> list[Replica]:

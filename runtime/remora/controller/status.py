@@ -6,7 +6,7 @@ Pure. Computed anew from the World each time; messages name the deployment and t
 from __future__ import annotations
 
 from remora.controller import placement, versions
-from remora.controller.planner import FAILING_AFTER, members_of
+from remora.controller.planner import FAILING_AFTER, homes_of, members_of
 from remora.controller.state import Build, Deployment, Node, Replica, Serving, World
 from remora_api.wire import ApplicationStatus, BuildState, BuildStatus, DeploymentStatus, NodeStatus, Target
 
@@ -66,7 +66,8 @@ def _waits_for_node(world: World, target: Target) -> str:
 
 def _deployment(world: World, serving: Serving, deployment: Deployment, *, is_wanted: bool) -> DeploymentStatus:
     members = members_of(world, serving.target.application, deployment.name)
-    updated = sum(r.is_ready and r.version == deployment.version for r in members)
+    homes = homes_of(world, serving.target)
+    updated = sum(r.is_ready and r.version == deployment.version and r.node in homes for r in members)
     count = deployment.count if is_wanted else 0
     crashes = world.crashes.get((serving.target.application, deployment.name, deployment.version))
     is_short = updated < count

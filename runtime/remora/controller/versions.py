@@ -1,12 +1,13 @@
 """Versions: what a build, a replica and its settings are made of, as digests, and a deployment as it has to be.
 
-Pure. Two replicas with the same version are alike but for what `InPlace` holds, which reaches them while they run.
+Pure. Two replicas with the same version, on nodes of the same template, are alike but for what `InPlace` holds, which
+reaches them while they run.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from remora.controller import counts
 from remora.controller.state import BuildKey, BuiltDeployment, Deployment, InPlace, Serving
@@ -18,18 +19,7 @@ T = TypeVar("T")
 
 def build_key(target: Target) -> BuildKey:
     """Return the digest over everything that a graph is built from, and where."""
-    return BuildKey(
-        digest(
-            [
-                target.application,
-                target.revision,
-                target.import_path,
-                target.args,
-                target.code.digest if target.code else "",
-                _groups(target),
-            ]
-        )
-    )
+    return BuildKey(digest([*_made_from(target), _groups(target)]))
 
 
 def resolve(serving: Serving) -> tuple[Deployment, ...]:
@@ -62,7 +52,7 @@ def _deployment(serving: Serving, built: BuiltDeployment, override: DeploymentOv
         count=count.count,
         reason=count.reason,
         autoscaling=count.autoscaling,
-        version=digest([build_key(target), built.name, resources.model_dump()]),
+        version=digest([*_made_from(target), built.name, resources.model_dump()]),
         definition=built.definition,
         resources=resources,
         spread=_first(given.spread, built.spread),
@@ -70,6 +60,15 @@ def _deployment(serving: Serving, built: BuiltDeployment, override: DeploymentOv
         in_place=in_place,
         settings=digest(asdict(in_place)),
     )
+
+
+def _made_from(target: Target) -> list[Any]:
+    """Return what all replicas of a revision are made from.
+
+    Not the revision's name, as what changes one deployment must not replace the others, and not the nodes: a replica
+    is replaced when its own node is of another template.
+    """
+    return [target.application, target.import_path, target.args, target.code.digest if target.code else ""]
 
 
 def _groups(target: Target) -> list[list[str]]:

@@ -5,6 +5,7 @@ GET  /readyz       it takes new clients: it knows a routing and does not drain
 GET  /metrics      Prometheus text
 PUT  /v1/routing   `remora_api.wire.Routing`, signed with the proxy key
 GET  /v1/activity  long poll of `remora_api.wire.ProxyActivity`: what waits for an application at zero; signed
+GET  /v1/figures   `remora_api.wire.ProxyFigures`: how two revisions do; signed too
 GET  /v1/routing   what is routed, for people; signed too
 """
 
@@ -19,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from remora.proxy.figures import Figures
 from remora.proxy.holding import Holding
 from remora.proxy.metrics import Metrics
 from remora.proxy.routing import CurrentRouting
@@ -29,7 +31,14 @@ MAX_POLL_S = 60.0
 
 
 def admin(
-    routing: CurrentRouting, metrics: Metrics, holding: Holding, *, key: str, not_ready: Callable[[], str | None]
+    routing: CurrentRouting,
+    metrics: Metrics,
+    holding: Holding,
+    figures: Figures,
+    *,
+    key: str,
+    not_ready: Callable[[], str | None],
+    clock: Callable[[], float],
 ) -> Starlette:
     """Return the admin application. ``not_ready`` says why no new clients should come, or None."""
     keys = (key,) if key else ()
@@ -42,7 +51,8 @@ def admin(
         return PlainTextResponse(reason or "ok", 503 if reason else 200)
 
     async def exposition(request: Request) -> Response:
-        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4")
+        text = metrics.text() + "\n".join(figures.lines()) + "\n"
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
     async def routes(request: Request, body: bytes) -> Response:
         if request.method == "PUT":
@@ -65,6 +75,9 @@ def admin(
             return Response(status_code=204)
         return Response(said.model_dump_json(), media_type="application/json")
 
+    async def revisions(request: Request, body: bytes) -> Response:
+        return Response(figures.report(clock()).model_dump_json(), media_type="application/json")
+
     return Starlette(
         routes=[
             Route("/healthz", healthz),
@@ -72,6 +85,7 @@ def admin(
             Route("/metrics", exposition),
             Route("/v1/activity", signed(activity, keys=lambda: keys), methods=["GET"]),
             Route("/v1/routing", signed(routes, keys=lambda: keys), methods=["GET", "PUT"]),
+            Route("/v1/figures", signed(revisions, keys=lambda: keys), methods=["GET"]),
         ]
     )
 

@@ -16,13 +16,16 @@ import msgspec
 
 from remora.errors import BackPressureError, DeploymentUnavailable, ProtocolError, RemoraError, ReplicaUnavailableError
 from remora.proxy.access_log import AccessLog, Line
+from remora.proxy.figures import Figures
 from remora.proxy.holding import Holding
 from remora.proxy.metrics import Metrics
+from remora.proxy.mirroring import Mirroring
 from remora.proxy.protocol import CLIENT, Client
-from remora.proxy.routing import CurrentRouting
+from remora.proxy.routing import CurrentRouting, Picked
 from remora.proxy.short_way import ShortWay
 from remora.proxy.visit import Visit, read
 from remora.router.forward import ApplicationFailed, Opened, forward
+from remora.router.pool import Pool
 from remora.router.socket import ABNORMAL, Carried, ClientGone, carry, refuse
 from remora.transport.frames import END, MAX_PART_BYTES, REQUEST
 from remora.transport.messages import Headers, HeadTooLarge, pack
@@ -57,6 +60,8 @@ class ProxyApp:
     ) -> None:
         self.closing = False
         """Every answer asks its client to come back on another connection, which leads to another proxy."""
+        self.figures = Figures()
+        self.mirroring = Mirroring(self.figures, clock)
         self._routing = routing
         self._metrics = metrics
         self._holding = holding
@@ -71,11 +76,12 @@ class ProxyApp:
         found = self._routing.table.match(scope["path"])
         if found is None or scope["path"].startswith(self._own_paths):
             return None
-        pool = self._routing.pool(found[1])
-        if pool is None:
+        picked = self._routing.pick(found[1], scope["headers"])
+        if picked.pool is None:
             return None
         visit = self._read(scope, found)
-        link = pool.try_acquire(visit.wanted)
+        visit.goes_to(picked)
+        link = picked.pool.try_acquire(visit.wanted)
         if link is None:
             return None
         try:
@@ -87,6 +93,8 @@ class ProxyApp:
         if stream is None:
             link.release()
             return None
+        if found[1].mirror is not None:
+            self._repeat(visit, found[1], client.body)
         self._metrics.begin(visit.name)
         short_way = scope[OPENED] = ShortWay(visit, client, link, stream, self._record)
         return short_way
@@ -119,6 +127,8 @@ class ProxyApp:
         scope.pop(CLIENT, None)
         scope.pop(OPENED, None)
         self._metrics.end(name, status, duration_s)
+        if visit.picked is not None and visit.picked.revision:
+            self.figures.add(name, visit.picked.revision, status, duration_s, ended)
         if self._access_log is None:
             return
         client = scope["client"][0] if scope["client"] else ""
@@ -171,7 +181,7 @@ class ProxyApp:
         send: Send,
         opened: Opened | None,
     ) -> int:
-        pool = self._routing.pool(application)
+        pool = self._pool_for(visit, application)
         hold = application.hold
         client: Client = visit.scope[CLIENT]
         if hold is not None and opened is None and (pool is None or not pool.expects):
@@ -182,17 +192,41 @@ class ProxyApp:
         if client.more_body or len(part) > MAX_PART_BYTES:
             # What has come is taken by `receive` like the rest, so that reading goes on as it is consumed.
             part, rest = b"", receive
+        elif application.mirror is not None and opened is None:
+            self._repeat(visit, application, part)
+        head = visit.head(left_s)
         while True:
             try:
-                return await forward(
-                    pool, visit.head(left_s), part, rest, send, visit.extra, client.answer, opened, visit.wanted
-                )
+                return await forward(pool, head, part, rest, send, visit.extra, client.answer, opened, visit.wanted)
             except DeploymentUnavailable:
-                if hold is None:
-                    raise
-                # Nothing of the request was sent: the last replica went while it looked for one.
+                # Nothing of the request was sent: the last replica went while it looked for one, or waited for it.
+                other = self._another(visit, pool)
                 opened = None
-                pool = await self._holding.until_ready(application, hold, len(part), again=True)
+                if other is not None:
+                    pool = other
+                elif hold is not None:
+                    pool = await self._holding.until_ready(application, hold, len(part), again=True)
+                else:
+                    raise
+
+    def _pool_for(self, visit: Visit, application: ApplicationRouting) -> Pool | None:
+        if visit.picked is None:
+            visit.goes_to(self._routing.pick(application, visit.scope["headers"]))
+        return visit.picked.pool if visit.picked is not None else None
+
+    def _another(self, visit: Visit, than: Pool) -> Pool | None:
+        """Return where a request can go by now instead, if another revision is ready."""
+        found = self._routing.table.match(visit.scope["path"])
+        picked = self._routing.pick(found[1], visit.scope["headers"]) if found is not None else Picked(None)
+        if picked.pool is None or picked.pool is than or not picked.pool.ready:
+            return None
+        visit.picked = picked
+        return picked.pool
+
+    def _repeat(self, visit: Visit, application: ApplicationRouting, body: bytes) -> None:
+        found = self._routing.mirror(application, visit.picked.revision if visit.picked else "")
+        if found is not None:
+            self.mirroring.repeat(visit, *found, body)
 
     async def _converse(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket; its status is the close code, or that of the refusal."""
@@ -209,7 +243,7 @@ class ProxyApp:
         application = visit.application
         timeout_s = visit.timeout_s
         try:
-            pool = self._routing.pool(application) if application is not None else None
+            pool = self._pool_for(visit, application) if application is not None else None
             if application is not None and application.hold is not None and (pool is None or not pool.expects):
                 async with asyncio.timeout(timeout_s):
                     pool = await self._holding.until_ready(application, application.hold, 0)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 
 from remora.proxy.routes import RouteTable
+from remora.proxy.splitting import Header, Split
 from remora.router.pool import Pool
 from remora.router.router import Router
 from remora_api.wire import ApplicationRouting, Routing
@@ -18,6 +20,17 @@ from remora_api.wire import ApplicationRouting, Routing
 logger = logging.getLogger(__name__)
 
 FILE_CHECK_S: Final = 1.0
+
+
+class Picked(NamedTuple):
+    """Where a request goes."""
+
+    pool: Pool | None
+    """None if the application has no replica that is known."""
+    revision: str = ""
+    """Its revision, while the application has two."""
+    cookie: bytes = b""
+    """To be set, so that the client is known again."""
 
 
 class CurrentRouting:
@@ -29,6 +42,7 @@ class CurrentRouting:
         self._router = router
         self._rng = rng
         self._root_path = root_path
+        self._splits: dict[tuple[str, str], Split] = {}
 
     @property
     def known(self) -> bool:
@@ -42,23 +56,49 @@ class CurrentRouting:
         if routing.version > self.version or routing.applications != self.table.applications:
             self.version = routing.version
             self.table = RouteTable(routing.applications, self._root_path)
+            self._splits = {
+                (app.namespace, app.application): Split(app) for app in routing.applications if len(app.controllers) > 1
+            }
             self._router.follow(endpoint.url for app in routing.applications for endpoint in app.controllers)
             logger.info("routing version %d: %d applications", routing.version, len(routing.applications))
         return True
 
-    def pool(self, application: ApplicationRouting) -> Pool | None:
-        """Return the ingress of one of the application's clusters, by weight among those that are ready."""
+    def pick(self, application: ApplicationRouting, headers: Sequence[Header]) -> Picked:
+        """Return the ingress of the cluster that a request goes to; of another one while that is not ready."""
         endpoints = application.controllers
         if len(endpoints) == 1:
-            return self._router.cluster(endpoints[0].url).ingress(application.application)
-        found = [(e.weight, self._router.cluster(e.url).ingress(application.application)) for e in endpoints]
-        known = [(weight, pool) for weight, pool in found if pool is not None]
-        ready = [(weight, pool) for weight, pool in known if pool.ready] or known
-        weighted = [(weight, pool) for weight, pool in ready if weight > 0] or ready
-        if not weighted:
+            return Picked(self._router.cluster(endpoints[0].url).ingress(application.application))
+        split = self._splits.get((application.namespace, application.application))
+        if split is None or not endpoints:
+            return Picked(None)
+        index, cookie = split.share(headers, self._rng.random)
+        # Whoever takes its place: those with a share first, and at last any that is known.
+        by_weight = sorted((i for i in range(len(endpoints)) if i != index), key=lambda i: -endpoints[i].weight)
+        unready = Picked(None)
+        for i in (index, *by_weight):
+            pool = self._router.cluster(endpoints[i].url).ingress(application.application)
+            if pool is not None and pool.ready:
+                return Picked(pool, endpoints[i].revision, cookie)
+            if pool is not None and unready.pool is None:
+                unready = Picked(pool, endpoints[i].revision, cookie)
+        return unready
+
+    def pool(self, application: ApplicationRouting) -> Pool | None:
+        """Return the ingress that a request without headers would go to."""
+        return self.pick(application, ()).pool
+
+    def mirror(self, application: ApplicationRouting, revision: str) -> tuple[str, Pool | None] | None:
+        """Return the revision that a request is repeated to, and its ingress; None for those that are not repeated."""
+        mirror = application.mirror
+        if mirror is None or mirror.revision == revision or self._rng.random() * 100 >= mirror.percent:
             return None
-        weights = [max(weight, 1) for weight, _ in weighted]
-        return self._rng.choices([pool for _, pool in weighted], weights)[0]
+        split = self._splits.get((application.namespace, application.application))
+        index = split.index_of.get(mirror.revision) if split is not None else None
+        if index is None:
+            return None
+        return mirror.revision, self._router.cluster(application.controllers[index].url).ingress(
+            application.application
+        )
 
     async def watch(self, path: Path) -> None:
         """Read the file when it changes, until cancelled. A ConfigMap's files are replaced, never written in place."""

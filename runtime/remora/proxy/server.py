@@ -90,7 +90,15 @@ class ProxyServer:
             not_ready=self._not_ready,
             root_path=self._root_path,
         )
-        self._admin = admin(self.routing, self.metrics, self.holding, key=settings.proxy_key, not_ready=self._not_ready)
+        self._admin = admin(
+            self.routing,
+            self.metrics,
+            self.holding,
+            self._app.figures,
+            key=settings.proxy_key,
+            not_ready=self._not_ready,
+            clock=clock,
+        )
         self._state = ServerState()
         self._listening: list[asyncio.Server] = []
         self.grpc_port = settings.grpc_port
@@ -171,6 +179,7 @@ class ProxyServer:
                 await asyncio.wait((task,))
         if self._dating is not None:
             self._dating.cancel()
+        await self._app.mirroring.close()
         await self.router.close()
         if self._access_log is not None:
             await self._access_log.close()

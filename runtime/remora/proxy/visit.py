@@ -7,6 +7,7 @@ from random import Random
 from typing import Final
 
 from remora.headers import DISCONNECT_DISABLED, MODEL_IDS, REQUEST_ID, SESSION_IDS, TIMEOUT, TRACES
+from remora.proxy.routing import Picked
 from remora.router.affinity import Affinity
 from remora.router.forward import HOP_BY_HOP
 from remora.transport.messages import Headers, RequestHead
@@ -42,6 +43,14 @@ class Visit:
     """The client asked that the request go on when it goes away."""
     trace: str | None = None
     """W3C trace context of the client, for the access log."""
+    picked: Picked | None = None
+    """Where it goes."""
+
+    def goes_to(self, picked: Picked) -> None:
+        """Note where it goes, and give its client the cookie by which it is known again."""
+        self.picked = picked
+        if picked.cookie:
+            self.extra.append((b"set-cookie", picked.cookie))
 
     @property
     def name(self) -> str:

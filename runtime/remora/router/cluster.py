@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from random import Random
+from typing import Final
 
 from remora.http_client import SignedClient
 from remora.router import addresses
@@ -16,6 +17,9 @@ from remora.router.reports import Own, Reporter
 from remora_api.wire import RoutesSnapshot
 
 logger = logging.getLogger(__name__)
+
+
+LEAVE_CHECK_S: Final = 0.5
 
 
 class Cluster:
@@ -50,6 +54,18 @@ class Cluster:
         for pool in (*self._pools.values(), *self._retired):
             await pool.close()
         self._pools.clear()
+
+    async def leave(self) -> None:
+        """Take nothing new, and close once all requests have ended; cut them when cancelled."""
+        if self._task is not None:
+            self._task.cancel()
+        self.update(RoutesSnapshot(epoch="", version=0))
+        try:
+            # Links end one by one without telling anybody, and nobody waits for this.
+            while any(not pool.is_empty for pool in self._retired):  # noqa: ASYNC110
+                await asyncio.sleep(LEAVE_CHECK_S)
+        finally:
+            await self.close()
 
     def pool(self, application: str, deployment: str) -> Pool | None:
         """Return the pool of one deployment, if the snapshot has it."""

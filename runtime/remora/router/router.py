@@ -53,15 +53,16 @@ class Router:
 
     async def close(self) -> None:
         """Close all connections and cut what is under way."""
-        self.follow(())
-        if self._closing:
-            await asyncio.wait(self._closing)
+        for task in self._closing:
+            task.cancel()
+        clusters, self._clusters = list(self._clusters.values()), {}
+        await asyncio.gather(*self._closing, *(it.close() for it in clusters), return_exceptions=True)
 
     def follow(self, controllers: Iterable[str]) -> None:
-        """Follow exactly these controllers: begin with new ones, forget the others."""
+        """Follow exactly these controllers: begin with new ones, let requests to the others end and forget them."""
         wanted = list(dict.fromkeys(controllers))
         for url in self._clusters.keys() - set(wanted):
-            task = asyncio.get_running_loop().create_task(self._clusters.pop(url).close())
+            task = asyncio.get_running_loop().create_task(self._clusters.pop(url).leave())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
         for url in wanted:

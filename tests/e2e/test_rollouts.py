@@ -1,0 +1,140 @@
+"""Rollouts under load, by a client that counts every request: canary, blue/green, and what is taken back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.e2e.apps import application, deployment
+from tests.e2e.stage import Stage, eventually
+
+pytestmark = pytest.mark.cluster
+
+LOAD = ("--rate", "100", "--connections", "8", "--for", "240")
+
+
+def speaker(word: str, **spec: Any) -> dict[str, Any]:
+    """Return an application of two replicas that answers one word."""
+    text = f"""from ray import serve
+
+@serve.deployment
+class Speaker:
+    def __call__(self):
+        return {word!r}
+
+app = Speaker.bind()
+"""
+    return application(
+        "speaker",
+        "speaker:app",
+        code={"inline": {"speaker.py": text}},
+        deployments=[deployment("Speaker", replicas=2, maxOngoingRequests=50)],
+        **spec,
+    )
+
+
+def test_a_canary_gets_its_share_is_promoted_and_undone_without_a_failed_request(stage: Stage) -> None:
+    canary = {"strategy": "Canary", "canary": {"steps": [{"weight": 20}]}}
+    stage.apply(speaker("one", rollout=canary))
+    stage.wait_ready("speaker")
+    first = status(stage)["currentRevision"]
+    with stage.load("speaker", *LOAD) as whole:
+        stage.apply(speaker("two", rollout=canary))
+        eventually(lambda: reason(stage) == "Promoting", 90, "a canary that is ready")
+        weights = {it["name"]: it.get("weight", 0) for it in status(stage)["revisions"]}
+        assert sorted(weights.values()) == [20, 80]
+        with stage.load("speaker", "--rate", "200", "--connections", "4", "--for", "8") as share:
+            eventually(lambda: share.process.poll() is not None, 30, "a measured share")
+        answers = share.report["answers"]
+        of = sum(answers.values())
+        # Five standard deviations.
+        assert abs(answers.get("two", 0) - of * 0.2) < 5 * (of * 0.2 * 0.8) ** 0.5, answers
+        print(stage.remora("rollout", "status", "speaker"))
+        stage.remora("rollout", "promote", "speaker")
+        stage.wait_ready("speaker", within_s=60)
+        assert {stage.answer("speaker") for _ in range(5)} == {"two"}
+        stage.remora("rollout", "undo", "speaker")
+        eventually(lambda: reason(stage) == "Promoting", 90, "the earlier revision as a canary")
+        stage.remora("rollout", "promote", "speaker", "--full")
+        stage.wait_ready("speaker", within_s=60)
+    print(stage.remora("rollout", "history", "speaker"))
+    assert status(stage)["currentRevision"] == first
+    assert stage.answer("speaker") == "one"
+    report(whole.report)
+
+
+def test_what_cannot_start_is_taken_back_and_fixing_forward_recovers(stage: Stage) -> None:
+    rollout = {"progressDeadlineSeconds": 15}
+    stage.apply(speaker("one", rollout=rollout))
+    stage.wait_ready("speaker")
+    replicas = pods(stage)
+    with stage.load("speaker", *LOAD) as load:
+        stage.apply(speaker("bad", rollout=rollout, image="nowhere.invalid/none:1"))
+        message = eventually(lambda: said(stage, "RolledBack"), 90, "taken back for its image")
+        assert "nowhere.invalid/none:1" in message
+        eventually(lambda: pods(stage) == replicas, 60, "only the pods that were there")
+
+        stage.apply(speaker("bad", rollout=rollout) | {"spec": {**speaker("bad")["spec"], "importPath": "speaker:no"}})
+        message = eventually(lambda: said(stage, "RolledBack", "has no attribute 'no'"), 90, "taken back for its code")
+        assert condition(stage, "Available")["status"] == "True"
+        assert condition(stage, "Stalled")["status"] == "True"
+
+        stage.apply(speaker("two", rollout=rollout))
+        stage.wait_ready("speaker", within_s=90)
+        assert {stage.answer("speaker") for _ in range(5)} == {"two"}
+    assert set(load.report["answers"]) == {"one", "two"}, "nothing else has answered"
+    report(load.report)
+
+
+def test_blue_green_is_previewed_by_header_and_moved_at_once(stage: Stage) -> None:
+    stage.apply(speaker("blue", rollout={"strategy": "BlueGreen"}))
+    stage.wait_ready("speaker")
+    with stage.load("speaker", *LOAD) as load:
+        stage.apply(speaker("green", rollout={"strategy": "BlueGreen"}, env=[{"name": "COLOUR", "value": "green"}]))
+        eventually(lambda: reason(stage) == "Promoting", 90, "a green that is ready")
+        assert {stage.answer("speaker") for _ in range(5)} == {"blue"}
+        eventually(lambda: preview(stage) == "green", 20, "a preview")
+        stage.remora("rollout", "promote", "speaker")
+        stage.wait_ready("speaker", within_s=60)
+        assert {stage.answer("speaker") for _ in range(5)} == {"green"}
+        eventually(lambda: len(stage.pods("speaker", "head")) == 1, 60, "one head")
+    report(load.report)
+
+
+def status(stage: Stage) -> dict[str, Any]:
+    return dict(stage.get("sapp", "speaker").get("status", {}))
+
+
+def condition(stage: Stage, kind: str) -> dict[str, Any]:
+    return stage.condition("speaker", kind)
+
+
+def reason(stage: Stage) -> str:
+    """Return why it is not Ready, said of the spec that stands."""
+    resource = stage.get("sapp", "speaker")
+    ready = condition(stage, "Ready")
+    return str(ready.get("reason")) if ready.get("observedGeneration") == resource["metadata"]["generation"] else ""
+
+
+def said(stage: Stage, wanted: str, words: str = "") -> str:
+    """Return Ready's message once it has this reason and these words."""
+    message = str(condition(stage, "Ready").get("message", ""))
+    return message if reason(stage) == wanted and words in message else ""
+
+
+def preview(stage: Stage) -> str:
+    return stage.ask("speaker", headers={"x-remora-preview": "1"})[1]
+
+
+def pods(stage: Stage) -> set[str]:
+    return {pod["metadata"]["uid"] for kind in ("head", "worker") for pod in stage.pods("speaker", kind)}
+
+
+def report(figures: dict[str, Any]) -> None:
+    """Print what the load was, and hold it to no failure."""
+    print(
+        json.dumps({key: figures[key] for key in ("requests", "failed", "answers", "p50_ms", "p99_ms", "longest_ms")})
+    )
+    assert figures["failures"] == []

@@ -1,0 +1,88 @@
+"""`remora rollout`: what it asks of kubectl, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from remora.cli.rollout import Refused, _parser, perform
+
+
+class Kubectl:
+    """Answers `get` with a resource and notes the rest."""
+
+    def __init__(self, **status: Any) -> None:
+        self.resource = {"metadata": {"name": "hello"}, "spec": {}, "status": status}
+        self.asked: list[Sequence[str]] = []
+
+    def __call__(self, words: Sequence[str]) -> str:
+        if words[0] == "get":
+            return json.dumps(self.resource)
+        self.asked.append(words)
+        return ""
+
+
+def run(kubectl: Kubectl, *words: str) -> str:
+    return perform(_parser().parse_args(list(words)), kubectl)
+
+
+def revision(name: str, number: int, phase: str = "Former") -> dict[str, Any]:
+    return {"name": name, "number": number, "phase": phase, "message": "BuildFailed: x" if phase == "Failed" else ""}
+
+
+CANARY = {"revision": "hello-b", "number": 2, "step": 1, "steps": 3, "weight": 5, "message": "waits"}
+TWO = [revision("hello-b", 2, "Updated"), revision("hello-a", 1, "Current")]
+
+
+def test_promote_names_the_revision_and_the_next_step() -> None:
+    kubectl = Kubectl(rollout=CANARY, revisions=TWO)
+    run(kubectl, "promote", "hello")
+    assert kubectl.asked[0][3] == "remora.dev/rollout=promote hello-b/2 2"
+    run(kubectl, "promote", "hello", "--full")
+    assert kubectl.asked[1][3] == "remora.dev/rollout=promote hello-b/2"
+    run(kubectl, "abort", "hello")
+    assert kubectl.asked[2][3] == "remora.dev/rollout=abort hello-b/2"
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    with pytest.raises(Refused, match="no rollout is under way"):
+        run(Kubectl(revisions=TWO), "promote", "hello")
+    with pytest.raises(Refused, match="not ready yet"):
+        run(Kubectl(rollout=CANARY | {"step": 0}), "promote", "hello")
+    with pytest.raises(Refused, match="has not failed"):
+        run(Kubectl(updatedRevision="hello-b", revisions=TWO), "retry", "hello")
+    with pytest.raises(Refused, match="no earlier revision"):
+        run(Kubectl(currentRevision="hello-a", updatedRevision="hello-a", revisions=TWO[1:]), "undo", "hello")
+    with pytest.raises(Refused, match="no revision 7"):
+        run(Kubectl(revisions=TWO), "undo", "hello", "--to-revision", "7")
+
+
+def test_undo_goes_to_what_serves_while_a_rollout_is_under_way_and_else_to_the_one_before() -> None:
+    kubectl = Kubectl(currentRevision="hello-a", updatedRevision="hello-b", revisions=TWO)
+    run(kubectl, "undo", "hello")
+    assert json.loads(kubectl.asked[0][-1]) == {"spec": {"revision": "hello-a"}}
+    after = [revision("hello-c", 3, "Current"), revision("hello-b", 2, "Failed"), revision("hello-a", 1)]
+    kubectl = Kubectl(currentRevision="hello-c", updatedRevision="hello-c", revisions=after)
+    run(kubectl, "undo", "hello")
+    assert json.loads(kubectl.asked[0][-1]) == {"spec": {"revision": "hello-a"}}
+    run(kubectl, "undo", "hello", "--to-revision", "2")
+    assert json.loads(kubectl.asked[1][-1]) == {"spec": {"revision": "hello-b"}}
+    run(kubectl, "unpin", "hello")
+    assert json.loads(kubectl.asked[2][-1]) == {"spec": {"revision": None}}
+
+
+def test_retry_addresses_the_try_that_failed() -> None:
+    kubectl = Kubectl(updatedRevision="hello-b", revisions=[revision("hello-b", 2, "Failed"), TWO[1]])
+    run(kubectl, "retry", "hello")
+    assert kubectl.asked[0][3] == "remora.dev/rollout=retry hello-b/2"
+
+
+def test_pause_and_status_and_history() -> None:
+    kubectl = Kubectl(rollout=CANARY, currentRevision="hello-a", revisions=TWO)
+    run(kubectl, "pause", "hello")
+    assert json.loads(kubectl.asked[0][-1]) == {"spec": {"rollout": {"paused": True}}}
+    assert "step 1 of 3, 5 % of the requests" in run(kubectl, "status", "hello")
+    assert run(kubectl, "history", "hello").splitlines()[1].split()[:3] == ["2", "hello-b", "Updated"]
