@@ -77,6 +77,7 @@ def test_only_args_user_config_and_pod_templates_are_free_form() -> None:
     assert free == {
         ".spec.args",
         ".spec.deployments[].userConfig",
+        ".spec.deployments[].autoscaling.policy.args",
         ".spec.head.podTemplate.spec",
         ".spec.workers[].podTemplate.spec",
         ".spec.proxy.podTemplate.spec",

@@ -162,7 +162,8 @@ def _policy(value: Any, where: str) -> dict[str, Any]:
     path = function if isinstance(function, str) else _path_of(function, where)
     module, _, attribute = path.replace(":", ".").rpartition(".") if ":" not in path else path.partition(":")
     try:
-        args = json.loads(json.dumps(dict(given.get("policy_kwargs") or {})))
+        keywords: Any = given.get("policy_kwargs") or {}
+        args = json.loads(json.dumps(dict(keywords)))
     except (TypeError, ValueError) as error:
         raise OptionError(f"{where}: policy_kwargs must be what JSON can hold: {error}") from error
     if not module or not attribute:

@@ -75,7 +75,8 @@ class Policies:
             found: Any = importlib.import_module(module)
             for part in attribute.split("."):
                 found = getattr(found, part)
-            self._known[key] = found(**args) if inspect.isclass(found) else found
+            made: Any = found(**args) if inspect.isclass(found) else found
+            self._known[key] = made
         policy = self._known[key]
         return policy, args if inspect.isroutine(policy) else {}
 
