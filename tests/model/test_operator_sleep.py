@@ -14,7 +14,7 @@ from remora_operator.kinds import STATEFUL_SET
 from remora_operator.observed import Observed
 from remora_operator.plan import Plan
 from tests.fakes.applications import manifest
-from tests.model.test_operator_plan import World
+from tests.fakes.operator_world import World
 
 
 @dataclass
