@@ -13,7 +13,7 @@ from remora import cli
 from remora.local import code
 from remora.local.manifest import CannotRead, read
 from remora_api import crd
-from remora_api.autoscaling import Aggregation, Autoscaling
+from remora_api.autoscaling import Aggregation, Autoscaling, Policy
 from remora_api.v1alpha1 import ServeApplication
 
 CONFIG = """
@@ -55,7 +55,8 @@ applications:
   - name: Scaled
     num_replicas: auto
     autoscaling_config:
-      {min_replicas: 2, target_ongoing_requests: 1.5, upscale_delay_s: 2.5, aggregation_function: max, policy: {a: b}}
+      {min_replicas: 2, target_ongoing_requests: 1.5, upscale_delay_s: 2.5, aggregation_function: max,
+       policy: {policy_function: "shop:count", policy_kwargs: {most: 3}}, smoothing_factor: 1}
 """
 
 
@@ -95,7 +96,12 @@ def test_is_read_as_it_is_for_this_machine(config: Path) -> None:
     assert word.autoscaling is None
     (scaled,) = inner.target.deployments
     assert scaled.autoscaling == Autoscaling(
-        min_replicas=2, max_replicas=100, target_ongoing_requests=1.5, upscale_delay_s=2.5, aggregation=Aggregation.MAX
+        min_replicas=2,
+        max_replicas=100,
+        target_ongoing_requests=1.5,
+        upscale_delay_s=2.5,
+        aggregation=Aggregation.MAX,
+        policy=Policy(import_path="shop:count", args={"most": 3}),
     )
 
 
@@ -109,7 +115,7 @@ def test_says_each_thing_that_has_no_effect_here(config: Path) -> None:
         "application 'Shop_1': deployment 'Word': max_replicas_per_node has no effect here",
         "application 'Shop_1': deployment 'Word': some_later_option has no effect here",
         "application 'Shop_1': deployment 'Word': ray_actor_options.accelerator_type has no effect here",
-        "application 'inner': deployment 'Scaled': autoscaling_config.policy has no effect here",
+        "application 'inner': deployment 'Scaled': autoscaling_config.smoothing_factor has no effect here",
     }
 
 
@@ -177,6 +183,7 @@ def test_converts_to_manifests_that_the_cluster_takes(config: Path, capsys: pyte
                     "targetOngoingRequests": "1.5",
                     "upscaleDelaySeconds": 3,
                     "aggregationFunction": "Max",
+                    "policy": {"importPath": "shop:count", "args": {"most": 3}},
                 },
             }
         ],
@@ -220,7 +227,7 @@ def test_nothing_is_lost_in_silence(config: Path, capsys: pytest.CaptureFixture[
         assert any(what in line for line in warned), what
     assert "route_prefix: null" in printed.err
     assert "module shop has to be in spec.image" in printed.err
-    assert "deployment 'Scaled': autoscaling_config.policy: there is no field for it" in printed.err
+    assert "deployment 'Scaled': autoscaling_config.smoothing_factor: there is no field for it" in printed.err
     assert "deployment 'Scaled': autoscaling_config.upscale_delay_s: 2.5 s became 3" in printed.err
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from remora.graph import autoscaling
 from remora.serve_config.file import DeploymentConfig
 
-_IDLE: Final = ("policy", "smoothing_factor")
+_IDLE: Final = ("smoothing_factor",)
 """Settings that have no effect."""
 _NUMBERS: Final = ("min_replicas", "max_replicas", "initial_replicas", "panic_threshold_percent")
 _AMOUNTS: Final = ("target_ongoing_requests", "upscaling_factor", "downscaling_factor")
@@ -42,6 +42,8 @@ def manifest(values: Mapping[str, Any], where: str, notes: list[str]) -> dict[st
             found[_camel(name)] = int(value)
         elif name in _AMOUNTS:
             found[_camel(name)] = f"{value:g}"
+        elif name == "policy":
+            found["policy"] = {"importPath": value["import_path"]} | ({"args": value["args"]} if value["args"] else {})
         elif name == "aggregation":
             found["aggregationFunction"] = str(value)
         else:
