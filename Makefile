@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check format generate test test-unit test-ray test-cluster demo demo-down bench-quick bench-bodies clean
+.PHONY: help venv check format generate test test-unit test-ray test-cluster demo demo-down bench bench-quick bench-bodies clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -54,6 +54,9 @@ demo-down: venv ## Remove everything that `make demo` made (with the same CONTEX
 
 bench-bodies: venv ## Memory of proxy and replica while 1 GiB bodies pass, either way
 	$(BIN)/python -m benchmarks.large_bodies --out docs/results/large-bodies.md
+
+bench: venv ## Every row of docs/benchmarks.md beside bare uvicorn and Ray Serve (ROWS=noop,chain SIDES=bare,remora ROUNDS=3 SECONDS=4)
+	@$(BIN)/python -m benchmarks $(if $(ROWS),--rows $(ROWS)) $(if $(SIDES),--sides $(SIDES)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS))
 
 bench-quick: venv ## Figures of the README, in under 3 minutes
 	$(BIN)/python -m benchmarks.quick

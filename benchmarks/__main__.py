@@ -1,0 +1,86 @@
+"""``make bench``: every row of the table, on every side, and the page `docs/benchmarks.md`.
+
+    python -m benchmarks [--rows noop,chain] [--sides remora,bare] [--rounds 3] [--seconds 5] [--page FILE]
+
+Without ``--rows`` and ``--sides`` the page is written; a part of them is only printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks import machine, rows, table, tools
+from benchmarks.bench import Bench
+from benchmarks.goals import Side
+from benchmarks.sides import ROOT, Host, SideFailed, python_of
+from benchmarks.table import Measured
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+SIDES = {"bare": Side.BARE, "default": Side.DEFAULT, "best": Side.BEST, "remora": Side.REMORA}
+HOW = """Made by `make bench`: every side serves the same program (`benchmarks/programs`), is warmed up, and
+is then measured in turns, {rounds} rounds with loads of {seconds:g} s each. A cell holds the median over
+the rounds, and half their spread. Ratios are medians of ratios within a round. Remora runs with everything
+on: keys on all connections, access log, metrics, request ids, limits, and a deadline on every request. *Ray
+Serve, best* is HAProxy with `RAY_SERVE_THROUGHPUT_OPTIMIZED=1`; bare uvicorn runs one process with uvloop
+and httptools and without an access log. Absolute figures only illustrate."""
+
+
+def main() -> int:
+    """Measure, print, and write the page."""
+    given = _arguments()
+    chosen = given.rows.split(",") if given.rows else list(rows.NAMES)
+    sides = [SIDES[name] for name in given.sides.split(",")] if given.sides else list(SIDES.values())
+    tools.wrk()
+    ray_serve = tools.ray_serve() if {Side.DEFAULT, Side.BEST} & set(sides) else None
+    began = time.monotonic()
+    measured: list[Measured] = []
+    with ExitStack() as stack:
+        hosts = {}
+        for side in sides:
+            try:
+                hosts[side] = stack.enter_context(Host(side, python_of(side, ray_serve or Path(sys.executable))))
+            except SideFailed as error:
+                print(f"left out: {error}", file=sys.stderr, flush=True)
+        bench = Bench(hosts, given.rounds, given.seconds)
+        for name in chosen:
+            measured += _row(name, bench)
+    print(f"\n{(time.monotonic() - began) / 60:.0f} minutes")
+    how = HOW.format(rounds=given.rounds, seconds=given.seconds)
+    text = table.page(measured, machine=machine.facts(ray_serve), how=how)
+    page = given.page or (PAGE if not given.rows and not given.sides else None)
+    if page is not None:
+        page.write_text(text)
+        print(f"written: {page}")
+    return 0
+
+
+def _row(name: str, bench: Bench) -> Sequence[Measured]:
+    row: rows.Row = importlib.import_module(f"benchmarks.rows.{name}")  # type: ignore[assignment]
+    began = time.monotonic()
+    found = row.measure(bench).measured(row.FIGURES)
+    print(f"\n{name} ({time.monotonic() - began:.0f} s)", flush=True)
+    for measured in found:
+        print(table.line(measured), flush=True)
+    for side, why in (found[0].failures if found else {}).items():
+        print(f"  {side}: {why}", flush=True)
+    return found
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rows", default="", help=f"some of: {','.join(rows.NAMES)}")
+    parser.add_argument("--sides", default="", help=f"some of: {','.join(SIDES)}")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--page", type=Path, help="file to write the page to")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
