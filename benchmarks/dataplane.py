@@ -32,13 +32,6 @@ async def noop(scope, receive, send):  # type: ignore[no-untyped-def]
     await send({"type": "http.response.body", "body": BODY})
 
 
-class NoopService:
-    """A replica whose user code does nothing."""
-
-    async def asgi(self, scope, receive, send):  # type: ignore[no-untyped-def]
-        await noop(scope, receive, send)
-
-
 @dataclass(frozen=True, slots=True)
 class Figures:
     requests_per_s: float
@@ -63,20 +56,32 @@ def serve_uvicorn(ready: Connection) -> None:
 
 
 def serve_replica(ready: Connection) -> None:
-    """One replica."""
+    """One replica with the no-op as users write it."""
+    import gc
+
     import uvloop
 
+    import remora.compat.alias
+    from remora.graph.build import build
     from remora.replica.server import ReplicaServer
+    from remora.replica.user import Identity, UserCallable
+
+    remora.compat.alias.install()
+    from benchmarks.programs.noop import app
 
     async def serve() -> None:
+        built = build(app)
+        definition = built.definitions[built.deployments[0].digest]
         server = ReplicaServer(
-            NoopService(),  # type: ignore[arg-type]
+            await UserCallable.create(definition, Identity("bench", "bench#Noop#1", 1000)),
             key=KEY,
             application="bench",
             revision="1",
             replica="bench#Noop#1",
             max_ongoing_requests=1000,
         )
+        gc.collect()
+        gc.freeze()
         ready.send(await server.start("127.0.0.1"))
         await asyncio.Event().wait()
 

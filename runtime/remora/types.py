@@ -17,6 +17,8 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+WHOLE_BODY = "remora.body"
+"""Key in a scope's ``extensions``: the request's body, bytes, where all of it came with the head."""
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 

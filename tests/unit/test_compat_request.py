@@ -12,6 +12,7 @@ from starlette.requests import Request as StarletteRequest
 
 from remora.compat.request import BadJson, Request
 from remora.errors import RemoraError
+from remora.types import WHOLE_BODY
 
 
 class Client:
@@ -107,3 +108,14 @@ async def test_a_request_without_its_body_does_not_travel() -> None:
     request = Client(b"x", content_length="99999999").request()
     with pytest.raises(RemoraError, match="body was not read"):
         pickle.dumps(request)
+
+
+async def test_a_body_that_came_with_the_head_is_there_at_once_and_is_not_received_again() -> None:
+    client = Client(b'{"a": 1}')
+    request = client.request()
+    request.scope["extensions"] = {WHOLE_BODY: b'{"a": 1}'}
+    await request.preload()
+    assert client.received == 0
+    assert request.json()["a"] == 1
+    client.parts.append(b"what comes after it")
+    assert (await request.receive())["body"] == b"what comes after it"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any, Final, NoReturn
 
 from starlette.requests import ClientDisconnect
@@ -17,9 +17,10 @@ from starlette.requests import Request as StarletteRequest
 
 from remora.compat import json as compat_json
 from remora.errors import RemoraError
-from remora.types import Message, Receive, Scope, Send
+from remora.types import WHOLE_BODY, Message, Receive, Scope, Send
 
 PRELOAD_BYTES: Final = 1 << 20
+_NONE: Final[Mapping[str, Any]] = {}
 
 _TRAVELS: Final = ("type", "http_version", "method", "path", "raw_path", "root_path", "query_string", "headers")
 _TRAVELS_TOO: Final = ("scheme", "client", "server", "path_params")
@@ -41,11 +42,18 @@ class Request(StarletteRequest):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._inner_receive = self._receive
         self._early: list[Message] = []
+        self._arrives_again = False
+        """The body was taken from the scope, and is still to come as a message."""
         self._receive = self._replaying
 
     async def preload(self, limit_bytes: int = PRELOAD_BYTES) -> None:
         """Read the body now if it is small, or is JSON and turns out to be small. What was read is not lost."""
         self._loop = asyncio.get_running_loop()
+        whole = self.scope.get("extensions", _NONE).get(WHOLE_BODY)
+        if whole is not None:
+            self._body = whole
+            self._arrives_again = True
+            return
         length = self.headers.get("content-length")
         if length is None:
             chunked = "transfer-encoding" in self.headers or "content-type" in self.headers
@@ -85,6 +93,9 @@ class Request(StarletteRequest):
 
     async def _replaying(self) -> Message:
         """Receive what `preload` had read already, then the rest."""
+        if self._arrives_again:
+            self._arrives_again = False
+            await self._inner_receive()
         return self._early.pop(0) if self._early else await self._inner_receive()
 
     def __reduce__(self) -> Any:

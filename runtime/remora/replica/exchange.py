@@ -21,7 +21,7 @@ from remora.transport.messages import (
 )
 from remora.transport.server import ServerStream
 from remora.transport.stream import StreamClosed
-from remora.types import Message, Scope
+from remora.types import WHOLE_BODY, Message, Scope
 
 # What could end a line, and so begin another header.
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -77,6 +77,7 @@ class HttpExchange:
             "client": head.client,
             "server": head.server,
             "state": {},
+            "extensions": {WHOLE_BODY: self._body} if self._ended else {},
         }
 
     async def receive(self) -> Message:

@@ -12,11 +12,14 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
+from types import CoroutineType
 from typing import Any, Final
 
 from remora.compat import stage
 
 _END: Final = object()
+_NOT_AWAITABLE: Final = frozenset((str, bytes, int, float, bool, dict, list, tuple, type(None)))
+"""The commonest results, for which there is no need to look further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,10 @@ class Method:
         """Return what the method returns: a value, or a generator of either kind."""
         if self.on_loop:
             result = self.function(*args, **kwargs)
+            if type(result) is CoroutineType:
+                result = await result
+                if type(result) in _NOT_AWAITABLE:
+                    return result
         else:
             result = await in_thread(pool, self.function, *args, **kwargs)
         # An async function gives a coroutine; either kind may return a handle's response without awaiting it.

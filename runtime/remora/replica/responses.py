@@ -16,9 +16,11 @@ from starlette.responses import Response, StreamingResponse
 from remora.compat import json as compat_json
 from remora.replica.encode import encode
 from remora.replica.invoke import is_stream, items
+from remora.transport.messages import Headers
 from remora.types import Send
 
 _TEXT = "text/plain; charset=utf-8"
+_TEXT_BYTES = _TEXT.encode()
 
 
 def of(value: Any, pool: Executor) -> Response:
@@ -36,6 +38,17 @@ def of(value: Any, pool: Executor) -> Response:
             return Response(str(value), media_type=_TEXT)
         case _:
             return Response(encode(compat_json.plain(value)), media_type="application/json")
+
+
+def plain(value: Any) -> tuple[Headers, bytes] | None:
+    """Return headers and body of what `of` makes of the commonest values, str and bytes; None for all others."""
+    kind = type(value)
+    if kind is str:
+        body = value.encode()
+        return [(b"content-type", _TEXT_BYTES), (b"content-length", b"%d" % len(body))], body
+    if kind is bytes:
+        return [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(value))], value
+    return None
 
 
 def failed(status: int, reason: str, headers: dict[str, str] | None = None) -> Response:

@@ -176,6 +176,12 @@ class UserCallable:
         try:
             await request.preload()
             value = await self._answer(request)
+            answer = responses.plain(value)
+            if answer is not None:
+                # Most answers: without the objects of a framework between the value and the wire.
+                await send({"type": "http.response.start", "status": 200, "headers": answer[0]})
+                await send({"type": "http.response.body", "body": answer[1]})
+                return
             response = responses.of(value, self._pool)
         except (BadJson, MissingItem, NoBranch, BackPressureError, DeploymentUnavailable, HTTPException) as error:
             response = _refusal(error)
@@ -393,14 +399,19 @@ def _threads(count: int, what: str) -> ThreadPoolExecutor:
 
 def _context_of(scope: Scope, application: str) -> RequestContext:
     """Return the context that an HTTP request brings along in its headers."""
-    text = {_HEADERS[name]: value.decode("latin-1") for name, value in scope.get("headers", ()) if name in _HEADERS}
+    known = _HEADERS
+    text = {known[name]: value.decode("latin-1") for name, value in scope.get("headers", ()) if name in known}
+    request_id = text.pop("request_id", "")
+    route = scope.get("root_path") or "/"
+    if not text:
+        return RequestContext(request_id, route, application)
     return RequestContext(
-        request_id=text.get("request_id", ""),
-        route=scope.get("root_path") or "/",
+        request_id=request_id,
+        route=route,
         app_name=application,
-        multiplexed_model_id=text.get("model", ""),
-        session_id=text.get("session", ""),
-        headers={name: text[name] for name in headers.TRACES if name in text},
+        multiplexed_model_id=text.pop("model", ""),
+        session_id=text.pop("session", ""),
+        headers=text,
     )
 
 
