@@ -1,8 +1,9 @@
 """``make bench``: every row of the table, on every side, and the page `docs/benchmarks.md`.
 
-    python -m benchmarks [--rows noop,chain] [--sides remora,bare] [--rounds 3] [--seconds 5] [--page FILE]
+    python -m benchmarks [--rows noop,chain] [--sides remora,bare] [--rounds 3] [--seconds 5] [--into FILE]
 
-Without ``--rows`` and ``--sides`` the page is written; a part of them is only printed.
+Without ``--rows`` and ``--sides`` the page is written; a part of them is only printed, or with ``--into FILE`` kept
+there, and the page is made of all rows that the file holds.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ import argparse
 import importlib
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import machine, rows, table, tools
+from benchmarks import machine, results, rows, table, tools
 from benchmarks.bench import Bench
 from benchmarks.goals import Side
 from benchmarks.sides import ROOT, Host, SideFailed, python_of
@@ -39,7 +39,10 @@ def main() -> int:
     tools.wrk()
     ray_serve = tools.ray_serve() if {Side.DEFAULT, Side.BEST} & set(sides) else None
     began = time.monotonic()
-    measured: list[Measured] = []
+    figures = {name: _row(name).FIGURES for name in rows.NAMES}
+    kept = {}
+    if given.into and given.into.exists():
+        kept = results.loaded(given.into.read_text(), figures)
     with ExitStack() as stack:
         hosts = {}
         for side in sides:
@@ -49,19 +52,27 @@ def main() -> int:
                 print(f"left out: {error}", file=sys.stderr, flush=True)
         bench = Bench(hosts, given.rounds, given.seconds)
         for name in chosen:
-            measured += _row(name, bench)
+            kept[name] = _measure(name, bench)
+            if given.into:
+                given.into.write_text(results.dumped(kept))
     print(f"\n{(time.monotonic() - began) / 60:.0f} minutes")
     how = HOW.format(rounds=given.rounds, seconds=given.seconds)
+    measured = [line for name in rows.NAMES for line in kept.get(name, ())]
     text = table.page(measured, machine=machine.facts(ray_serve), how=how)
-    page = given.page or (PAGE if not given.rows and not given.sides else None)
+    page = PAGE if given.into or not (given.rows or given.sides) else None
     if page is not None:
         page.write_text(text)
         print(f"written: {page}")
     return 0
 
 
-def _row(name: str, bench: Bench) -> Sequence[Measured]:
+def _row(name: str) -> rows.Row:
     row: rows.Row = importlib.import_module(f"benchmarks.rows.{name}")  # type: ignore[assignment]
+    return row
+
+
+def _measure(name: str, bench: Bench) -> list[Measured]:
+    row = _row(name)
     began = time.monotonic()
     found = row.measure(bench).measured(row.FIGURES)
     print(f"\n{name} ({time.monotonic() - began:.0f} s)", flush=True)
@@ -78,7 +89,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sides", default="", help=f"some of: {','.join(SIDES)}")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4)
-    parser.add_argument("--page", type=Path, help="file to write the page to")
+    parser.add_argument("--into", type=Path, help="file that keeps the rows of several runs")
     return parser.parse_args()
 
 

@@ -13,8 +13,9 @@ from benchmarks.sides import Host, SideFailed, answers
 from benchmarks.table import Measured
 from benchmarks.wrk import LoadFailed
 
-Take = Callable[[Host], Mapping[str, float]]
-WARM_UP = 1
+Take = Callable[[Host, float], Mapping[str, float]]
+"""Measures one side with loads of so many seconds."""
+WARM_UP_S = 1.0
 
 
 @dataclass(slots=True)
@@ -72,12 +73,13 @@ class Bench:
             for number, host in enumerate([*serving, *turns(serving, self.rounds)]):
                 if host.side in recorder.failures:
                     continue
+                counts = number >= len(serving)
                 try:
-                    figures = take(host)
+                    figures = take(host, self.seconds if counts else WARM_UP_S)
                 except (LoadFailed, SideFailed, OSError, ValueError) as error:
                     recorder.failures[host.side] = _last_line(error)
                     continue
-                if number >= len(serving):
+                if counts:
                     recorder.add(host.side, figures)
         return recorder
 

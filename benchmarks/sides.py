@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -41,27 +41,29 @@ class SideFailed(Exception):
 class Host:
     """One side's processes; they end with the block."""
 
-    def __init__(self, side: Side, python: Path) -> None:
+    def __init__(self, side: Side, python: Path, program: str = "") -> None:
         self.side = side
-        self.mark = f"{HOSTS[side]}-{secrets.token_hex(4)}"
+        self.program = program or HOSTS[side]
+        """Module of `benchmarks.hosts`."""
+        self.mark = f"{self.program}-{secrets.token_hex(4)}"
         self.url = ""
+        self.python = python
         self._scratch = Path(tempfile.mkdtemp(prefix="rb-", dir="/tmp"))
-        self._python = python
         self._process: subprocess.Popen[str]
 
     def __enter__(self) -> Host:
         reading, writing = os.pipe()
         words = ["--replies", str(writing)]
-        if self.side is not Side.BARE:
+        if self.program in ("ray_serve", "remora"):
             words += ["--port", str(free_port())]
-        if self.side is Side.REMORA:
+        if self.program == "remora":
             words += ["--log", str(self._scratch / "access.log")]
         if self.side is Side.BEST:
             # HAProxy listens on all addresses, whatever it is told.
             words += ["--host", "0.0.0.0"]
         with (self._scratch / "output.txt").open("wb") as output:
             self._process = subprocess.Popen(
-                [str(self._python), "-m", f"benchmarks.hosts.{HOSTS[self.side]}", *words],
+                [str(self.python), "-m", f"benchmarks.hosts.{self.program}", *words],
                 cwd=ROOT,
                 env=environment(self._scratch, self.mark, SWITCHES.get(self.side, {})),
                 stdin=subprocess.PIPE,
@@ -111,6 +113,17 @@ class Host:
     def delete(self) -> None:
         """Take the program away."""
         self.order("delete")
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[tuple[Path, str]]:
+        """Give a folder and a mark for more processes of this side; what is left of them is killed."""
+        folder = Path(tempfile.mkdtemp(prefix="rb-", dir="/tmp"))
+        mark = f"more-{secrets.token_hex(4)}"
+        try:
+            yield folder, mark
+        finally:
+            processes.end(mark)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def pids(self) -> list[int]:
         """Return all processes of the side."""
@@ -169,8 +182,3 @@ def free_port() -> int:
 def python_of(side: Side, ray_serve: Path) -> Path:
     """Return the interpreter that the side's host runs in."""
     return ray_serve if side in (Side.DEFAULT, Side.BEST) else Path(sys.executable)
-
-
-def names(sides: Sequence[Side]) -> str:
-    """Return the sides for people."""
-    return ", ".join(sides)

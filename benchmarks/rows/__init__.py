@@ -27,5 +27,10 @@ NAMES = (
     "stream",
     "awaits",
     "handles",
+    "balance",
+    "overload",
+    "first_answer",
+    "scale",
+    "idle",
 )
 """In the order of the table; ``ROWS=noop,chain`` chooses some."""

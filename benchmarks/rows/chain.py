@@ -18,9 +18,9 @@ FIGURES = (
 def measure(bench: Bench) -> Recorder:
     """Load with 16 connections, and with one."""
 
-    def take(host: Host) -> Mapping[str, float]:
-        many = load(host.url, connections=16, seconds=bench.seconds)
-        one = load(host.url, connections=1, seconds=bench.seconds)
+    def take(host: Host, seconds: float) -> Mapping[str, float]:
+        many = load(host.url, connections=16, seconds=seconds)
+        one = load(host.url, connections=1, seconds=seconds)
         return {"chain_16": many.answered_per_s, "chain_p50": one.p50_ms}
 
     return bench.interleaved("chain", take, (Side.DEFAULT, Side.BEST, Side.REMORA))

@@ -15,7 +15,7 @@ FIGURES = (Figure("fastapi_16", "FastAPI ingress, 16 connections", "requests/s",
 def measure(bench: Bench) -> Recorder:
     """Load with 16 connections."""
 
-    def take(host: Host) -> Mapping[str, float]:
-        return {"fastapi_16": load(host.url, connections=16, seconds=bench.seconds).answered_per_s}
+    def take(host: Host, seconds: float) -> Mapping[str, float]:
+        return {"fastapi_16": load(host.url, connections=16, seconds=seconds).answered_per_s}
 
     return bench.interleaved("fastapi_ingress", take)

@@ -20,8 +20,8 @@ FIGURES = (
 def measure(bench: Bench) -> Recorder:
     """Ask the caller for both."""
 
-    def take(host: Host) -> Mapping[str, float]:
-        one, many = (ask(f"{host.url}/?seconds={bench.seconds}&flight={flight}", bench.seconds) for flight in (1, 100))
+    def take(host: Host, seconds: float) -> Mapping[str, float]:
+        one, many = (ask(f"{host.url}/?seconds={seconds}&flight={flight}", seconds) for flight in (1, 100))
         return {"handles_1": one["calls_per_s"], "handles_p50": one["p50_ms"], "handles_100": many["calls_per_s"]}
 
     return bench.interleaved("handles", take, (Side.DEFAULT, Side.BEST, Side.REMORA))

@@ -28,10 +28,10 @@ FIGURES = (
 def measure(bench: Bench) -> Recorder:
     """Load with each number of connections in each turn."""
 
-    def take(host: Host) -> Mapping[str, float]:
+    def take(host: Host, seconds: float) -> Mapping[str, float]:
         figures = {}
         for connections in CONNECTIONS:
-            found = load(host.url, connections=connections, seconds=bench.seconds)
+            found = load(host.url, connections=connections, seconds=seconds)
             figures[f"noop_{connections}"] = found.answered_per_s
             if connections == 1:
                 figures["noop_p50"] = found.p50_ms

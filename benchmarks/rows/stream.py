@@ -43,10 +43,10 @@ def one(connection: socket.socket, host: str) -> tuple[float, float]:
 def measure(bench: Bench) -> Recorder:
     """Ask again and again on one connection."""
 
-    def take(host: Host) -> Mapping[str, float]:
+    def take(host: Host, seconds: float) -> Mapping[str, float]:
         parts = urlsplit(host.url)
         with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=10) as connection:
-            end = time.perf_counter() + bench.seconds
+            end = time.perf_counter() + seconds
             seen = []
             while time.perf_counter() < end:
                 seen.append(one(connection, parts.netloc))

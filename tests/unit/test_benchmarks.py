@@ -6,9 +6,11 @@ import importlib
 
 import pytest
 
-from benchmarks import processes, rows, table
+from benchmarks import processes, results, rows, table
 from benchmarks.goals import Figure, Goal, Side
 from benchmarks.machine import processor
+from benchmarks.rows.balance import ideal_ms
+from benchmarks.rows.idle import share
 from benchmarks.rows.stream import is_whole
 from benchmarks.samples import ratio, spread, turns
 from benchmarks.table import Measured
@@ -79,6 +81,12 @@ def test_the_page_is_silent_on_goals_that_are_met() -> None:
     assert "alls short" not in table.page([Measured(BARE, {Side.BARE: [100], Side.REMORA: [75]})], machine=[], how="")
 
 
+def test_rows_are_kept_for_a_run_in_parts() -> None:
+    lines = [Measured(BARE, {Side.BARE: [100.0], Side.REMORA: [75.0, 80.0]}, {Side.BEST: "no HAProxy"})]
+    assert results.loaded(results.dumped({"noop": lines}), {"noop": [BARE]}) == {"noop": lines}
+    assert results.loaded(results.dumped({"noop": lines}), {}) == {"noop": []}
+
+
 def test_figures_of_wrk() -> None:
     found = parsed("Running 2s test\nFIGURES 1000 2.0 1.5 9.25 20.0 100 3\n")
     assert (found.answered_per_s, found.p50_ms, found.p99_ms, found.max_ms, found.errors) == (450, 1.5, 9.25, 20, 3)
@@ -103,6 +111,17 @@ def test_the_processor_is_named() -> None:
 def test_a_chunked_answer_is_whole_with_its_last_chunk() -> None:
     assert is_whole(b"1\r\nx\r\n0\r\n\r\n")
     assert not is_whole(b"1\r\nx\r\n0\r\n")
+
+
+@pytest.mark.parametrize(
+    ("connections", "ideal"), [(200, 200.0), (10, 10.0), (1, 10.0)], ids=["all wait", "all busy", "none waits"]
+)
+def test_the_ideal_wait_is_even(connections: int, ideal: float) -> None:
+    assert ideal_ms(connections, 10, 10.0) == ideal
+
+
+def test_cpu_share_of_a_core() -> None:
+    assert share(1.0, 1.5, 20.0) == pytest.approx(2.5)
 
 
 @pytest.mark.parametrize("name", rows.NAMES)

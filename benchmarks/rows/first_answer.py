@@ -1,0 +1,94 @@
+"""From the command to the first answer, with Ray up: less what a process takes that only attaches to Ray."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.bench import Bench, Recorder
+from benchmarks.goals import Figure, Goal, Side
+from benchmarks.samples import turns
+from benchmarks.sides import ROOT, SideFailed, answers, environment, free_port
+
+FIGURES = (
+    Figure("first_answer", "the command → first 200, Ray up, less attaching", "s", (Goal("at most", 1),), 2),
+    Figure("first_attach", "attaching to Ray alone", "s", (), 2),
+)
+ATTACH = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False); print('up', flush=True)"
+START = (
+    "import ray; print(ray.init(include_dashboard=False, num_cpus=64, object_store_memory=200_000_000,"
+    " log_to_driver=False).address_info['gcs_address'], flush=True); input()"
+)
+
+
+def measure(bench: Bench) -> Recorder:
+    """Start a Ray for each side, then the command again and again."""
+    recorder = Recorder()
+    for side, host in bench.hosts.items():
+        if side in (Side.REMORA, Side.DEFAULT):
+            with host.scratch() as (scratch, mark):
+                env = environment(scratch, mark, {})
+                keeper = _popen([host.python, "-c", START], env, scratch)
+                assert keeper.stdout is not None
+                address = keeper.stdout.readline().strip().splitlines()[-1]
+                try:
+                    for _ in turns([side], bench.rounds):
+                        attach_s = _attach(host.python, address, env, scratch)
+                        command_s = _command(side, host.python, address, env, scratch)
+                        recorder.add(side, {"first_answer": command_s - attach_s, "first_attach": attach_s})
+                except (SideFailed, IndexError) as error:
+                    recorder.failures[side] = str(error)
+                finally:
+                    keeper.kill()
+                    keeper.wait()
+    return recorder
+
+
+def _attach(python: Path, address: str, env: dict[str, str], scratch: Path) -> float:
+    began = time.monotonic()
+    process = _popen([python, "-c", ATTACH, address], env, scratch)
+    assert process.stdout is not None
+    process.stdout.readline()
+    seconds = time.monotonic() - began
+    process.wait(30)
+    return seconds
+
+
+def _command(side: Side, python: Path, address: str, env: dict[str, str], scratch: Path) -> float:
+    port = free_port()
+    began = time.monotonic()
+    if side is Side.REMORA:
+        words = ["-m", "remora", "run", "benchmarks.programs.noop:app", "--address", address, "--port", str(port)]
+    else:
+        words = ["-m", "ray.serve.scripts", "run", "benchmarks.programs.noop:app", "--address", address]
+        port = 8000
+    process = _popen([python, *words], env, scratch)
+    try:
+        answers(f"http://127.0.0.1:{port}/", 60)
+        return time.monotonic() - began
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _popen(argv: list[object], env: dict[str, str], scratch: Path) -> subprocess.Popen[str]:
+    with (scratch / "stderr.txt").open("ab") as errors:
+        return subprocess.Popen(
+            [str(word) for word in argv],
+            cwd=ROOT,
+            env={**env, "RAY_DISABLE_IMPORT_WARNING": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit("run `make bench ROWS=first_answer`")
