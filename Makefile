@@ -52,13 +52,11 @@ demo: venv ## Install the operator and examples/hello on a cluster (CONTEXT=… 
 demo-down: venv ## Remove everything that `make demo` made (with the same CONTEXT=… REGISTRY=…)
 	@$(BIN)/python -m demo down $(if $(CONTEXT),--context $(CONTEXT)) $(if $(REGISTRY),--registry $(REGISTRY))
 
-<<<<<<< HEAD
 bench-bodies: venv ## Memory of proxy and replica while 1 GiB bodies pass, either way
 	$(BIN)/python -m benchmarks.large_bodies --out docs/results/large-bodies.md
 
 bench: venv ## Every row of docs/benchmarks.md beside bare uvicorn and Ray Serve (ROWS=noop,chain SIDES=bare,remora ROUNDS=3 SECONDS=4 INTO=file)
 	@$(BIN)/python -m benchmarks $(if $(ROWS),--rows $(ROWS)) $(if $(SIDES),--sides $(SIDES)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(INTO),--into $(INTO))
->>>>>>> a130e1a (Measure balance, overload, first answers, scaling and idling, too; keep rows of a run in parts)
 
 bench-quick: venv ## Figures of the README, in under 3 minutes
 	$(BIN)/python -m benchmarks.quick

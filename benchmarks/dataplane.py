@@ -55,9 +55,10 @@ def serve_uvicorn(ready: Connection) -> None:
     Announcing(config).run()
 
 
-def serve_replica(ready: Connection) -> None:
-    """One replica with the no-op as users write it."""
+def serve_replica(ready: Connection, program: str = "noop") -> None:
+    """One replica with a program as users write it."""
     import gc
+    from importlib import import_module
 
     import uvloop
 
@@ -67,7 +68,7 @@ def serve_replica(ready: Connection) -> None:
     from remora.replica.user import Identity, UserCallable
 
     remora.compat.alias.install()
-    from benchmarks.programs.noop import app
+    app = import_module(f"benchmarks.programs.{program}").app
 
     async def serve() -> None:
         built = build(app)

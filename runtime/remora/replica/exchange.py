@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Final
@@ -147,6 +148,9 @@ class HttpExchange:
         await self._stream.write_body(body, end=not more)
         if not more:
             self._end()
+        elif self._stream.crowds:
+            # A generator that never waits would keep its first byte until its last, and the loop for itself.
+            await asyncio.sleep(0)
 
     def _answer_head(self, kind: int, status: int, headers: Headers, part: bytes) -> None:
         if not 200 <= status < 600:

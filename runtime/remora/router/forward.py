@@ -16,7 +16,7 @@ from remora.router.affinity import Affinity
 from remora.router.link import Link
 from remora.router.pool import Pool
 from remora.transport.client import ClientStream, LinkLost, Refused
-from remora.transport.frames import DATA, END, FAILURE, REQUEST, RESPONSE
+from remora.transport.frames import DATA, END, FAILURE, MAX_PART_BYTES, REQUEST, RESPONSE
 from remora.transport.messages import (
     Cause,
     FailureHead,
@@ -124,6 +124,9 @@ async def _answer(stream: ClientStream, status: int, headers: Headers, part: byt
         if kind & ~END != DATA:
             raise _failure(kind, part)
         ended = bool(kind & END)
+        if not ended:
+            # What arrived together leaves together: where chunks end means nothing in HTTP (RFC 9112, 7.1).
+            part, ended = stream.read_on(part, MAX_PART_BYTES)
         await send({"type": "http.response.body", "body": part, "more_body": not ended})
 
 

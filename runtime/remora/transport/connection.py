@@ -84,6 +84,11 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         """Return whether the socket is open."""
         return self._transport is not None and not self._transport.is_closing()
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Return how much this turn has collected for its write."""
+        return self._out_bytes
+
     def establish(self) -> None:
         """The other end has proved who it is: real frames from here on."""
         self.established = True

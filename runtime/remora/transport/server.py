@@ -41,6 +41,8 @@ from remora.transport.stream import Stream, StreamClosed
 logger = logging.getLogger(__name__)
 
 BACKLOG: Final = 1024
+CROWD_BYTES: Final = 16 * 1024
+"""Of answers in one turn of the loop, before a generator that never waits has to let others on."""
 _OPENING: Final = frozenset((REQUEST, CALL, RPC, RESERVE))
 _DELIVERED: Final = frozenset((DATA, MESSAGE, CALL))
 
@@ -93,6 +95,11 @@ class ServerStream(Stream):
         """Send a head behind the parts that still wait for their turn."""
         if self.closed is None:
             self._connection.queue(self, kind, payload)
+
+    @property
+    def crowds(self) -> bool:
+        """Whether so much waits for the end of this turn that it should go out before more is made."""
+        return self._connection.waiting_bytes >= CROWD_BYTES
 
     def announce(self, head: HeldHead) -> None:
         """Have ``head.release`` called before this turn's write, unless its body brought it out earlier."""

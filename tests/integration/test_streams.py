@@ -1,0 +1,50 @@
+"""Answers in many chunks, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+
+from tests.fakes.processes import proxy, route
+from tests.fakes.services import CONTROLLER, Steered, replica, until
+
+CHUNKS = 2000
+CHUNK = b"x" * 100
+
+
+class Hurried(Steered):
+    """Sends its chunks without ever waiting for anything."""
+
+    let_on_after = -1
+    """Chunks that were sent when the loop had a turn for others."""
+
+    async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
+        had_a_turn = asyncio.Event()
+        asyncio.get_running_loop().call_soon(had_a_turn.set)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for number in range(CHUNKS):
+            if had_a_turn.is_set() and self.let_on_after < 0:
+                self.let_on_after = number
+            await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def test_a_generator_that_never_waits_lets_others_on_and_loses_nothing() -> None:
+    service = Hurried()
+    server = proxy()
+    await server.start()
+    try:
+        async with replica(service) as (_, address):
+            route(server, [address])
+            pool = server.router.cluster(CONTROLLER).ingress("app")
+            assert pool is not None
+            await until(lambda: pool.ready)
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=10) as client:
+                answer = await client.get("/")
+    finally:
+        await server.stop()
+    assert answer.content == CHUNK * CHUNKS
+    # 16 KiB are 160 chunks of 109 bytes on the wire.
+    assert 0 < service.let_on_after < CHUNKS // 4
