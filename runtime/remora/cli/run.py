@@ -71,6 +71,8 @@ async def _serve(given: argparse.Namespace) -> int:
             if trace := getattr(error, "trace", ""):
                 say(trace)
             say(str(error))
+            # The reason stays the last line: how its replicas end is no news.
+            logging.getLogger("remora").setLevel(logging.WARNING)
             return 1
         finally:
             await instance.close()
