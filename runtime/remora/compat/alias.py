@@ -36,7 +36,10 @@ MODULES: Final[Mapping[str, str]] = {
 }
 """Modules of Ray Serve that user code imports from, and what stands for them."""
 
-LATER: Final[Mapping[str, str]] = {"ray.serve.http_adapters": "remora.drivers.http_adapters"}
+LATER: Final[Mapping[str, str]] = {
+    "ray.serve.http_adapters": "remora.drivers.http_adapters",
+    "ray.serve.request_router": "remora.compat.request_router",
+}
 """Those that are heavy, and imported when they are asked for."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from remora.graph.autoscaling import AutoscalingConfig, AutoscalingPolicy
 from remora.replica.policy import AutoscalingContext
+from remora.routing.config import RequestRouterConfig
 
 __all__ = [
     "AutoscalingConfig",
@@ -47,10 +48,6 @@ gRPCOptions = GRPCOptions
 
 class LoggingConfig(_Settings):
     """Ray Serve's logging settings."""
-
-
-class RequestRouterConfig(_Settings):
-    """Ray Serve's request router settings."""
 
 
 class ControllerOptions(_Settings):

@@ -21,6 +21,7 @@ from remora.graph import frameworks, reference
 from remora.graph.application import Application
 from remora.graph.describe import DeploymentSpec, GraphDescription
 from remora.graph.stage import Stage
+from remora.routing.config import RequestRouterConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,20 @@ class Definition:
     kwargs: Mapping[str, Any] | None = None
     then: tuple[Stage, ...] = ()
     """Stages after it; handles stand in them for bound deployments."""
+    router: RequestRouterConfig | None = None
+    """For those who call it, who ask a replica."""
 
 
 def dumps(spec: DeploymentSpec, graph: GraphDescription) -> bytes:
     """Return the deployment's definition; raise GraphError when it cannot be pickled."""
     bound = spec.application
     definition = Definition(
-        spec.name, bound.deployment.func_or_class, tuple(bound.args), dict(bound.kwargs), tuple(bound.following)
+        spec.name,
+        bound.deployment.func_or_class,
+        tuple(bound.args),
+        dict(bound.kwargs),
+        tuple(bound.following),
+        spec.options.request_router,
     )
     buffer = io.BytesIO()
     try:

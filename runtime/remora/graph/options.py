@@ -16,6 +16,8 @@ from typing import Any, Final, Literal
 
 from remora.errors import OptionError
 from remora.graph import autoscaling
+from remora.routing import config as router_config
+from remora.routing.config import RequestRouterConfig
 
 NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.:-]*[A-Za-z0-9_])?")
 
@@ -28,7 +30,6 @@ _WITHOUT_EFFECT: Final = (
     "max_replicas_per_node",
     "backpressure_config",
     "logging_config",
-    "request_router_config",
     "gang_scheduling_config",
     "deployment_actors",
     "rolling_update_percentage",
@@ -87,6 +88,8 @@ class DeploymentOptions:
     graceful_shutdown_timeout_s: float = 20.0
     health_check_period_s: float = 10.0
     health_check_timeout_s: float = 30.0
+    request_router: RequestRouterConfig | None = None
+    """None is Remora's own."""
     without_effect: tuple[str, ...] = ()
     """Options that were given and have no effect yet, by name."""
 
@@ -121,6 +124,8 @@ def changed(options: DeploymentOptions, given: Mapping[str, Any]) -> DeploymentO
             raise OptionError(f"deployment {name!r}: option {option} cannot be set: {_REMOVED[option]}")
         if option in _WITHOUT_EFFECT:
             idle += [option] if value is not None else []
+        elif option == "request_router_config":
+            values["request_router"] = router_config.checked(value, f"deployment {name!r}: option {option}")
         elif option in _CHECKS:
             values[option] = _CHECKS[option](value, f"deployment {name!r}: option {option}")
         else:
@@ -219,5 +224,5 @@ _CHECKS: Final[dict[str, Callable[[Any, str], Any]]] = {
     "health_check_period_s": _number(float, 0.001, "a number of seconds above 0"),
     "health_check_timeout_s": _number(float, 0.001, "a number of seconds above 0"),
 }
-_NAMES: Final = ("name", "autoscaling_config", *_CHECKS, *_WITHOUT_EFFECT)
+_NAMES: Final = ("name", "request_router_config", "autoscaling_config", *_CHECKS, *_WITHOUT_EFFECT)
 KNOWN: Final = tuple(known.name for known in fields(DeploymentOptions))

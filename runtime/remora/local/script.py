@@ -159,6 +159,7 @@ async def _start(http_options: Any, grpc_options: Any) -> tuple[LocalInstance, R
     from remora.handle import runtime
     from remora.local.instance import LocalInstance, LocalOptions
     from remora.router.router import Router
+    from remora.routing.choosers import chooser
 
     http, rpc = _given(http_options), _given(grpc_options)
     functions = rpc.get("grpc_servicer_functions") or ()
@@ -173,7 +174,7 @@ async def _start(http_options: Any, grpc_options: Any) -> tuple[LocalInstance, R
         grpc_timeout_s=rpc.get("request_timeout_s"),
     )
     instance = await LocalInstance.start(options)
-    router = Router(instance.data_key, controllers=[instance.controller_url])
+    router = Router(instance.data_key, controllers=[instance.controller_url], choosers=chooser)
     await router.start()
     runtime.set_caller(router, asyncio.get_running_loop())
     return instance, router

@@ -83,6 +83,8 @@ class Stage:
                 return
             Stage._the = None
         self.wait(self._stop(), 10)
+        # Its threads are told to end by closing the loop, too, but not waited for.
+        self.wait(self._loop.shutdown_default_executor(), 10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()

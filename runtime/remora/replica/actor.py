@@ -122,10 +122,11 @@ class ReplicaActor:
         from remora.handle import runtime
         from remora.http_client import SignedClient
         from remora.multiplexing.holdings import HOLDINGS
-        from remora.replica import code, context, control
+        from remora.replica import code, context, control, facts
         from remora.replica.server import ReplicaServer
         from remora.replica.user import Identity, UserCallable
         from remora.router.router import Router
+        from remora.routing.choosers import chooser
 
         config, settings = self._config, self._settings
         async with SignedClient(config.controller_url, settings.data_key) as client:
@@ -137,7 +138,7 @@ class ReplicaActor:
         alias.install()
         script.install()
         runner.set_runner(runner.Importing())
-        router = Router(settings.data_key, controllers=[config.controller_url], own=self._load)
+        router = Router(settings.data_key, controllers=[config.controller_url], own=self._load, choosers=chooser)
         await router.start()
         runtime.set_caller(router)
         context.claim()
@@ -152,6 +153,7 @@ class ReplicaActor:
             max_ongoing_requests=config.max_ongoing_requests,
         )
         HOLDINGS.listen(self._server.hold_models)
+        self._kept.append(asyncio.create_task(facts.keep_telling(self._user, self._server.state)))
         port = await _listen(self._server, settings)
         self._kept += [router, await control.listen(settings.scratch, config.id, self.drain)]
         # What is there now stays until the end: collections need not look at it again.

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from typing import Final
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from typing import Any, Final
 
 from remora.errors import ProtocolError
 from remora.replica.exchange import AnswerBroken, HttpExchange
 from remora.replica.rpc import RpcExchange
 from remora.replica.socket import SocketExchange
-from remora.transport.frames import CALL, DATA, END, FAILURE, ITEM, REQUEST, RESERVE, RESULT, RPC
+from remora.transport.frames import CALL, DATA, END, FACTS, FAILURE, ITEM, MODELS, REQUEST, RESERVE, RESULT, RPC
 from remora.transport.handshake import Identity
 from remora.transport.messages import (
     CallHead,
@@ -26,6 +26,7 @@ from remora.transport.messages import (
     RpcHead,
     assemble,
     pack,
+    pack_facts,
     pack_models,
     parts_of,
     sizes_of,
@@ -58,6 +59,8 @@ class ReplicaServer:
         self.draining = False
         self.models = b""
         """What connections tell routers of multiplexed models: payload of MODELS."""
+        self.facts = b""
+        """What else they tell routers: payload of FACTS."""
         self.max_ongoing_requests = max_ongoing_requests
         self._service = service
         self._key = key
@@ -86,7 +89,16 @@ class ReplicaServer:
         """Let routers know that the replica holds these multiplexed models now."""
         self.models = pack_models(ids)
         for connection in self.connections:
-            connection.tell_models(self.models)
+            connection.tell(MODELS, self.models)
+
+    def state(self, facts: Mapping[str, Any]) -> None:
+        """Let routers know these facts. Raises HeadTooLarge, and TypeError for what cannot be sent."""
+        packed = pack_facts(facts)
+        if packed == self.facts:
+            return
+        self.facts = packed
+        for connection in self.connections:
+            connection.tell(FACTS, packed)
 
     async def start(self, host: str = "0.0.0.0", port: int = 0) -> int:
         """Listen, and return the port."""

@@ -40,6 +40,7 @@ from remora.replica.context import ReplicaContext
 from remora.replica.ingress import app_of
 from remora.replica.invoke import Method, in_thread, is_stream, items, method_of, methods_of
 from remora.replica.lifespan import Lifespan, StartupFailed
+from remora.routing.config import METHOD
 from remora.transport.stream import StreamClosed
 from remora.types import ASGIApp, CallMetadata, Message, Payload, Receive, RemoteFailure, RpcCall, Scope, Send
 
@@ -67,7 +68,8 @@ class UserCallable:
         self._lifespan = Lifespan(app) if app is not None else None
         self._following = found.then
         self._replica = ReplicaContext(identity.application, found.deployment, identity.replica, instance)
-        self._methods: dict[str, Method | None] = {}
+        self.request_router = found.router
+        self._methods: dict[str, Method | None] = {METHOD: method_of(lambda: found.router, "__call__")}
         self._pool = _threads(identity.max_ongoing_requests, "user")
         self._care = _threads(1, "care")
         """For `reconfigure` and `check_health`: these must not wait behind requests."""
@@ -119,6 +121,15 @@ class UserCallable:
             replica_context.enter(self._replica)
             with failure.of(self._deployment, "check_health failed"):
                 await self._cared_for(check)
+
+    def records(self, what: str) -> bool:
+        """Return whether the object has such a method: `record_routing_stats`, `record_replica_metadata`."""
+        return callable(getattr(self._instance, what, None))
+
+    async def recorded(self, what: str) -> Any:
+        """Return what the object records for routers."""
+        replica_context.enter(self._replica)
+        return await self._cared_for(getattr(self._instance, what))
 
     async def close(self) -> None:
         """End the ASGI application and the object; what its code raises is logged."""
@@ -355,14 +366,12 @@ class UserCallable:
             else:
                 await self._cared_for(reconfigure, user_config)
 
-    async def _cared_for(self, function: Callable[..., Any], *args: Any) -> None:
+    async def _cared_for(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run a method of care: async on the loop, plain in its own thread, so that requests go on."""
         if inspect.iscoroutinefunction(function):
-            await function(*args)
-            return
+            return await function(*args)
         result = await in_thread(self._care, function, *args)
-        if inspect.isawaitable(result):
-            await result
+        return await result if inspect.isawaitable(result) else result
 
 
 class _Watched:

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 from remora.errors import ProtocolError, ReplicaUnavailableError, RequestCancelledError
 from remora.router.affinity import Affinity
@@ -118,20 +119,24 @@ class _Answer(NamedTuple):
     link: Link
     kind: int
     content: bytes
+    done: Callable[[], None] | None = None
+    """To be told when the call is over: a request router of the user's own."""
 
 
 async def _one(answer: _Answer, metadata: CallMetadata) -> Payload:
     try:
-        value, _ = await _value(*answer, RESULT, metadata)
+        value, _ = await _value(answer.stream, answer.link, answer.kind, answer.content, RESULT, metadata)
         return value
     except LinkLost as lost:
         raise ReplicaUnavailableError("the replica vanished while it worked on the call") from lost
     finally:
         answer.stream.cancel()
+        if answer.done is not None:
+            answer.done()
 
 
 async def _items(answer: _Answer, metadata: CallMetadata) -> AsyncGenerator[Payload]:
-    stream, link, kind, content = answer
+    stream, link, kind, content, done = answer
     try:
         while not (kind & ~END == DATA and kind & END):
             item, _ = await _value(stream, link, kind, content, ITEM, metadata)
@@ -141,6 +146,8 @@ async def _items(answer: _Answer, metadata: CallMetadata) -> AsyncGenerator[Payl
         raise ReplicaUnavailableError("the replica vanished while it worked on the call") from lost
     finally:
         stream.cancel()
+        if done is not None:
+            done()
 
 
 async def _first_answer(pool: Pool, metadata: CallMetadata, payload: Payload) -> _Answer:
@@ -150,7 +157,12 @@ async def _first_answer(pool: Pool, metadata: CallMetadata, payload: Payload) ->
     wanted = Affinity.of(metadata.multiplexed_model_id, metadata.session_id)
     again = False
     while True:
-        link = pool.try_acquire(wanted) or await pool.acquire(wanted, front=again, patient=True)
+        about: Any = None
+        chooser = pool.chooser
+        if chooser is None:
+            link = pool.try_acquire(wanted) or await pool.acquire(wanted, front=again, patient=True)
+        else:
+            link, about = await chooser.acquire(metadata, payload)
         again = True
         parts = parts_of(payload)
         first = next(parts)
@@ -163,7 +175,8 @@ async def _first_answer(pool: Pool, metadata: CallMetadata, payload: Payload) ->
             if more:
                 await _send_rest(stream, parts)
             kind, content = await stream.read()
-            return _Answer(stream, link, kind, content)
+            done = partial(chooser.completed, link, about) if chooser is not None and about is not None else None
+            return _Answer(stream, link, kind, content, done)
         except Refused as refusal:
             link.refused(refusal.load)
         except LinkLost as lost:

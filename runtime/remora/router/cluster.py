@@ -12,7 +12,7 @@ from typing import Final
 
 from remora.http_client import SignedClient
 from remora.router import addresses
-from remora.router.pool import Pool
+from remora.router.pool import Choosers, Pool
 from remora.router.reports import Own, Reporter
 from remora_api.wire import RoutesSnapshot
 
@@ -25,13 +25,23 @@ LEAVE_CHECK_S: Final = 0.5
 class Cluster:
     """`start` to follow the controller, or feed snapshots to `update`; `close` at the end."""
 
-    def __init__(self, url: str, *, key: str, rng: Random, hold_s: float, own: Own | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str,
+        rng: Random,
+        hold_s: float,
+        own: Own | None = None,
+        choosers: Choosers | None = None,
+    ) -> None:
         self.url = url
         self.known = asyncio.Event()
         """A snapshot has come."""
         self._key = key
         self._rng = rng
         self._hold_s = hold_s
+        self._choosers = choosers
         self._pools: dict[tuple[str, str], Pool] = {}
         self._ingress: dict[str, str] = {}
         self._retired: list[Pool] = []
@@ -90,7 +100,14 @@ class Cluster:
                 present.add(name)
                 pool = self._pools.get(name)
                 if pool is None:
-                    pool = Pool(*name, key=self._key, rng=self._rng, hold_s=self._hold_s, hungry=self._reporter.look)
+                    pool = Pool(
+                        *name,
+                        key=self._key,
+                        rng=self._rng,
+                        hold_s=self._hold_s,
+                        hungry=self._reporter.look,
+                        choosers=self._choosers,
+                    )
                     self._pools[name] = pool
                 pool.update(deployment)
         for name in self._pools.keys() - present:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from enum import Enum, auto
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from remora.errors import ProtocolError
 from remora.router.balancing import loads_elsewhere
@@ -73,6 +74,10 @@ class Owner(Protocol):
         """The link takes requests now, or no longer."""
         ...
 
+    def facts_changed(self, link: Link) -> None:
+        """The replica said something of itself."""
+        ...
+
     def room_made(self) -> None:
         """The link may have room for one more."""
         ...
@@ -83,7 +88,7 @@ class Link:
 
     __slots__ = (
         "_connection", "_elsewhere", "_full", "_key", "_lost", "_owner", "_silent", "_task",
-        "address", "identity", "models", "ongoing", "state",
+        "address", "facts", "identity", "models", "ongoing", "state",
     )  # fmt: skip
 
     def __init__(self, address: ReplicaAddress, application: str, key: str, owner: Owner) -> None:
@@ -92,6 +97,8 @@ class Link:
         self.state = State.CONNECTING
         self.models: frozenset[str] = frozenset()
         """Multiplexed models that the replica holds, as it told."""
+        self.facts: Mapping[str, Any] = {}
+        """What else it told."""
         self.ongoing = 0
         """Streams of this router, those about to be opened included."""
         self._key = key
@@ -231,6 +238,11 @@ class Link:
     def on_models(self, models: frozenset[str]) -> None:
         """The replica holds these models now."""
         self.models = models
+
+    def on_facts(self, facts: Mapping[str, Any]) -> None:
+        """The replica said something of itself."""
+        self.facts = facts
+        self._owner.facts_changed(self)
 
     def on_goaway(self) -> None:
         """The replica drains."""

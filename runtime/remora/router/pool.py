@@ -10,13 +10,30 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
+from typing import Any, Protocol
 
 from remora.errors import BackPressureError, DeploymentUnavailable, ReplicaUnavailableError
 from remora.router import affinity
 from remora.router.affinity import Affinity
 from remora.router.balancing import choose
 from remora.router.link import Link, State
+from remora.types import CallMetadata, Payload
 from remora_api.wire import DeploymentRoutes
+
+
+class Chooser(Protocol):
+    """Decides where calls go in the place of the pool: a request router of the user's own."""
+
+    async def acquire(self, metadata: CallMetadata, arguments: Payload) -> tuple[Link, Any]:
+        """Reserve a place for a call; returns it with what `completed` needs."""
+        ...
+
+    def completed(self, link: Link, about: Any) -> None:
+        """A call is over."""
+        ...
+
+
+Choosers = Callable[["Pool"], Chooser]
 
 
 class Pool:
@@ -31,7 +48,12 @@ class Pool:
         rng: Random,
         hold_s: float,
         hungry: Callable[[], None] | None = None,
+        choosers: Choosers | None = None,
     ) -> None:
+        self.chooser: Chooser | None = None
+        """Set while the replicas say that their deployment has a request router of its own."""
+        self._choosers = choosers
+        self._chooser_of = ""
         self.application = application
         self.deployment = deployment
         self.ever_ready = False
@@ -78,6 +100,11 @@ class Pool:
     def ongoing(self) -> int:
         """Requests of this router that replicas have taken or are about to take."""
         return sum(link.ongoing for link in (*self._links.values(), *self._leaving))
+
+    @property
+    def max_queued(self) -> int:
+        """Requests that may wait here; -1 is no limit."""
+        return self._max_queued
 
     @property
     def links(self) -> Sequence[Link]:
@@ -235,6 +262,14 @@ class Pool:
             if not waiter.done():
                 link.reserve()
                 waiter.set_result(link)
+
+    def facts_changed(self, link: Link) -> None:
+        """A replica said something of itself: perhaps that its deployment has a request router of its own."""
+        named = str(link.facts.get("router", ""))
+        if self._choosers is None or named == self._chooser_of:
+            return
+        self._chooser_of = named
+        self.chooser = self._choosers(self) if named else None
 
     def _has_hope(self) -> bool:
         """Whether some replica may take requests soon."""

@@ -15,7 +15,7 @@ from remora.errors import DeploymentUnavailable
 from remora.router import calls
 from remora.router.calls import Reservation
 from remora.router.cluster import Cluster
-from remora.router.pool import Pool
+from remora.router.pool import Choosers, Pool
 from remora.router.reports import Own
 from remora.types import CallMetadata, Payload
 
@@ -34,12 +34,15 @@ class Router:
         rng: Random | None = None,
         hold_s: float = HOLD_S,
         own: Own | None = None,
+        choosers: Choosers | None = None,
     ):
         self._key = key
         self._rng = rng or Random()
         self._hold_s = hold_s
         self._own = own
         """Of a replica: what it works on, to be reported to its controller with the rest."""
+        self._choosers = choosers
+        """Makes what stands for a deployment's own request router; None in processes that run no user code."""
         self._first = tuple(controllers)
         self._clusters: dict[str, Cluster] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -73,7 +76,9 @@ class Router:
         """Return the cluster of one controller; a new one does not follow it yet."""
         cluster = self._clusters.get(url)
         if cluster is None:
-            cluster = Cluster(url, key=self._key, rng=self._rng, hold_s=self._hold_s, own=self._own)
+            cluster = Cluster(
+                url, key=self._key, rng=self._rng, hold_s=self._hold_s, own=self._own, choosers=self._choosers
+            )
             self._clusters[url] = cluster
         return cluster
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from remora.errors import ProtocolError, RemoraError
 from remora.transport.connection import HANDSHAKE_S, Connection
@@ -20,6 +20,7 @@ from remora.transport.frames import (
     CREDIT,
     DATA,
     END,
+    FACTS,
     FAILURE,
     GOAWAY,
     ITEM,
@@ -35,7 +36,7 @@ from remora.transport.frames import (
     unpack_u32,
 )
 from remora.transport.handshake import NONCE_BYTES, ClientHandshake, HandshakeError, Identity
-from remora.transport.messages import unpack_models
+from remora.transport.messages import unpack_facts, unpack_models
 from remora.transport.stream import Stream, StreamClosed
 
 _ANSWERS: Final = frozenset((RESPONSE, RESULT, ITEM, FAILURE, DATA, MESSAGE))
@@ -67,6 +68,10 @@ class Listener(Protocol):
 
     def on_models(self, models: frozenset[str]) -> None:
         """The replica holds these multiplexed models now."""
+        ...
+
+    def on_facts(self, facts: dict[str, Any]) -> None:
+        """What routers may know of the replica."""
         ...
 
     def on_goaway(self) -> None:
@@ -196,6 +201,8 @@ class ClientConnection(Connection[ClientStream]):
             self._listener.on_goaway()
         elif kind == MODELS:
             self._listener.on_models(unpack_models(payload))
+        elif kind == FACTS:
+            self._listener.on_facts(unpack_facts(payload))
         elif kind != PING:
             raise ProtocolError(f"a replica sent a frame of kind {kind:#x}")
 

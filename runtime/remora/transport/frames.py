@@ -41,6 +41,8 @@ LOAD: Final = 0x0A
 """The replica, which refused a stream on this connection, has room again. Payload: its load, u32."""
 MODELS: Final = 0x0B
 """The multiplexed models that the replica holds now, for routers to prefer it. Payload: msgpack array of strings."""
+FACTS: Final = 0x0C
+"""What routers may know of the replica: its request router, routing stats, metadata. Payload: msgpack map."""
 # Opening a stream, client → replica.
 REQUEST: Final = 0x10
 CALL: Final = 0x11

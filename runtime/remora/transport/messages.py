@@ -6,7 +6,7 @@ ever the body: data and out-of-band buffers one after the other, with their size
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from struct import Struct
 from typing import Any, TypeVar
@@ -190,6 +190,21 @@ def unpack_models(payload: bytes) -> frozenset[str]:
         return frozenset(_models_decoder.decode(payload))
     except msgspec.MsgspecError as error:
         raise ProtocolError(f"malformed model ids: {error}") from error
+
+
+def pack_facts(facts: Mapping[str, Any]) -> bytes:
+    """Return the payload of FACTS. Raises HeadTooLarge, and TypeError for what msgpack cannot hold."""
+    packed = _encoder.encode(dict(facts))
+    if len(packed) > MAX_HEAD_BYTES:
+        raise HeadTooLarge(
+            f"what routers may know of the replica takes {len(packed)} bytes; {MAX_HEAD_BYTES} are possible"
+        )
+    return packed
+
+
+def unpack_facts(payload: bytes) -> dict[str, Any]:
+    """Return what `pack_facts` packed. Raises ProtocolError."""
+    return unpack_message(payload)
 
 
 def cut_message(message: Any) -> Iterator[bytes]:

@@ -21,6 +21,7 @@ from remora.transport.frames import (
     CREDIT,
     DATA,
     END,
+    FACTS,
     GOAWAY,
     LOAD,
     MESSAGE,
@@ -65,6 +66,11 @@ class Host(Protocol):
     @property
     def models(self) -> bytes:
         """Payload of MODELS; empty while there are none."""
+        ...
+
+    @property
+    def facts(self) -> bytes:
+        """Payload of FACTS; empty while there are none."""
         ...
 
     def take(self, stream: ServerStream, kind: int, payload: bytes) -> bool:
@@ -154,7 +160,8 @@ class ServerConnection(Connection[ServerStream]):
         self.establish()
         if self._host.draining:
             self.put(GOAWAY, 0)
-        self.tell_models(self._host.models)
+        self.tell(MODELS, self._host.models)
+        self.tell(FACTS, self._host.facts)
         self.flush()
 
     def data_received(self, data: bytes) -> None:
@@ -182,10 +189,10 @@ class ServerConnection(Connection[ServerStream]):
         if self.established:
             self.put(GOAWAY, 0)
 
-    def tell_models(self, packed: bytes) -> None:
-        """Tell the client which multiplexed models are here."""
+    def tell(self, kind: int, packed: bytes) -> None:
+        """Tell the client of models or facts; nothing when there are none."""
         if self.established and packed:
-            self.put(MODELS, 0, packed)
+            self.put(kind, 0, packed)
 
     def announce_room(self, load: int) -> None:
         """Tell a client that was refused that there is room again."""
