@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from remora_api import autoscaling, quantity, v1alpha1, wire
+from remora_api.graph_target import graph_from
 from remora_api.v1alpha1 import pods, spec
 
 _RAY_NAMES = {"nvidia.com/gpu": "GPU", "amd.com/gpu": "GPU", "google.com/tpu": "TPU"}
@@ -33,6 +34,7 @@ def target_from(
         revision=revision,
         import_path=wanted.import_path,
         args=wanted.args,
+        graph=graph_from(wanted.graph),
         code=code,
         deployments=tuple(_override(deployment) for deployment in wanted.deployments),
         ingress_replicas=wanted.replicas,
@@ -50,10 +52,13 @@ def revision_inputs(application: v1alpha1.ServeApplication, code: wire.CodeBundl
     Left out on purpose is what changes in place (replicas, userConfig, limits, timeouts) and what belongs to one
     deployment alone (its resources): the controller replaces that deployment's replicas by itself.
     """
+    graph = graph_from(application.spec.graph)
     return {
         "importPath": application.spec.import_path,
         "args": application.spec.args,
         "code": code.digest if code else "",
+        # Only where there is one: the digests of applications without a graph stay as they were.
+        **({"graph": graph.model_dump(mode="json")} if graph else {}),
     }
 
 

@@ -31,6 +31,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from remora_api.autoscaling import Autoscaling
+from remora_api.wire_graph import Graph
 
 
 class Wire(BaseModel):
@@ -95,6 +96,8 @@ class Target(Wire):
     """Name of the revision: changes when replicas must be replaced."""
     import_path: str
     args: dict[str, Any] = Field(default_factory=dict)
+    graph: Graph | None = None
+    """How deployments of the module that ``import_path`` then names are combined."""
     code: CodeBundle | None = None
     deployments: tuple[DeploymentOverride, ...] = ()
     ingress_replicas: int | None = None

@@ -19,6 +19,7 @@ from remora_api.v1alpha1 import (
 )
 from remora_operator import names
 from remora_operator.conditions import Facts, Verdict, conditions
+from remora_operator.graph_status import graph_status
 from remora_operator.incarnations import Clusters
 from remora_operator.kinds import SERVICE, Ref
 from remora_operator.observed import CodeMissing, Observed, Pod
@@ -74,6 +75,7 @@ def status(
         rollout=rollout_status(clusters, choice, outcome),
         revisions=revision_statuses(observed, clusters, choice, application.metadata.name),
         deployments=() if facts.suspended else deployments,
+        graph=() if facts.suspended else graph_status(application.spec.graph, deployments),
         workers=tuple(
             WorkerGroupStatus(name=it.name, ready=it.ready, desired=it.desired, demand=it.demand)
             for it in workers.counts

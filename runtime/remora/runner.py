@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -62,7 +62,9 @@ class Importing:
 
     def __init__(self) -> None:
         self.ran: set[str] = set()
-        """Modules that called `serve.run` at their top level, or are imported by one that did (`compat.script`)."""
+        """Modules that called `serve.run` at their top level (`compat.script`)."""
+        self.ended: dict[str, str] = {}
+        """What such modules raised after it, in a line."""
 
     def start(self, **options: Any) -> None:
         """Do nothing."""
@@ -72,7 +74,7 @@ class Importing:
     ) -> DeploymentHandle:
         """Return a handle that works once the application serves."""
         log.debug("serve.run(%r) is left out: the module is imported to be served, not run", app)
-        self.ran.update(_modules_under_way(sys._getframe()))
+        self.ran.add(_module_under_way(sys._getframe()))
         return self.app_handle(name)
 
     def delete(self, name: str) -> None:
@@ -98,12 +100,11 @@ class Importing:
         return DeploymentHandle(deployment, application)
 
 
-def _modules_under_way(frame: FrameType | None) -> Iterator[str]:
-    """Yield the modules whose top level this frame was called from."""
-    while frame is not None:
-        if frame.f_code.co_name == "<module>":
-            yield str(frame.f_globals.get("__name__", ""))
+def _module_under_way(frame: FrameType | None) -> str:
+    """Return the module whose top level this frame was called from; "" when there is none."""
+    while frame is not None and frame.f_code.co_name != "<module>":
         frame = frame.f_back
+    return str(frame.f_globals.get("__name__", "")) if frame is not None else ""
 
 
 _runner: Runner | None = None
@@ -113,6 +114,11 @@ def set_runner(runner: Runner | None) -> None:
     """Choose who performs serve.run from now on; None is the local runner."""
     global _runner
     _runner = runner
+
+
+def importing() -> Importing | None:
+    """Return the runner of a process that only imports the user's code; None in any other."""
+    return _runner if isinstance(_runner, Importing) else None
 
 
 def current() -> Runner:

@@ -6,6 +6,17 @@ that look like a container's.
 """
 
 from remora_api.v1alpha1.autoscaling import AggregationFunction, Autoscaling, Schedule
+from remora_api.v1alpha1.graph import (
+    Graph,
+    GraphCase,
+    GraphCondition,
+    GraphDeployment,
+    GraphMember,
+    GraphNode,
+    GraphNodeStatus,
+    GraphShare,
+    GraphStep,
+)
 from remora_api.v1alpha1.pods import (
     ConfigMapKeySelector,
     EnvFromSource,
@@ -69,6 +80,15 @@ __all__ = [
     "EnvVar",
     "EnvVarSource",
     "FieldSelector",
+    "Graph",
+    "GraphCase",
+    "GraphCondition",
+    "GraphDeployment",
+    "GraphMember",
+    "GraphNode",
+    "GraphNodeStatus",
+    "GraphShare",
+    "GraphStep",
     "Grpc",
     "Head",
     "HeadAtZero",

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from remora_api.model import Bool, FreeForm, Int, ListMap, Model, Quantity, Rule, Unwritten, matches
 from remora_api.v1alpha1.autoscaling import Autoscaling
+from remora_api.v1alpha1.graph import Graph
 from remora_api.v1alpha1.pods import (
     EnvFromSource,
     EnvVar,
@@ -33,7 +34,7 @@ ImportPath = Annotated[
     MinLen(3),
     MaxLen(256),
     matches(
-        r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*",
+        r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*(:[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*)?",
         "must be module:attribute, for instance hello:app for the variable app in hello.py",
     ),
 ]
@@ -296,11 +297,29 @@ DEFAULT_WORKERS = (WorkerGroup(name="default"),)
 class ServeApplicationSpec(Model):
     """The wanted state of a serve application."""
 
+    RULES: ClassVar = (
+        Rule(
+            "has(self.graph) || self.importPath.contains(':')",
+            "must be module:attribute, for instance hello:app for the variable app in hello.py",
+            lambda it: it.graph is not None or ":" in it.import_path,
+            field=".importPath",
+        ),
+        Rule(
+            "!has(self.graph) || !self.importPath.contains(':')",
+            "with graph it is the module that the graph's deployments stand in: leave out the part from ':' on",
+            lambda it: it.graph is None or ":" not in it.import_path,
+            field=".importPath",
+        ),
+    )
+
     import_path: ImportPath
     """Where the application is: module:attribute, for instance `hello:app` for the variable `app` in hello.py. The
     attribute is an application (`Model.bind()`), a deployment, or a function that takes `args` and returns one."""
     args: Annotated[dict[str, Any], FreeForm()] = Field(default_factory=dict)
     """Arguments of the function that importPath names, for instance {model: small}."""
+    graph: Graph | None = None
+    """Deployments combined here instead of in code: one after the other, by conditions, side by side, or by chance.
+    importPath is then the module that they stand in, without an attribute."""
     image: Annotated[str, MinLen(1), MaxLen(512)] | None = None
     """Image of the head and worker pods: Remora's runtime image, or one built on it with your dependencies and code.
     Remora's own unless given."""

@@ -9,6 +9,7 @@ from typing import Annotated
 from annotated_types import MaxLen
 
 from remora_api.model import Bool, Int, ListMap, Model
+from remora_api.v1alpha1.graph import GraphNodeStatus
 
 
 class ConditionStatus(StrEnum):
@@ -168,6 +169,8 @@ class ServeApplicationStatus(Model):
     """Revisions that are kept, the newest first."""
     deployments: Annotated[tuple[DeploymentStatus, ...], ListMap()] = ()
     """Deployments by name."""
+    graph: Annotated[tuple[GraphNodeStatus, ...], ListMap()] = ()
+    """Nodes of spec.graph by name."""
     workers: Annotated[tuple[WorkerGroupStatus, ...], ListMap()] = ()
     """Worker groups by name."""
     proxy: ProxyStatus | None = None

@@ -57,7 +57,7 @@ class Request(StarletteRequest):
         length = self.headers.get("content-length")
         if length is None:
             chunked = "transfer-encoding" in self.headers or "content-type" in self.headers
-            if chunked and not _is_json(self.headers.get("content-type", "")):
+            if chunked and not is_json(self.headers.get("content-type", "")):
                 return
         elif not length.isdecimal() or int(length) > limit_bytes:
             return
@@ -158,7 +158,8 @@ def _arrived(scope: Scope, body: bytes) -> Request:
     return request
 
 
-def _is_json(content_type: str) -> bool:
+def is_json(content_type: str) -> bool:
+    """Return whether the media type is JSON, or one of its kind."""
     media = content_type.partition(";")[0].strip().lower()
     return media == "application/json" or media.endswith("+json")
 

@@ -47,12 +47,8 @@ class _Loader(SourceFileLoader):
         try:
             super().exec_module(module)
         except (Exception, SystemExit) as error:
-            importing = runner.current()
-            if not isinstance(importing, runner.Importing) or module.__name__ not in importing.ran:
+            importing = runner.importing()
+            if importing is None or module.__name__ not in importing.ran:
                 raise
-            log.info(
-                "module %s is used as far as it ran: after its serve.run it raised %s: %s",
-                module.__name__,
-                type(error).__name__,
-                error,
-            )
+            importing.ended[module.__name__] = f"{type(error).__name__}: {error}"
+            log.info("module %s is used as far as it ran: after its serve.run it raised %r", module.__name__, error)

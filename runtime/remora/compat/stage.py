@@ -20,7 +20,8 @@ from typing import Any, Final, get_type_hints
 from starlette.requests import HTTPConnection
 
 from remora.compat import json as compat_json
-from remora.compat.request import Request
+from remora.compat.request import BadJson, Request, is_json, parse
+from remora.types import Scope
 
 KEY: Final = "data"
 """The key under which a stage finds the value of the stage before in its request's JSON."""
@@ -60,6 +61,8 @@ def form_of(function: Callable[..., Any]) -> Form:
 def shaped(given: StageInput, form: Form) -> Any:
     """Return the stage's input in the form that its code wants."""
     value = given.value
+    if form is Form.VALUE and isinstance(value, OpenRequest):
+        return value.content()
     if form is Form.VALUE or isinstance(value, Request):
         return value
     if form is Form.EITHER:
@@ -69,6 +72,44 @@ def shaped(given: StageInput, form: Form) -> Any:
         if hasattr(value, "json"):
             return value
     return StageRequest(value)
+
+
+class OpenRequest(Request):
+    """The HTTP request at the entrance of a graph: code that takes a value gets its content instead."""
+
+    @classmethod
+    async def of(cls, request: Request) -> OpenRequest:
+        """Return the request, with its body read, as one that is open."""
+        body = await request.body()
+        return cls._arrived(request.scope, body)
+
+    @classmethod
+    def _arrived(cls, scope: Scope, body: bytes) -> OpenRequest:
+        made = cls(dict(scope))
+        made._body = body
+        return made
+
+    def content(self) -> Any:
+        """Return the body's JSON, or else the body as text or bytes; the query parameters when there is no body.
+
+        Raises BadJson when the body says that it is JSON, and is not.
+        """
+        if not self._body:
+            return dict(self.query_params)
+        if is_json(self.headers.get("content-type", "")):
+            return parse(self._body)
+        try:
+            return parse(self._body)
+        except BadJson:
+            try:
+                return self._body.decode()
+            except UnicodeDecodeError:
+                return self._body
+
+    def __reduce__(self) -> Any:
+        """Travel with the body."""
+        _, (scope, body) = super().__reduce__()
+        return OpenRequest._arrived, (scope, body)
 
 
 class StageRequest(Request):

@@ -16,6 +16,7 @@ from remora.graph import importing
 from remora.http_client import SignedClient
 from remora.replica import code
 from remora.replica.settings import ReplicaSettings
+from remora_api.wire_graph import Graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class BuildRequest:
     """Digest of the code bundle, empty without one."""
     controller_url: str
     timeout_s: float
+    graph: Graph | None = None
 
 
 def run(request: BuildRequest) -> bytes:
@@ -40,5 +42,10 @@ async def _run(request: BuildRequest, settings: ReplicaSettings) -> bytes:
         folder = await code.lay_out(request.code, client, settings.scratch)
     with tempfile.TemporaryDirectory(prefix="remora-build-") as place:
         return await importing.written(
-            request.import_path, request.args, folder=folder, place=Path(place), timeout_s=request.timeout_s
+            request.import_path,
+            request.args,
+            graph=request.graph,
+            folder=folder,
+            place=Path(place),
+            timeout_s=request.timeout_s,
         )

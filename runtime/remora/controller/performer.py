@@ -138,6 +138,7 @@ class Performer:
             code=target.code.digest if target.code else "",
             controller_url=self._url,
             timeout_s=self._settings.build_timeout_s,
+            graph=target.graph,
         )
         try:
             written = await self._cluster.build(request, action.node)

@@ -27,6 +27,7 @@ from remora.graph.deployment import Deployment
 from remora.graph.describe import DeploymentSpec, describe
 from remora.graph.node import GraphNode
 from remora.graph.result import BuildFailure, BuildResult, BuiltDeployment, digest
+from remora_api.wire_graph import Graph
 
 _TRACEBACK_LINES = 40
 
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--import-path", required=True, help="module:attribute")
     parser.add_argument("--code-dir", type=Path, help="directory that comes first on sys.path")
     parser.add_argument("--args-file", type=Path, help="JSON object with the builder's arguments")
+    parser.add_argument("--graph-file", type=Path, help="JSON of the graph that combines a module's deployments")
     parser.add_argument("--out", type=Path, required=True, help="file to write the result to")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
@@ -46,16 +48,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     script.install()
     runner.set_runner(runner.Importing())
     args = json.loads(given.args_file.read_text()) if given.args_file else {}
-    written = attempt(given.import_path, args).to_bytes()
+    graph = Graph.model_validate_json(given.graph_file.read_text()) if given.graph_file else None
+    written = attempt(given.import_path, args, graph).to_bytes()
     partial = given.out.with_name(given.out.name + ".partial")
     partial.write_bytes(written)
     partial.replace(given.out)
 
 
-def attempt(import_path: str, args: Mapping[str, Any]) -> BuildResult | BuildFailure:
+def attempt(import_path: str, args: Mapping[str, Any], graph: Graph | None = None) -> BuildResult | BuildFailure:
     """Build, and return a failure instead of raising it. What user code raises is not Remora's to judge."""
     try:
-        return build(resolve(import_path, args))
+        return build(resolve(import_path, args) if graph is None else combined(import_path, args, graph))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything, SystemExit included
         return failure(import_path, error)
 
@@ -74,15 +77,31 @@ def build(application: Application) -> BuildResult:
 
 def resolve(import_path: str, args: Mapping[str, Any]) -> Application:
     """Import the module and return the application that the attribute is, or that it builds."""
+    return as_application(load(import_path), args)
+
+
+def combined(module: str, args: Mapping[str, Any], graph: Graph) -> Application:
+    """Return the application that the graph makes of the module's deployments."""
+    from remora.graph.assemble import assemble
+
+    if args:
+        raise GraphError("args are given, and a graph takes none: give them to its deployments, in graph.deployments")
+    return assemble(module, graph, load)
+
+
+def load(import_path: str) -> Any:
+    """Import the module and return the attribute."""
     module_name, separator, attribute = import_path.partition(":")
     if not (module_name and separator and attribute):
         raise GraphError("must be module:attribute, for instance hello:app for the variable app in hello.py")
     found: Any = importlib.import_module(module_name)
     for part in attribute.split("."):
         if not hasattr(found, part):
-            raise GraphError(f"module {module_name!r} has no attribute {attribute!r}; {_applications_in(found)}")
+            raise GraphError(
+                f"module {module_name!r} has no attribute {attribute!r}; {_applications_in(found)}{_ended(module_name)}"
+            )
         found = getattr(found, part)
-    return as_application(found, args)
+    return found
 
 
 def as_application(found: Any, args: Mapping[str, Any]) -> Application:
@@ -131,6 +150,13 @@ def _is_ours(module: str) -> bool:
 def _applications_in(module: Any) -> str:
     names = [name for name, value in vars(module).items() if isinstance(value, Application | Deployment)]
     return f"it has {', '.join(sorted(names))}" if names else "it has no application"
+
+
+def _ended(module: str) -> str:
+    """Say of a module that goes on after serve.run, and failed there, where it ended."""
+    importing = runner.importing()
+    ended = importing.ended.get(module) if importing else None
+    return f"; it ended after its serve.run with {ended}" if ended else ""
 
 
 def _call_builder(builder: Any, args: Mapping[str, Any]) -> Any:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from remora.errors import RemoraError
+from remora_api.wire_graph import Graph
 
 _TAIL_CHARS = 2000
 
@@ -25,6 +26,7 @@ async def written(
     import_path: str,
     args: Mapping[str, Any],
     *,
+    graph: Graph | None = None,
     folder: Path | None,
     place: Path,
     timeout_s: float,
@@ -34,14 +36,18 @@ async def written(
     """Import the application, and return what `graph.build` wrote (`result.BuildResult.from_bytes`).
 
     `folder` holds user code that comes first on `sys.path`; `place` is an empty folder to work in; `env` is the whole
-    environment of the process, and `cwd` where it runs; this one's when None. Raises NotImported when nothing was
-    written.
+    environment of the process, and `cwd` where it runs; this one's when None. With a graph the import path is a module.
+    Raises NotImported when nothing was written.
     """
     arguments, out = place / "args.json", place / "result"
     arguments.write_text(json.dumps(dict(args)))
     command = [sys.executable, "-m", "remora.graph.build", "--import-path", import_path]
     command += ["--args-file", str(arguments), "--out", str(out)]
     command += ["--code-dir", str(folder)] if folder else []
+    if graph is not None:
+        described = place / "graph.json"
+        described.write_text(graph.model_dump_json())
+        command += ["--graph-file", str(described)]
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,

@@ -20,7 +20,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from remora.compat.json import MissingItem
-from remora.compat.stage import StageInput
+from remora.compat.stage import OpenRequest, StageInput
 from remora.errors import GraphError
 from remora.graph import stage as stages
 from remora.graph.condition import Condition
@@ -201,11 +201,12 @@ class _Run:
         return switch.otherwise
 
     async def _holds(self, predicate: Predicate, value: Any) -> bool:
+        if isinstance(predicate, Condition):
+            predicate = (predicate,)
         match predicate:
-            case Condition():
-                return predicate.holds(value)
             case tuple():
-                return all(condition.holds(value) for condition in predicate)
+                looked_at = value.content() if isinstance(value, OpenRequest) else value
+                return all(condition.holds(looked_at) for condition in predicate)
             case DeploymentHandle():
                 return bool(await predicate.remote(StageInput(value)))
             case GraphNode():

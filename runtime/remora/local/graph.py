@@ -28,6 +28,7 @@ async def build(target: Target) -> BuildResult:
             written = await importing.written(
                 target.import_path,
                 target.args,
+                graph=target.graph,
                 folder=folder,
                 place=place,
                 timeout_s=BUILD_TIMEOUT_S,
