@@ -168,6 +168,8 @@ def inputs(spec: ServeApplicationSpec, code: str) -> dict[str, Any]:
     return {
         "importPath": spec.import_path,
         "args": spec.args,
+        # Only where there is one: revisions without a graph keep their names.
+        **({"graph": plain(spec.graph)} if spec.graph else {}),
         "code": code,
         "env": [plain(it) for it in spec.env],
         "envFrom": [plain(it) for it in spec.env_from],
@@ -193,7 +195,8 @@ def applied(revision: Revision, application: ServeApplication) -> ServeApplicati
     present = {it.name: it for it in spec.deployments}
     deployments = [Deployment.model_validate(dict(it), extra="ignore") for it in revision.deployments]
     taken = {
-        "import_path", "args", "image", "image_pull_secrets", "image_pull_policy", "code", "env", "env_from", "head",
+        "import_path", "args", "graph", "image", "image_pull_secrets", "image_pull_policy", "code", "env", "env_from",
+        "head",
     }  # fmt: skip
     update: dict[str, Any] = {name: getattr(past, name) for name in taken}
     update["workers"] = tuple(_group(it, present_groups.get(it.name)) for it in past.workers)

@@ -21,6 +21,7 @@ from remora_api.target import revision_inputs, target_from
 from remora_api.v1alpha1 import DeploymentStatus, Graph, GraphNodeStatus, ServeApplication
 from remora_api.wire import Target
 from remora_operator.graph_status import graph_status
+from remora_operator.revisions import inputs
 from tests.unit.serving import serving
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "graph"
@@ -192,6 +193,7 @@ def test_a_change_of_the_graph_is_a_new_revision_and_other_revisions_stay(manife
     changed = json.loads(json.dumps(manifests["ServeApplication"]))
     changed["spec"]["graph"]["nodes"][3]["splitter"][0]["weight"] = 50
     assert revision_inputs(application, None) != revision_inputs(ServeApplication.from_manifest(changed), None)
+    assert inputs(application.spec, "") != inputs(ServeApplication.from_manifest(changed).spec, "")
     plain = {"metadata": {"name": "a"}, "spec": {"importPath": "a:b"}}
     assert revision_inputs(ServeApplication.from_manifest(plain), None) == {"importPath": "a:b", "args": {}, "code": ""}
 
