@@ -39,7 +39,7 @@ def main() -> int:
     tools.wrk()
     ray_serve = tools.ray_serve() if {Side.DEFAULT, Side.BEST} & set(sides) else None
     began = time.monotonic()
-    figures = {name: _row(name).FIGURES for name in rows.NAMES}
+    figures = {name: _row(name).FIGURES for name in (*rows.NAMES, *rows.BY_NAME)}
     kept = {}
     if given.into and given.into.exists():
         kept = results.loaded(given.into.read_text(), figures)
@@ -57,7 +57,7 @@ def main() -> int:
                 given.into.write_text(results.dumped(kept))
     print(f"\n{(time.monotonic() - began) / 60:.0f} minutes")
     how = HOW.format(rounds=given.rounds, seconds=given.seconds)
-    measured = [line for name in rows.NAMES for line in kept.get(name, ())]
+    measured = [line for name in (*rows.NAMES, *rows.BY_NAME) for line in kept.get(name, ())]
     text = table.page(measured, machine=machine.facts(ray_serve), how=how)
     page = PAGE if given.into or not (given.rows or given.sides) else None
     if page is not None:
@@ -85,7 +85,7 @@ def _measure(name: str, bench: Bench) -> list[Measured]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rows", default="", help=f"some of: {','.join(rows.NAMES)}")
+    parser.add_argument("--rows", default="", help=f"some of: {','.join((*rows.NAMES, *rows.BY_NAME))}")
     parser.add_argument("--sides", default="", help=f"some of: {','.join(SIDES)}")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4)

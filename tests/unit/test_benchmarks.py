@@ -124,7 +124,7 @@ def test_cpu_share_of_a_core() -> None:
     assert share(1.0, 1.5, 20.0) == pytest.approx(2.5)
 
 
-@pytest.mark.parametrize("name", rows.NAMES)
+@pytest.mark.parametrize("name", [*rows.NAMES, *rows.BY_NAME])
 def test_every_row_has_figures_with_keys_of_their_own(name: str) -> None:
     row = importlib.import_module(f"benchmarks.rows.{name}")
     keys = [figure.key for figure in row.FIGURES]
