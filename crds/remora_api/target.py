@@ -41,6 +41,7 @@ def target_from(
         groups=tuple(groups),
         max_surge=wanted.rollout.max_surge,
         max_unavailable=wanted.rollout.max_unavailable or 0,
+        scaled={it.name: it.desired for it in application.status.deployments if it.autoscaled},
         asleep=asleep,
         drain_nodes=tuple(sorted(drain_nodes)),
     )

@@ -106,6 +106,8 @@ class Target(Wire):
     """Empty in local mode: any node will do."""
     max_surge: int = 1
     max_unavailable: int = 0
+    scaled: dict[str, int] = Field(default_factory=dict)
+    """What autoscaling decided last, by deployment: a controller of another Ray cluster goes on from there."""
     asleep: bool = False
     """Nobody asks: no replicas until it is false again."""
     drain_nodes: tuple[str, ...] = ()

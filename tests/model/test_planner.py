@@ -17,10 +17,11 @@ from remora.controller.actions import Action, Drain, Kill
 from remora.controller.lifecycle import Phase
 from remora.controller.planner import members_of, plan
 from remora.controller.routes import routes
-from remora.controller.state import BuiltDeployment, Graph, Node, NodeId, World
+from remora.controller.state import BuiltDeployment, Graph, Node, NodeId, Scaled, World
 from remora.controller.status import applications
 from remora.types import ReplicaId
-from remora_api.wire import BuildState, GroupTarget, Resources, Target
+from remora_api.autoscaling import Autoscaling
+from remora_api.wire import BuildState, DeploymentOverride, GroupTarget, Resources, Target
 
 # Shrinking takes minutes; the failing sequence as it was found is short enough to read.
 PHASES = (Phase_.explicit, Phase_.reuse, Phase_.generate)
@@ -40,6 +41,7 @@ class Cluster(RuleBasedStateMachine):
         self.revision = 1
         self.counts = dict.fromkeys(NAMES, 1)
         self.leaving: set[str] = set()
+        self.autoscaled: set[str] = set()
 
     @initialize(surge=st.integers(0, 2), unavailable=st.integers(0, 2))
     def begin(self, surge: int, unavailable: int) -> None:
@@ -59,11 +61,16 @@ class Cluster(RuleBasedStateMachine):
                     groups=(GroupTarget(name="g", template="t"),),
                     max_surge=self.surge,
                     max_unavailable=self.unavailable,
-                    deployments=tuple({"name": n, "replicas": c} for n, c in self.counts.items()),  # type: ignore[misc]
+                    deployments=tuple(self.override(n, c) for n, c in self.counts.items()),
                     drain_nodes=tuple(sorted(self.leaving)),
                 )
             )
         )
+
+    def override(self, name: str, count: int) -> DeploymentOverride:
+        if name in self.autoscaled:
+            return DeploymentOverride(name=name, autoscaling=Autoscaling(min_replicas=0, max_replicas=4))
+        return DeploymentOverride(name=name, replicas=count)
 
     def nodes(self, names: set[str]) -> None:
         self.learn(
@@ -120,6 +127,21 @@ class Cluster(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NAMES), replicas=st.integers(0, 4))
     def scale(self, name: str, replicas: int) -> None:
         self.counts[name] = replicas
+        self.target()
+
+    @rule(name=st.sampled_from(NAMES))
+    def turn_autoscaling(self, name: str) -> None:
+        self.autoscaled ^= {name}
+        self.target()
+
+    @rule(name=st.sampled_from(NAMES), count=st.integers(0, 4))
+    def autoscaling_decides(self, name: str, count: int) -> None:
+        """Of a deployment that is not autoscaled, any more or yet, the news comes to nothing."""
+        self.learn(events.ReplicasScaled("app", {name: Scaled(count, "for want of a better number")}))
+
+    @rule(name=st.sampled_from(NODES))
+    def drain_all_but(self, name: str) -> None:
+        self.leaving = set(NODES) - {name}
         self.target()
 
     @rule()
@@ -184,7 +206,27 @@ class Cluster(RuleBasedStateMachine):
         """Left alone, with code that works, the cluster comes to rest as wanted, and stays."""
         if not self.world.targets:
             return
-        for _ in range(400):
+        self.settle(400)
+        (status,) = applications(self.world)
+        assert status.build.state is BuildState.BUILT
+        assert {d.name: (d.ready, d.updated, d.total) for d in status.deployments} == {
+            name: (n, n, n) for name, n in self.wanted().items()
+        }
+        assert {name: n for name, n in self.wanted().items() if name not in self.autoscaled} == {
+            name: n for name, n in self.counts.items() if name not in self.autoscaled
+        }
+        assert not any(self.world.nodes[r.node].name in self.leaving for r in self.world.replicas.values())
+        assert plan(self.world, self.now, self.new_id).actions == ()
+        # Nodes that come back are used: what was crowded on the others is spread again.
+        self.leaving.clear()
+        self.target()
+        self.settle(60)
+        assert plan(self.world, self.now, self.new_id).actions == ()
+        self.check_spread()
+
+    def settle(self, turns: int) -> None:
+        """Let everything that is under way go well."""
+        for _ in range(turns):
             self.act()
             for key in [key for key, build in self.world.builds.items() if build.is_running]:
                 self.finish(key, "done")
@@ -193,13 +235,14 @@ class Cluster(RuleBasedStateMachine):
             for id_ in self.replicas(Phase.DRAINING, Phase.STOPPING):
                 self.learn(events.ReplicaDied(id_))
             self.now += 5
-        (status,) = applications(self.world)
-        assert status.build.state is BuildState.BUILT
-        assert {d.name: (d.ready, d.updated, d.total) for d in status.deployments} == {
-            name: (n, n, n) for name, n in self.counts.items()
-        }
-        assert not any(self.world.nodes[r.node].name in self.leaving for r in self.world.replicas.values())
-        assert plan(self.world, self.now, self.new_id).actions == ()
+
+    def check_spread(self) -> None:
+        """Two replicas are on two machines where there are two, unless some failed to start."""
+        homes = {it.host for it in self.world.nodes.values() if it.name not in self.leaving}
+        failed = {deployment for _, deployment, _ in self.world.crashes}
+        for name, number in self.wanted().items():
+            hosts = {self.world.nodes[it.node].host for it in members_of(self.world, "app", name)}
+            assert len(hosts) >= min(2, number, len(homes)) or name in failed
 
 
 TestCluster = Cluster.TestCase

@@ -113,6 +113,16 @@ def test_it_begins_with_the_replicas_that_there_were_and_is_forgotten_when_turne
     assert off.serving["app"].scaled == {}
 
 
+def test_another_ray_cluster_goes_on_with_what_was_decided_before() -> None:
+    limits = Autoscaling(max_replicas=4)
+    override = DeploymentOverride(name="A", autoscaling=limits)
+    for elsewhere, expected in ((3, 3), (9, 4)):
+        wanted = target(deployments=(override,), scaled={"A": elsewhere})
+        fresh = events.learn(world(wanted, graph("A")), events.TargetSet(wanted), 0)
+        assert scaled(fresh)[0] == expected
+    assert scaled(events.learn(fresh, events.TargetSet(target(deployments=(override,), scaled={"A": 1})), 0))[0] == 4
+
+
 def test_who_says_how_many() -> None:
     limits = Autoscaling(min_replicas=2, max_replicas=8)
     code, plain = graph("A", autoscaling=limits), graph("A", replicas=6)

@@ -54,3 +54,19 @@ def test_what_changes_in_place_is_no_part_of_the_revision() -> None:
 def test_digest_does_not_depend_on_order() -> None:
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     assert code_bundle({"a": "1"}).digest != code_bundle({"a": "2"}).digest
+
+
+def test_what_autoscaling_decided_is_handed_on_for_another_ray_cluster() -> None:
+    status = {"deployments": [{"name": "M", "desired": 5, "autoscaled": True}, {"name": "N", "desired": 2}]}
+    metadata = {"name": "hello", "generation": 3}
+    it = ServeApplication.from_manifest({"metadata": metadata, "spec": {"importPath": "hello:app"}, "status": status})
+    assert target_from(it, revision="r").scaled == {"M": 5}
+
+
+def test_autoscaling_is_in_numbers() -> None:
+    given = {"maxReplicas": 9, "targetOngoingRequests": "1.5", "aggregationFunction": "Max", "upscalingFactor": "500m"}
+    (override,) = target_from(application(deployments=[{"name": "M", "autoscaling": given}]), revision="r").deployments
+    found = override.autoscaling
+    assert found is not None
+    assert (found.max_replicas, found.target_ongoing_requests, found.aggregation.value) == (9, 1.5, "Max")
+    assert (found.upscaling_factor, found.upscale_delay_s, found.downscale_delay_s) == (0.5, 30, 600)

@@ -218,16 +218,24 @@ def _scaled(world: World, serving: Serving) -> Serving:
         if limits is None:
             continue
         if before is None:
-            here = sum(
-                (r.application, r.deployment, r.is_leaving) == (serving.target.application, deployment.name, False)
-                for r in world.replicas.values()
-            )
-            before = Scaled(here, f"autoscaling begins with the {here} that there were") if here else None
+            before = _beginning(world, serving, deployment.name)
         first = before or Scaled(limits.first, counts.begins(limits))
         count = min(max(first.count, limits.min_replicas), limits.max_replicas)
         bound = "minReplicas" if count > first.count else "maxReplicas"
         scaled[deployment.name] = first if count == first.count else Scaled(count, f"{bound} is {count}")
     return serving if scaled == serving.scaled else replace(serving, scaled=scaled)
+
+
+def _beginning(world: World, serving: Serving, deployment: str) -> Scaled | None:
+    """Return what autoscaling begins with when there is something to go on from."""
+    here = sum(
+        (r.application, r.deployment, r.is_leaving) == (serving.target.application, deployment, False)
+        for r in world.replicas.values()
+    )
+    if here:
+        return Scaled(here, f"autoscaling begins with the {here} that there were")
+    elsewhere = serving.target.scaled.get(deployment, 0)
+    return Scaled(elsewhere, f"autoscaling goes on with {elsewhere}, as decided before") if elsewhere else None
 
 
 def _with_scaled(world: World, application: str, scaled: Mapping[str, Scaled]) -> World:

@@ -129,7 +129,8 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, now: flo
     current = placement.by_worth(current, world.nodes, deployment.spread)
     nodes = placement.eligible(world.nodes, serving.target.groups, leaving_nodes)
     crashes = world.crashes.get((application, deployment.name, deployment.version))
-    if deployment.spread and len(members) == len(current) == deployment.count and crashes is None:
+    starts_well = crashes is None or any(r.is_ready and r.since > crashes.last_at for r in current)
+    if deployment.spread and len(members) == len(current) == deployment.count and starts_well:
         moving = placement.misplaced(current, nodes, world.replicas.values(), deployment.resources)
         if moving is not None:
             current, stale = [it for it in current if it is not moving], [moving]
