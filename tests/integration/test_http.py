@@ -84,6 +84,19 @@ async def test_ids_and_trace_reach_the_replica_and_its_calls() -> None:
     assert answer.headers["x-request-id"] == "mine"
 
 
+async def test_the_access_log_names_the_trace_where_there_is_one() -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with served(Told.bind(Leaf.bind()), settings={"access_log": True}) as told:
+        written = bytearray()
+        assert told.proxy._access_log is not None
+        told.proxy._access_log._write = written.extend
+        await told.client.get("/", headers={"traceparent": trace})
+        await told.client.get("/")
+        await told.proxy._access_log.close()
+    first, second = [json.loads(line) for line in written.splitlines()]
+    assert (first["traceparent"], "traceparent" in second) == (trace, False)
+
+
 async def test_an_id_is_made_where_the_client_has_none() -> None:
     async with served(Told.bind(Leaf.bind())) as told:
         first, second = [await told.client.get("/", headers={"x-request-id": ""}) for _ in range(2)]

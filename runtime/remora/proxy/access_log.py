@@ -26,7 +26,12 @@ class Line(msgspec.Struct, gc=False):
     client: str
     request_id: str
     error: str | None = None
-    traceparent: str | None = None
+
+
+class TracedLine(Line, gc=False):
+    """One request that is part of a trace."""
+
+    traceparent: str = ""
 
 
 class AccessLog:

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from remora.errors import BackPressureError, DeploymentUnavailable, ProtocolError, RemoraError, ReplicaUnavailableError
-from remora.proxy.access_log import AccessLog, Line
+from remora.proxy.access_log import AccessLog, Line, TracedLine
 from remora.proxy.figures import Figures
 from remora.proxy.holding import Holding
 from remora.proxy.metrics import Metrics
@@ -134,9 +134,8 @@ class ProxyApp:
         client = scope["client"][0] if scope["client"] else ""
         milliseconds = round(duration_s * 1000, 3)
         method = scope.get("method", WEBSOCKET)
-        self._access_log.add(
-            Line(ended, name, method, scope["path"], status, milliseconds, client, visit.request_id, error, visit.trace)
-        )
+        said = (ended, name, method, scope["path"], status, milliseconds, client, visit.request_id, error)
+        self._access_log.add(Line(*said) if visit.trace is None else TracedLine(*said, visit.trace))
 
     async def _serve(self, visit: Visit, receive: Receive, send: Send, opened: Opened | None) -> tuple[int, str | None]:
         """Answer, and return the status and what went wrong."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 import grpc
 
 from remora.errors import BackPressureError, DeploymentUnavailable, RemoraError, ReplicaUnavailableError
-from remora.proxy.access_log import AccessLog, Line
+from remora.proxy.access_log import AccessLog, Line, TracedLine
 from remora.proxy.holding import Holding
 from remora.proxy.metrics import Metrics
 from remora.proxy.routing import CurrentRouting
@@ -173,9 +173,8 @@ class GrpcServer:
         if self._access_log is not None:
             error = details if code is not grpc.StatusCode.OK else None
             milliseconds = round((ended - begun) * 1000, 3)
-            self._access_log.add(
-                Line(ended, name, METHOD, path, code.name, milliseconds, peer, request_id, error, trace)
-            )
+            said = (ended, name, METHOD, path, code.name, milliseconds, peer, request_id, error)
+            self._access_log.add(Line(*said) if trace is None else TracedLine(*said, trace))
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
