@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from remora_api.v1alpha1 import InvalidManifest, ServeApplication
 from remora_operator.resources import network, proxy
@@ -52,3 +55,9 @@ def _open_to_everyone(policies: list[dict[str, object]]) -> list[int]:
 def test_a_wrong_grpc_is_refused(grpc: object, problem: str) -> None:
     with pytest.raises(InvalidManifest, match=problem):
         ServeApplication.from_manifest(manifest(proxy={"grpc": grpc}), strict=True)
+
+
+def test_the_guide_s_manifest_is_one() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "guides" / "protocols.md").read_text()
+    block = text.partition("```yaml\n")[2].partition("```")[0]
+    assert application(**yaml.safe_load(block)["spec"]).spec.proxy.grpc is not None
