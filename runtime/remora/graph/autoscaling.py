@@ -155,7 +155,7 @@ def _number(value: Any, field: _Field, where: str) -> Any:
 
 def _policy(value: Any, where: str) -> dict[str, Any]:
     """Return the policy by its import path: it is imported again, in a replica."""
-    given = value.given if isinstance(value, AutoscalingPolicy) else value
+    given: Any = value.given if isinstance(value, AutoscalingPolicy) else value
     if not isinstance(given, Mapping) or "policy_function" not in given:
         raise OptionError(f"{where} is {value!r}, and must be an AutoscalingPolicy, or a dict with policy_function")
     function = given["policy_function"]
