@@ -49,7 +49,7 @@ def get(path: str, *lines: str, method: str = "GET", body: bytes = b"") -> bytes
 class Leaf:
     def __call__(self) -> dict[str, Any]:
         request = context.current()
-        return {"id": request.request_id, "trace": dict(request.headers), "session": request.session_id}
+        return {"id": request.request_id, "trace": dict(request.headers)}
 
 
 @serve.deployment
@@ -80,7 +80,7 @@ async def test_ids_and_trace_reach_the_replica_and_its_calls() -> None:
         knows = answer.json()
     expected = {"traceparent": trace, "tracestate": "a=1"}
     assert (knows["id"], knows["session"], knows["trace"], knows["route"]) == ("mine", "s-1", expected, "/told")
-    assert knows["leaf"] == {"id": "mine", "trace": expected, "session": "s-1"}
+    assert knows["leaf"] == {"id": "mine", "trace": expected}
     assert answer.headers["x-request-id"] == "mine"
 
 

@@ -126,7 +126,8 @@ class GrpcServer:
 
         try:
             async with asyncio.timeout(timeout_s):
-                pool = self._routing.pool(application)
+                # Metadata are headers, to whoever splits traffic by them.
+                pool = self._routing.pick(application, [(key.encode(), value) for key, value in pairs]).pool
                 if application.hold is not None and (pool is None or not pool.expects):
                     pool = await self._holding.until_ready(application, application.hold, 0)
                 if pool is None:
