@@ -105,6 +105,7 @@ class RayCluster:
 
     def __init__(self, settings: ControllerSettings) -> None:
         self._local = settings.local
+        self._runtime_env = {"env_vars": dict(settings.worker_env)} if settings.worker_env else None
         self._own_node = ray.get_runtime_context().get_node_id()
         self._actor_class = ray.remote(ReplicaActor)
         self._build = ray.remote(builds.run)
@@ -141,6 +142,7 @@ class RayCluster:
                 resources={k: v for k, v in resources.custom.items() if k != "GPU"} or None,
                 num_gpus=resources.custom.get("GPU", 0),
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
+                runtime_env=self._runtime_env,
             ).remote(config)
 
         return RayReplica(await _in_thread(create))
@@ -160,7 +162,9 @@ class RayCluster:
     async def build(self, request: builds.BuildRequest, node: NodeId) -> bytes:
         """Import an application on a node and return what `remora.graph.build` wrote; raise ActorGone, NotImported."""
         strategy = NodeAffinitySchedulingStrategy(node, soft=False)
-        task = self._build.options(num_cpus=0, max_retries=0, scheduling_strategy=strategy)
+        task = self._build.options(
+            num_cpus=0, max_retries=0, scheduling_strategy=strategy, runtime_env=self._runtime_env
+        )
         written: bytes = await _result(task.remote(request))
         return written
 

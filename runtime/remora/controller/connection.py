@@ -7,6 +7,7 @@ Ray starts.
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any, Final
 
 from remora.controller.settings import ControllerSettings
@@ -34,10 +35,17 @@ def connect(settings: ControllerSettings) -> None:
     try:
         if settings.ray_address:
             ray.init(address=settings.ray_address, **common)
-        else:
+        # A program that called ray.init itself keeps its Ray, also when the instance ends.
+        elif not (settings.local and is_connected()):
             ray.init(include_dashboard=False, object_store_memory=LOCAL_OBJECT_STORE_BYTES, **common)
     except (ConnectionError, RayError, RuntimeError, OSError) as error:
         raise ClusterLost(f"cannot connect to Ray at {settings.ray_address or 'this machine'}: {error}") from error
+
+
+def is_connected() -> bool:
+    """Return whether this process has a connection to Ray, which in local mode the user's program may have made."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
 
 
 def disconnect() -> None:

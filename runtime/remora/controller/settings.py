@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from remora_api.meta import Path as Paths
@@ -28,6 +28,8 @@ class ControllerSettings:
     state_dir: Path
     local: bool = False
     """One machine that holds everything: nodes have no capacity to count, and the head takes replicas."""
+    worker_env: Mapping[str, str] = field(default_factory=dict)
+    """Environment of replicas and builds on a Ray that somebody else started, whose processes do not inherit it."""
     start_timeout_s: float = 600
     build_timeout_s: float = 120
     recovery_timeout_s: float = 5

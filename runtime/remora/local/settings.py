@@ -8,21 +8,25 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def prepare(*, data_key_file: Path, output: Path, scratch: Path, extra: Mapping[str, str] | None = None) -> None:
-    """Set what `replica.settings` reads, and what Ray does at its start."""
-    os.environ.update(  # noqa: TID251 - this is a settings.py
-        {
-            "POD_IP": "127.0.0.1",
-            "REMORA_DATA_KEY_FILE": str(data_key_file),
-            "REMORA_REPLICA_PORTS": "0-0",
-            "REMORA_OUTPUT": str(output),
-            "REMORA_SCRATCH_DIR": str(scratch),
-            "PYTHONPATH": _python_path(),
-            # Ray's own usage report and log colours do not belong into a user's terminal.
-            "RAY_USAGE_STATS_ENABLED": "0",
-            **(extra or {}),
-        }
-    )
+def prepare(
+    *, data_key_file: Path, output: Path, scratch: Path, extra: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Set what `replica.settings` reads, and what Ray does at its start.
+
+    Returns the former: a Ray that runs already does not inherit it from here.
+    """
+    made = {
+        "POD_IP": "127.0.0.1",
+        "REMORA_DATA_KEY_FILE": str(data_key_file),
+        "REMORA_REPLICA_PORTS": "0-0",
+        "REMORA_OUTPUT": str(output),
+        "REMORA_SCRATCH_DIR": str(scratch),
+        "PYTHONPATH": _python_path(),
+        **(extra or {}),
+    }
+    # Ray's own usage report does not belong into a user's terminal.
+    os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", **made})  # noqa: TID251 - this is a settings.py
+    return made
 
 
 def of_import(extra: Mapping[str, str]) -> dict[str, str]:
