@@ -11,6 +11,10 @@ class GraphError(RemoraError):
     """The application's graph cannot be: a cycle, a name twice, something that is not a deployment."""
 
 
+class CannotPickle(GraphError, TypeError):
+    """A deployment's class, or one of its bind arguments, cannot be pickled, so it cannot reach a replica."""
+
+
 class OptionError(RemoraError, ValueError, TypeError):
     """An option of a deployment or handle is unknown, or of a wrong type or value."""
 

@@ -13,7 +13,9 @@ from typing import Any
 
 from remora import metrics, runner
 from remora.batching import batch
+from remora.compat import config
 from remora.errors import OptionError, RemoraError
+from remora.graph import prefix
 from remora.graph.application import Application
 from remora.graph.deployment import Deployment, deployment
 from remora.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator, context
@@ -52,8 +54,6 @@ DEFAULT_APP_NAME = "default"
 
 _NOT_YET = frozenset(
     {
-        "ControllerOptions",
-        "HTTPOptions",
         "TracingConfig",
         "get_deployment_actor",
         "get_deployment_actor_context",
@@ -64,6 +64,9 @@ _NOT_YET = frozenset(
 
 def __getattr__(name: str) -> Any:
     """Say of a name that Ray Serve has and Remora has not that it is missing, not misspelt."""
+    if name in ("ControllerOptions", "HTTPOptions"):
+        # With pydantic behind them, which importing `serve` does not need.
+        return getattr(config, name)
     if name in _NOT_YET:
         raise AttributeError(f"serve.{name} is not supported by Remora yet")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -91,9 +94,12 @@ def run(
     In a process that only imports the module (a build, a replica) nothing is run.
     """
     if isinstance(target, Deployment):
-        raise RemoraError(f"deployment {target.name!r} is not bound: serve.run({target.name}.bind(…))")
+        raise OptionError(f"deployment {target.name!r} is not bound: serve.run({target.name}.bind(…))")
     if not isinstance(target, Application):
-        raise RemoraError(f"serve.run takes an application (Deployment.bind(…)), not {type(target).__name__}")
+        raise OptionError(f"serve.run takes an application (Deployment.bind(…)), not {type(target).__name__}")
+    if not name:
+        raise RemoraError("an application needs a name that is not empty: serve.run(app, name='shop')")
+    route_prefix = prefix.checked(route_prefix)
     return runner.current().run(target, name=name, route_prefix=route_prefix, blocking=blocking, options=options)
 
 

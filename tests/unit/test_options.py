@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from remora import serve
+from remora.compat.config import AutoscalingConfig
 from remora.errors import OptionError
 from remora.graph.deployment import NoEffectYetWarning
 from remora.graph.options import ActorOptions
@@ -72,7 +73,6 @@ def test_what_has_no_effect_yet_is_said_and_kept() -> None:
 
 
 def test_autoscaling_has_ray_serves_names_and_defaults() -> None:
-    from remora.compat.config import AutoscalingConfig
 
     assert serve.deployment(num_replicas="auto")(Model).settings.autoscaling == {"max_replicas": 100}
     given = {"min_replicas": 2, "max_replicas": 5, "target_ongoing_requests": 3, "upscale_delay_s": 1}
@@ -142,7 +142,7 @@ def test_none_gives_the_default_where_ray_serve_allows_it() -> None:
 
 def test_a_deployment_cannot_be_called_or_decorated_twice() -> None:
     made = serve.deployment(Model)
-    with pytest.raises(OptionError, match="'Model' cannot be called or constructed directly"):
+    with pytest.raises(RuntimeError, match="'Model' cannot be called or constructed directly"):
         made()
     with pytest.raises(OptionError, match="'Model' is decorated twice"):
         serve.deployment(made)
@@ -154,3 +154,20 @@ def test_a_lambda_needs_a_name() -> None:
     with pytest.raises(OptionError, match=r"give another with @serve.deployment\(name"):
         serve.deployment(lambda: 1)
     assert serve.deployment(name="one")(lambda: 1).name == "one"
+
+
+def test_wrong_values_and_unknown_options_are_what_python_programs_catch() -> None:
+    for kind in (ValueError, TypeError):
+        with pytest.raises(kind):
+            serve.deployment(zzz=2)(Model)
+    with pytest.raises(ValueError, match="max_replicas_per_node is 101, and must be at most 100"):
+        serve.deployment(max_replicas_per_node=101)(Model)
+    with pytest.raises(ValueError, match="backpressure_config is wrong: status_code"):
+        serve.deployment(backpressure_config={"status_code": 500})(Model)
+
+
+def test_an_autoscaling_config_has_ray_serves_defaults_and_keeps_a_policy() -> None:
+    config = AutoscalingConfig(max_replicas=3, policy={"policy_function": "mine:policy"})
+    assert (config.min_replicas, config.max_replicas, config.initial_replicas) == (1, 3, None)
+    assert config.policy.policy_function == "mine:policy"
+    assert serve.deployment(autoscaling_config=config)(Model).settings.autoscaling["policy"]

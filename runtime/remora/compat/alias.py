@@ -32,6 +32,7 @@ MODULES: Final[Mapping[str, str]] = {
     "ray.serve.grpc_util": "remora.grpc_util",
     "ray.serve.handle": "remora.compat.handle",
     "ray.serve.metrics": "remora.metrics",
+    "ray.serve.schema": "remora.compat.schema",
     "ray.serve.utils": "remora.compat.utils",
 }
 """Modules of Ray Serve that user code imports from, and what stands for them."""

@@ -1,54 +1,48 @@
 """Stands for `ray.serve.config`: values that programs construct and hand to the decorator or to serve.start.
 
-Kept as given. What has no effect yet is said where it is used.
+What has no effect yet is said where it is used. Models of pydantic are imported when somebody asks for one: every
+replica imports this module.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any, Final
 
 from remora.graph.autoscaling import AutoscalingConfig, AutoscalingPolicy
 from remora.replica.policy import AutoscalingContext
 from remora.routing.config import RequestRouterConfig
 
+if TYPE_CHECKING:
+    from remora.compat.backpressure import BackpressureConfig
+    from remora.compat.http_options import ControllerOptions, HTTPOptions, ProxyLocation, gRPCOptions
+    from remora.compat.logging_config import LoggingConfig
+
 __all__ = [
     "AutoscalingConfig",
     "AutoscalingContext",
     "AutoscalingPolicy",
+    "BackpressureConfig",
     "ControllerOptions",
-    "GRPCOptions",
     "HTTPOptions",
     "LoggingConfig",
+    "ProxyLocation",
     "RequestRouterConfig",
     "gRPCOptions",
 ]
 
-
-class _Settings:
-    """Keyword arguments as attributes."""
-
-    def __init__(self, **given: Any) -> None:
-        self.__dict__.update(given)
-
-    def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
-        return f"{type(self).__name__}({given})"
+_ELSEWHERE: Final = {
+    "BackpressureConfig": "remora.compat.backpressure",
+    "ControllerOptions": "remora.compat.http_options",
+    "HTTPOptions": "remora.compat.http_options",
+    "LoggingConfig": "remora.compat.logging_config",
+    "ProxyLocation": "remora.compat.http_options",
+    "gRPCOptions": "remora.compat.http_options",
+}
 
 
-class HTTPOptions(_Settings):
-    """Ray Serve's HTTP settings: host, port, root_path, …"""
-
-
-class GRPCOptions(_Settings):
-    """Ray Serve's gRPC settings."""
-
-
-gRPCOptions = GRPCOptions
-
-
-class LoggingConfig(_Settings):
-    """Ray Serve's logging settings."""
-
-
-class ControllerOptions(_Settings):
-    """Ray Serve's controller settings."""
+def __getattr__(name: str) -> Any:
+    """Return a model, imported now."""
+    if name not in _ELSEWHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_ELSEWHERE[name]), name)

@@ -49,6 +49,16 @@ _IGNORED: Final = ("metrics_interval_s",)
 _NOT_YET: Final = ("smoothing_factor",)
 _MAX_REPLICAS: Final = 1
 """Without a word of it; "auto" means 100."""
+_DEFAULTS: Final = {
+    "min_replicas": 1,
+    "max_replicas": _MAX_REPLICAS,
+    "target_ongoing_requests": 2.0,
+    "look_back_period_s": 30.0,
+    "upscale_delay_s": 30.0,
+    "downscale_delay_s": 600.0,
+    "aggregation_function": "mean",
+}
+"""Ray Serve's, of settings that have one."""
 _AGGREGATIONS: Final = ("Mean", "Max", "Min")
 
 
@@ -57,11 +67,14 @@ class AutoscalingConfig:
 
     def __init__(self, **given: Any) -> None:
         self.given = dict(given)
-        read(given, _MAX_REPLICAS, "AutoscalingConfig")
+        if isinstance(given.get("policy"), Mapping):
+            self.given["policy"] = AutoscalingPolicy(**given["policy"])
+        read(self.given, _MAX_REPLICAS, "AutoscalingConfig")
 
     def __getattr__(self, name: str) -> Any:
-        if name in _FIELDS and "given" in self.__dict__:
-            return self.given.get(name)
+        """Return a setting: as given, or Ray Serve's default."""
+        if (name in _FIELDS or name == "policy") and "given" in self.__dict__:
+            return self.given.get(name, _DEFAULTS.get(name))
         raise AttributeError(f"AutoscalingConfig has no {name!r}")
 
     def __repr__(self) -> str:
@@ -75,8 +88,14 @@ class AutoscalingPolicy:
     def __init__(
         self, policy_function: str | Callable[..., Any], policy_kwargs: Mapping[str, Any] | None = None
     ) -> None:
-        self.given = {"policy_function": policy_function, "policy_kwargs": dict(policy_kwargs or {})}
+        self.given: dict[str, Any] = {"policy_function": policy_function, "policy_kwargs": dict(policy_kwargs or {})}
         _policy(self.given, "AutoscalingPolicy")
+
+    @property
+    def policy_function(self) -> str | Callable[..., Any]:
+        """The function, or its import path, as given."""
+        function: str | Callable[..., Any] = self.given["policy_function"]
+        return function
 
     def __repr__(self) -> str:
         return f"AutoscalingPolicy({self.given['policy_function']!r})"

@@ -63,10 +63,10 @@ def attempt(import_path: str, args: Mapping[str, Any], graph: Graph | None = Non
         return failure(import_path, error)
 
 
-def build(application: Application) -> BuildResult:
+def build(application: Application, logging_config: Mapping[str, Any] | None = None) -> BuildResult:
     """Return options and definitions of the application; raise GraphError when there is no graph in it."""
     graph = describe(application)
-    written = {spec.name: definition.dumps(spec, graph) for spec in graph.deployments}
+    written = {spec.name: definition.dumps(spec, graph, logging_config) for spec in graph.deployments}
     return BuildResult(
         ingress=graph.ingress,
         deployments=tuple(_built(spec, digest(written[spec.name])) for spec in graph.deployments),

@@ -16,7 +16,7 @@ from typing import Any
 
 import cloudpickle
 
-from remora.errors import GraphError
+from remora.errors import CannotPickle, GraphError
 from remora.graph import frameworks, reference
 from remora.graph.application import Application
 from remora.graph.describe import DeploymentSpec, GraphDescription
@@ -36,10 +36,14 @@ class Definition:
     """Stages after it; handles stand in them for bound deployments."""
     router: RequestRouterConfig | None = None
     """For those who call it, who ask a replica."""
+    logging: Mapping[str, Any] | None = None
 
 
-def dumps(spec: DeploymentSpec, graph: GraphDescription) -> bytes:
-    """Return the deployment's definition; raise GraphError when it cannot be pickled."""
+def dumps(spec: DeploymentSpec, graph: GraphDescription, logging: Mapping[str, Any] | None = None) -> bytes:
+    """Return the deployment's definition; raise GraphError when it cannot be pickled.
+
+    `logging` is the application's, for deployments that have none of their own.
+    """
     bound = spec.application
     definition = Definition(
         spec.name,
@@ -48,6 +52,7 @@ def dumps(spec: DeploymentSpec, graph: GraphDescription) -> bytes:
         dict(bound.kwargs),
         tuple(bound.following),
         spec.options.request_router,
+        spec.options.logging_config or logging,
     )
     buffer = io.BytesIO()
     try:
@@ -55,7 +60,7 @@ def dumps(spec: DeploymentSpec, graph: GraphDescription) -> bytes:
     except GraphError:
         raise
     except Exception as error:
-        raise GraphError(
+        raise CannotPickle(
             f"deployment {spec.name!r}: its class or bind arguments cannot be pickled: "
             f"{type(error).__name__}: {error}; create such objects in __init__ instead"
         ) from error

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from remora.errors import OptionError
+from remora.errors import MisuseError, OptionError
 from remora.graph import options as deployment_options
 from remora.graph.application import Application
 from remora.graph.foreign import adopted
 from remora.graph.node import GraphNode, call_of, check_arguments
-from remora.graph.options import ActorOptions, DeploymentOptions
+from remora.graph.options import DeploymentOptions
 from remora.graph.walk import find
+
+if TYPE_CHECKING:
+    from remora.compat.backpressure import BackpressureConfig
 
 
 class NoEffectYetWarning(UserWarning):
@@ -88,13 +91,25 @@ class Deployment:
         return self.settings.max_queued_requests
 
     @property
-    def ray_actor_options(self) -> ActorOptions:
-        """What one replica needs of its node."""
-        return self.settings.ray_actor_options
+    def ray_actor_options(self) -> dict[str, Any]:
+        """What one replica needs of its node, by Ray's names."""
+        return self.settings.ray_actor_options.given
+
+    @property
+    def backpressure_config(self) -> BackpressureConfig:
+        """How requests are refused when the queue is full."""
+        from remora.compat.backpressure import BackpressureConfig
+
+        return BackpressureConfig.model_validate(self.settings.backpressure_config or {})
+
+    @property
+    def logging_config(self) -> Mapping[str, Any] | None:
+        """How replicas log; None where nothing is given."""
+        return self.settings.logging_config
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse, saying what to do: a deployment's class is constructed on replicas only."""
-        raise OptionError(
+        raise MisuseError(
             f"deployment {self.name!r} cannot be called or constructed directly: "
             f"use .bind(…) and serve.run, or .func_or_class for the plain {_kind(self.func_or_class)}"
         )

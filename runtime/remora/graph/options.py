@@ -19,6 +19,7 @@ from remora.graph import autoscaling
 from remora.routing import config as router_config
 from remora.routing.config import RequestRouterConfig
 
+MAX_REPLICAS_PER_NODE: Final = 100
 NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.:-]*[A-Za-z0-9_])?")
 
 _REMOVED: Final = {"version": "it was removed; replicas are replaced when their code or options change: leave it out"}
@@ -29,7 +30,6 @@ _WITHOUT_EFFECT: Final = (
     "placement_group_bundle_label_selector",
     "max_replicas_per_node",
     "backpressure_config",
-    "logging_config",
     "gang_scheduling_config",
     "deployment_actors",
     "rolling_update_percentage",
@@ -65,6 +65,12 @@ class ActorOptions:
         return round(self.num_cpus * 1000)
 
     @property
+    def given(self) -> dict[str, Any]:
+        """The options as a program gives them: the number of CPUs always, the rest where it is set."""
+        set_ones = {"num_gpus": self.num_gpus, "memory": self.memory, "resources": dict(self.resources)}
+        return {"num_cpus": self.num_cpus, **{name: value for name, value in set_ones.items() if value}}
+
+    @property
     def custom(self) -> dict[str, float]:
         """All that is neither CPU nor memory, by Ray's names."""
         gpus = {"GPU": float(self.num_gpus)} if self.num_gpus else {}
@@ -90,6 +96,12 @@ class DeploymentOptions:
     health_check_timeout_s: float = 30.0
     request_router: RequestRouterConfig | None = None
     """None is Remora's own."""
+    max_replicas_per_node: int | None = None
+    """At most so many on one node; None is no limit."""
+    backpressure_config: Mapping[str, Any] | None = None
+    """Fields of `compat.backpressure.BackpressureConfig`; None where nothing is given."""
+    logging_config: Mapping[str, Any] | None = None
+    """Fields of `compat.logging_config.LoggingConfig`; None where nothing is given."""
     without_effect: tuple[str, ...] = ()
     """Options that were given and have no effect yet, by name."""
 
@@ -124,11 +136,11 @@ def changed(options: DeploymentOptions, given: Mapping[str, Any]) -> DeploymentO
             raise OptionError(f"deployment {name!r}: option {option} cannot be set: {_REMOVED[option]}")
         if option in _WITHOUT_EFFECT:
             idle += [option] if value is not None else []
-        elif option == "request_router_config":
+        if option == "request_router_config":
             values["request_router"] = router_config.checked(value, f"deployment {name!r}: option {option}")
         elif option in _CHECKS:
             values[option] = _CHECKS[option](value, f"deployment {name!r}: option {option}")
-        else:
+        elif option not in _WITHOUT_EFFECT:
             raise OptionError(f"deployment {name!r}: unknown option {option!r}; {_nearest(option, _NAMES)}")
     values |= autoscaling.chosen(given, options.autoscaling, f"deployment {name!r}: option")
     values["has_user_config"] = values.get("user_config", options.user_config) is not None
@@ -139,7 +151,9 @@ def changed(options: DeploymentOptions, given: Mapping[str, Any]) -> DeploymentO
 
 def _name(value: Any, known_as: str) -> str:
     """Return a name that can stand in a resource, a route and an actor's name."""
-    if not isinstance(value, str) or len(value) > 100 or NAME.fullmatch(value) is None:
+    if not isinstance(value, str):
+        raise OptionError(f"deployment {known_as!r}: the name is {value!r}, and must be a str")
+    if len(value) > 100 or NAME.fullmatch(value) is None:
         raise OptionError(
             f"deployment {known_as!r}: the name {value!r} must be 1 to 100 letters, digits, '_', '-', '.' and ':'; "
             "give another with @serve.deployment(name=…)"
@@ -186,6 +200,27 @@ def _user_config(value: Any, where: str) -> Any:
         raise OptionError(f"{where} must be what JSON can hold, so that it can reach the replicas: {error}") from error
 
 
+def _per_node(value: Any, where: str) -> int:
+    count: int = _positive(value, where)
+    if count > MAX_REPLICAS_PER_NODE:
+        raise OptionError(f"{where} is {count}, and must be at most {MAX_REPLICAS_PER_NODE}")
+    return count
+
+
+def _backpressure(value: Any, where: str) -> dict[str, Any]:
+    from remora.compat import checking
+    from remora.compat.backpressure import BackpressureConfig
+
+    return checking.as_dict(BackpressureConfig, value, where)
+
+
+def _logging(value: Any, where: str) -> dict[str, Any]:
+    from remora.compat import checking
+    from remora.compat.logging_config import LoggingConfig
+
+    return checking.as_dict(LoggingConfig, value, where)
+
+
 def _actor_options(value: Any, where: str) -> ActorOptions:
     if not isinstance(value, Mapping):
         raise OptionError(f"{where} is {value!r}, and must be a dict of {', '.join(_ACTOR_OPTIONS)}")
@@ -219,10 +254,15 @@ _CHECKS: Final[dict[str, Callable[[Any, str], Any]]] = {
     "max_queued_requests": _number(int, -1, "a whole number of at least -1, which is no limit"),
     "user_config": _user_config,
     "ray_actor_options": _or_default(_actor_options, ActorOptions()),
+    "max_replicas_per_node": _or_default(_per_node, None),
+    "backpressure_config": _or_default(_backpressure, None),
+    "logging_config": _or_default(_logging, None),
     "graceful_shutdown_wait_loop_s": _seconds,
     "graceful_shutdown_timeout_s": _seconds,
     "health_check_period_s": _number(float, 0.001, "a number of seconds above 0"),
     "health_check_timeout_s": _number(float, 0.001, "a number of seconds above 0"),
 }
-_NAMES: Final = ("name", "request_router_config", "autoscaling_config", *_CHECKS, *_WITHOUT_EFFECT)
+_NAMES: Final = tuple(
+    dict.fromkeys(("name", "request_router_config", "autoscaling_config", *_CHECKS, *_WITHOUT_EFFECT))
+)
 KNOWN: Final = tuple(known.name for known in fields(DeploymentOptions))
