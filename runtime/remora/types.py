@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NewType, Protocol
+from typing import Any, Final, NewType, Protocol
 
 ReplicaId = NewType("ReplicaId", str)
 """``{application}#{deployment}#{8 random hex digits}``; also the name of its Ray actor."""
@@ -20,6 +20,20 @@ Send = Callable[[Message], Awaitable[None]]
 WHOLE_BODY = "remora.body"
 """Key in a scope's ``extensions``: the request's body, bytes, where all of it came with the head."""
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaRank:
+    """Where a replica stands among those of its deployment; each number is the smallest that was free at its start."""
+
+    rank: int = 0
+    node_rank: int = 0
+    """Of its node, among the nodes that have replicas of the deployment."""
+    local_rank: int = 0
+    """Among those on its node."""
+
+
+FIRST_RANK: Final = ReplicaRank()
 
 
 @dataclass(frozen=True, slots=True)

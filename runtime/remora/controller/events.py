@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar, assert_never
 
-from remora.controller import actions, counts, versions
+from remora.controller import actions, counts, ranks, versions
 from remora.controller.lifecycle import Phase, Step, after, allows
 from remora.controller.state import Build, BuildKey, Crashes, Graph, Node, NodeId, Replica, Scaled, Serving, World
 from remora.types import ReplicaId
@@ -174,7 +174,7 @@ def enact(world: World, action: actions.Action, now: float) -> World:
             state = before.state if before.state is BuildState.FAILED else BuildState.BUILDING
             return _with_build(world, key, replace(before, state=state, since=now, is_running=True))
         case actions.Start():
-            return _with_replica(world, _replica(action, now))
+            return _with_replica(world, _replica(world, action, now))
         case actions.Drain(replica):
             return _step(world, replica, Step.DRAIN, now)
         case actions.Kill(replica):
@@ -281,11 +281,13 @@ def _step(world: World, id_: ReplicaId, step: Step, now: float, host: str = "", 
     return _with_replica(world, replace(moved, host=host, port=port) if port else moved)
 
 
-def _replica(start: actions.Start, now: float) -> Replica:
+def _replica(world: World, start: actions.Start, now: float) -> Replica:
     deployment = start.deployment
+    application = start.target.application
+    others = [r for r in world.replicas.values() if (r.application, r.deployment) == (application, deployment.name)]
     return Replica(
         id=start.replica,
-        application=start.target.application,
+        application=application,
         deployment=deployment.name,
         revision=start.target.revision,
         version=deployment.version,
@@ -297,6 +299,7 @@ def _replica(start: actions.Start, now: float) -> Replica:
         since=now,
         ingress=deployment.ingress,
         grace_s=deployment.in_place.graceful_shutdown_timeout_s,
+        rank=ranks.free(others, start.node),
     )
 
 

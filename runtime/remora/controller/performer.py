@@ -114,6 +114,8 @@ class Performer:
             max_ongoing_requests=deployment.in_place.max_ongoing_requests,
             user_config=deployment.in_place.user_config,
             memory=replica_to_bytes(replica),
+            rank=replica.rank,
+            world_size=deployment.count,
             env=target.env,
             working_dir=target.working_dir,
         )

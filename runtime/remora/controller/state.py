@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NewType
 
 from remora.controller.lifecycle import Phase
-from remora.types import ReplicaId
+from remora.types import FIRST_RANK, ReplicaId, ReplicaRank
 from remora_api.autoscaling import Autoscaling
 from remora_api.wire import BuildState, Resources, Target
 
@@ -132,6 +132,7 @@ class Replica:
     """How long it may drain."""
     host: str = ""
     port: int = 0
+    rank: ReplicaRank = FIRST_RANK
 
     @property
     def is_ready(self) -> bool:

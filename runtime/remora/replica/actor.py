@@ -142,7 +142,7 @@ class ReplicaActor:
         await router.start()
         runtime.set_caller(router)
         context.claim()
-        identity = Identity(config.application, config.id, config.max_ongoing_requests)
+        identity = Identity(config.application, config.id, config.max_ongoing_requests, config.rank, config.world_size)
         self._user = await UserCallable.create(definition.body, identity, config.user_config)
         self._server = ReplicaServer(
             self._user,

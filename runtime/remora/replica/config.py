@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from remora.types import ReplicaId
+from remora.types import FIRST_RANK, ReplicaId, ReplicaRank
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,9 @@ class ReplicaConfig:
     user_config: Any
     memory: bytes
     """The controller's own record of the replica, unread here: it comes back to a controller that lost its file."""
+    rank: ReplicaRank = FIRST_RANK
+    world_size: int = 1
+    """Replicas that the deployment was to have when this one was started."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Set before user code is imported; a pod has its variables from the start."""
     working_dir: str = ""

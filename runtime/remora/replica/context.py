@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from remora.errors import RemoraError
+from remora.types import FIRST_RANK, ReplicaRank
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,6 +19,9 @@ class ReplicaContext:
     replica_tag: str
     """Unique id of the replica."""
     servable_object: Any = None
+    rank: ReplicaRank = FIRST_RANK
+    world_size: int = 1
+    """Replicas that the deployment was to have when this one was started."""
 
     @property
     def replica_id(self) -> str:

@@ -34,7 +34,7 @@ from remora.handle import flow, payload
 from remora.handle.context import RequestContext
 from remora.handle.flow import NoBranch
 from remora.multiplexing import unload_all
-from remora.replica import construct, failure, responses
+from remora.replica import construct, failure, logs, responses
 from remora.replica import context as replica_context
 from remora.replica.context import ReplicaContext
 from remora.replica.ingress import app_of
@@ -42,7 +42,19 @@ from remora.replica.invoke import Method, in_thread, is_stream, items, method_of
 from remora.replica.lifespan import Lifespan, StartupFailed
 from remora.routing.config import METHOD
 from remora.transport.stream import StreamClosed
-from remora.types import ASGIApp, CallMetadata, Message, Payload, Receive, RemoteFailure, RpcCall, Scope, Send
+from remora.types import (
+    FIRST_RANK,
+    ASGIApp,
+    CallMetadata,
+    Message,
+    Payload,
+    Receive,
+    RemoteFailure,
+    ReplicaRank,
+    RpcCall,
+    Scope,
+    Send,
+)
 
 log = logging.getLogger("remora.serve")
 
@@ -54,6 +66,8 @@ class Identity:
     application: str
     replica: str
     max_ongoing_requests: int = 5
+    rank: ReplicaRank = FIRST_RANK
+    world_size: int = 1
 
 
 class UserCallable:
@@ -67,7 +81,7 @@ class UserCallable:
         self._identity = identity
         self._lifespan = Lifespan(app) if app is not None else None
         self._following = found.then
-        self._replica = ReplicaContext(identity.application, found.deployment, identity.replica, instance)
+        self._replica = _context(identity, found.deployment, instance)
         self.request_router = found.router
         self._methods: dict[str, Method | None] = {METHOD: method_of(lambda: found.router, "__call__")}
         self._pool = _threads(identity.max_ongoing_requests, "user")
@@ -81,8 +95,16 @@ class UserCallable:
         Handles must have their caller before (`handle.runtime.set_caller`): constructors may call.
         """
         found = construct.load(definition, identity.application)
-        before = ReplicaContext(identity.application, found.deployment, identity.replica)
+        before = _context(identity, found.deployment)
         replica_context.enter(before)
+        if found.logging is not None:
+            with failure.of(found.deployment, "its logging_config cannot be applied"):
+                logs.configure(
+                    found.logging,
+                    application=identity.application,
+                    deployment=found.deployment,
+                    replica=identity.replica.rpartition("#")[2],
+                )
         instance = await construct.construct(found)
         replica_context.enter(replace(before, servable_object=instance))
         with failure.of(found.deployment, "its ASGI application cannot be made"):
@@ -372,6 +394,12 @@ class UserCallable:
             return await function(*args)
         result = await in_thread(self._care, function, *args)
         return await result if inspect.isawaitable(result) else result
+
+
+def _context(identity: Identity, deployment: str, instance: Any = None) -> ReplicaContext:
+    return ReplicaContext(
+        identity.application, deployment, identity.replica, instance, identity.rank, identity.world_size
+    )
 
 
 class _Watched:
