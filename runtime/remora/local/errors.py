@@ -5,7 +5,7 @@ from __future__ import annotations
 from remora.errors import RemoraError
 
 
-class CannotServe(RemoraError):
+class CannotServe(RemoraError, RuntimeError):
     """The application cannot be served: its code does not import, its constructor raises, the port is taken."""
 
     def __init__(self, message: str, trace: str = "") -> None:

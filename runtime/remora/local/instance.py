@@ -10,7 +10,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,8 +77,10 @@ class LocalInstance:
         proxy: LocalProxy,
         output: Output,
         data_key: str,
+        ray_is_ours: bool,
     ) -> None:
         self.data_key = data_key
+        self._ray_is_ours = ray_is_ours
         self._options = options
         self._folder = folder
         self._listening = listening
@@ -108,7 +110,7 @@ class LocalInstance:
 
     @classmethod
     async def start(cls, options: LocalOptions) -> LocalInstance:
-        """Start Ray, controller and proxy, all at once; raise CannotServe."""
+        """Start controller, proxy, and Ray unless this process has one, all at once; raise CannotServe."""
         cls.check(options)
         folder = Path(tempfile.mkdtemp(prefix="remora-"))
         data_key = secrets.token_hex(32)
@@ -116,7 +118,8 @@ class LocalInstance:
         key_file.touch(mode=0o600)
         key_file.write_text(data_key)
         output = Output(folder / "output", sys.stdout.buffer)
-        settings.prepare(data_key_file=key_file, output=output.path, scratch=folder, extra=options.env)
+        env = settings.prepare(data_key_file=key_file, output=output.path, scratch=folder, extra=options.env)
+        is_ours = not (options.ray_address or connection.is_connected())
         controller_settings = ControllerSettings(
             ray_address=options.ray_address,
             ray_key="",
@@ -127,6 +130,7 @@ class LocalInstance:
             port=0,
             state_dir=folder / "state",
             local=True,
+            worker_env={} if is_ours else env,
         )
         proxy = await LocalProxy.start(
             host=options.host,
@@ -144,7 +148,7 @@ class LocalInstance:
         listening = process.listen(controller_settings)
         made: asyncio.Future[Controller] = asyncio.get_running_loop().create_future()
         serving = asyncio.create_task(process.serve(controller_settings, listening, made, asyncio.shield(connecting)))
-        return cls(options, folder, listening, connecting, serving, await made, proxy, output, data_key)
+        return cls(options, folder, listening, connecting, serving, await made, proxy, output, data_key, is_ours)
 
     async def deploy(
         self,
@@ -160,6 +164,7 @@ class LocalInstance:
         Without a route prefix only handles reach it.
         """
         options = self._options
+        _check_prefix(target.application, route_prefix, self._routed.values())
         self._controller.deploy(target, built)
         self._routed.pop(target.application, None)
         if route_prefix is not None:
@@ -173,10 +178,12 @@ class LocalInstance:
             )
         await self._proxy.route(tuple(self._routed.values()))
         await self._until(lambda found: _is_served(found, target))
+        await self._until_alone(target.application)
         has_ingress = route_prefix is not None and any(
             d.ingress and d.desired for d in self._deployments(target.application)
         )
         await self._proxy.route(tuple(self._routed.values()), awaited=target.application if has_ingress else "")
+        await self._proxy.reached(self.controller_url, self.routes_version)
 
     async def delete(self, application: str) -> None:
         """Stop serving an application and wait until its replicas are gone; nothing happens when there is none."""
@@ -187,6 +194,11 @@ class LocalInstance:
         self._controller.tell(TargetDeleted(application))
         await self._until(lambda found: all(status.application != application for status in found))
 
+    @property
+    def routes_version(self) -> int:
+        """Which version of its routes the controller has published: who has reached it knows of all deploys."""
+        return self._controller.routes.version
+
     def status(self) -> Statuses:
         """Return what runs."""
         applications, _ = self._controller.status.latest or ((), ())
@@ -194,6 +206,20 @@ class LocalInstance:
 
     def _deployments(self, application: str) -> tuple[DeploymentStatus, ...]:
         return next((found.deployments for found in self.status() if found.application == application), ())
+
+    async def _until_alone(self, application: str) -> None:
+        """Wait until no replica of an earlier version of the application is in the routes."""
+        version = 0
+        while True:
+            names = {deployment.name for deployment in self._deployments(application)}
+            found = await self._controller.routes.newer(self._controller.epoch, version, STATUS_POLL_S)
+            self._raise_if_ended()
+            if found is None:
+                continue
+            version, routes = found
+            served = {d.name for r in routes if r.application == application for d in r.deployments if d.replicas}
+            if served <= names:
+                return
 
     async def until_ended(self) -> None:
         """Wait until the controller or the proxy ends, which neither should, and raise CannotServe."""
@@ -210,7 +236,8 @@ class LocalInstance:
         # Ray's start cannot be interrupted, and what it started would stay.
         await asyncio.wait([self._serving, self._connecting])
         # Not in a thread: when a script ends there are none any more.
-        connection.disconnect()
+        if self._ray_is_ours or self._options.ray_address:
+            connection.disconnect()
         self._output.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -265,9 +292,19 @@ def _is_served(applications: Statuses, target: Target) -> bool:
             for deployment in found.deployments:
                 if deployment.failing:
                     raise CannotServe(deployment.message)
-            complete = all(deployment.updated >= deployment.desired for deployment in found.deployments)
+            # Those that serve are all of the target's version, too.
+            complete = all(each.updated >= each.desired and each.ready == each.updated for each in found.deployments)
             return found.build.state is BuildState.BUILT and complete
     return False
+
+
+def _check_prefix(application: str, prefix: str | None, routed: Iterable[ApplicationRouting]) -> None:
+    for other in routed:
+        if other.application != application and prefix is not None and other.route_prefix == prefix:
+            raise CannotServe(
+                f"route_prefix {prefix!r} of application {application!r} is that of application "
+                f"{other.application!r}: give another, or delete that one first"
+            )
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -109,6 +109,21 @@ class LocalProxy:
         lines = self._log.read_text(errors="replace").strip().splitlines()
         return f"the proxy ended with exit code {self._process.returncode}" + (f": {lines[-1]}" if lines else "")
 
+    async def reached(self, controller: str, version: int) -> None:
+        """Wait until it follows this version of the controller's routes; raise ProxyFailed."""
+        try:
+            async with asyncio.timeout(START_S):
+                while not await self._follows(controller, version):  # noqa: ASYNC110 - another process's progress
+                    await asyncio.sleep(RETRY_S)
+        except TimeoutError:
+            raise ProxyFailed(f"the proxy did not follow the routes for {START_S:g} s") from None
+
+    async def _follows(self, controller: str, version: int) -> bool:
+        answer = await self._admin.get("/v1/routing")
+        followed: dict[str, int] = json.loads(answer.body)["controllers"]
+        # A controller that no application names, as they have no route, is not followed.
+        return followed.get(controller, version) >= version
+
     async def wait(self) -> int:
         """Return the exit code when the process has ended."""
         return await self._process.wait()

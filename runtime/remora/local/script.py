@@ -10,9 +10,11 @@ import asyncio
 import atexit
 import secrets
 import threading
+import time
 from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from remora.compat import status as statuses
 from remora.errors import RemoraError
 from remora.local.in_process import InProcess
 from remora_api.meta import Port
@@ -20,6 +22,7 @@ from remora_api.wire import Target
 
 if TYPE_CHECKING:
     from remora.graph.application import Application
+    from remora.graph.result import BuildResult
     from remora.handle import DeploymentHandle
     from remora.local.instance import LocalInstance
     from remora.router.router import Router
@@ -38,6 +41,7 @@ class ScriptRunner:
         self._router: Router | None = None
         self._generation = 0
         self._here = InProcess()
+        self._deployed_at: dict[str, float] = {}
         threading.Thread(target=self._loop.run_forever, name="remora", daemon=True).start()
         atexit.register(self.shutdown)
 
@@ -61,7 +65,7 @@ class ScriptRunner:
             return self._run_here(app, name)
         from remora.graph.build import build
 
-        built = build(app)
+        built = build(app, _logging(options.get("logging_config")))
         self.start()
         assert self._instance is not None
         self._generation += 1
@@ -72,10 +76,18 @@ class ScriptRunner:
             revision=f"{name}-{secrets.token_hex(4)}",
             import_path="",
         )
-        self._wait(self._instance.deploy(target, route_prefix or "/", built))
+        self._deployed_at[name] = time.time()  # noqa: TID251 - the program's own clock
+        self._wait(self._deployed(target, route_prefix, built))
         if blocking:
             self._wait(self._instance.until_ended())
         return self.app_handle(name)
+
+    async def _deployed(self, target: Target, route_prefix: str | None, built: BuildResult) -> None:
+        assert self._instance is not None
+        assert self._router is not None
+        await self._instance.deploy(target, route_prefix, built)
+        # Handles of this program call the new version from here on.
+        await self._router.reached(self._instance.controller_url, self._instance.routes_version)
 
     def delete(self, name: str) -> None:
         """Take the application away; no error when there is none."""
@@ -97,11 +109,11 @@ class ScriptRunner:
             self._wait(router.close())
             self._wait(instance.close())
 
-    def status(self) -> Any:
-        """Return what runs, as `remora_api.wire.ApplicationStatus`es."""
+    def status(self) -> statuses.ServeStatus:
+        """Return what runs; nothing before serve.run or serve.start."""
         if self._instance is None:
-            raise RemoraError("nothing is served here: call serve.run first")
-        return self._instance.status()
+            return statuses.ServeStatus()
+        return statuses.of(self._instance.status(), deployed_at=self._deployed_at, proxies=(self._instance.url,))
 
     def app_handle(self, name: str) -> DeploymentHandle:
         """Return a handle to the application's ingress; raise RemoraError when there is no such application."""
@@ -153,6 +165,16 @@ class ScriptRunner:
         except KeyboardInterrupt:
             future.cancel()
             raise
+
+
+def _logging(given: Any) -> dict[str, Any] | None:
+    """Return the application's logging_config, checked; raise OptionError."""
+    if given is None:
+        return None
+    from remora.compat import checking
+    from remora.compat.logging_config import LoggingConfig
+
+    return checking.as_dict(LoggingConfig, given, "logging_config of serve.run")
 
 
 async def _start(http_options: Any, grpc_options: Any) -> tuple[LocalInstance, Router]:

@@ -102,4 +102,4 @@ def _summary(routing: CurrentRouting) -> dict[str, object]:
                 "queued": pool.queued if pool else 0,
             }
         )
-    return {"version": routing.version, "applications": applications}
+    return {"version": routing.version, "applications": applications, "controllers": routing.followed}

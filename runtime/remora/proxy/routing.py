@@ -63,6 +63,11 @@ class CurrentRouting:
             logger.info("routing version %d: %d applications", routing.version, len(routing.applications))
         return True
 
+    @property
+    def followed(self) -> dict[str, int]:
+        """The version of its routes that is in use, for each controller; 0 before the first."""
+        return self._router.followed
+
     def pick(self, application: ApplicationRouting, headers: Sequence[Header]) -> Picked:
         """Return the ingress of the cluster that a request goes to; of another one while that is not ready."""
         endpoints = application.controllers

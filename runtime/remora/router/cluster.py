@@ -38,6 +38,8 @@ class Cluster:
         self.url = url
         self.known = asyncio.Event()
         """A snapshot has come."""
+        self.version = 0
+        """Of the last snapshot."""
         self._key = key
         self._rng = rng
         self._hold_s = hold_s
@@ -92,6 +94,7 @@ class Cluster:
 
     def update(self, snapshot: RoutesSnapshot) -> None:
         """Follow a snapshot."""
+        self.version = snapshot.version
         self._ingress = {routes.application: routes.ingress for routes in snapshot.applications if routes.ingress}
         present: set[tuple[str, str]] = set()
         for application in snapshot.applications:

@@ -72,6 +72,16 @@ class Router:
             if url not in self._clusters:
                 self.cluster(url).start()
 
+    @property
+    def followed(self) -> dict[str, int]:
+        """The version of its routes that is in use, for each controller that is followed; 0 before the first."""
+        return {url: cluster.version for url, cluster in self._clusters.items()}
+
+    async def reached(self, url: str, version: int) -> None:
+        """Wait until this version of the controller's routes is in use."""
+        while self.cluster(url).version < version:
+            await self.cluster(url).wait_changed()
+
     def cluster(self, url: str) -> Cluster:
         """Return the cluster of one controller; a new one does not follow it yet."""
         cluster = self._clusters.get(url)
