@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check format generate test test-unit test-ray test-cluster demo demo-down bench bench-quick bench-bodies clean
+.PHONY: help venv check format generate test test-unit test-ray test-compat test-cluster demo demo-down bench bench-quick bench-bodies clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -42,6 +42,9 @@ test-unit: venv ## Pure modules only
 
 test-ray: venv ## With a real Ray on this machine
 	$(BIN)/pytest -q tests/integration
+
+test-compat: venv ## The same programs on Ray Serve 2.60 and on Remora, in two columns (Ray Serve gets an environment of its own)
+	$(BIN)/python -m tests.compat $(ARGS)
 
 test-cluster: venv ## On the real Kubernetes of tests/cluster
 	$(BIN)/pytest -q tests/e2e

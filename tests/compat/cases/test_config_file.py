@@ -1,0 +1,177 @@
+"""A Serve config file, as the command line runs it: several applications, arguments, overrides."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import free_port
+
+CODE = """
+from pydantic import BaseModel
+from ray import serve
+from starlette.requests import Request
+
+class Args(BaseModel):
+    word: str
+    times: int = 1
+
+@serve.deployment
+class Word:
+    def __init__(self, word):
+        self.word, self.suffix = word, ""
+    def reconfigure(self, config):
+        self.suffix = config["suffix"]
+    def __call__(self, request: Request):
+        return self.word + self.suffix
+
+@serve.deployment
+class Shout:
+    def __init__(self, inner):
+        self.inner = inner
+    async def __call__(self, request: Request):
+        return (await self.inner.options(method_name="plain").remote()).upper()
+
+@serve.deployment
+class Quiet:
+    def plain(self):
+        return "quiet"
+
+def typed(args: Args):
+    return Word.bind(args.word * args.times)
+
+def plain(args: dict):
+    return Word.bind(args["word"])
+
+app = Shout.bind(Quiet.bind())
+"""
+
+CONFIG = """
+proxy_location: HeadOnly
+http_options:
+  host: 127.0.0.1
+  port: {port}
+applications:
+- name: typed
+  route_prefix: /typed
+  import_path: shop:typed
+  args:
+    word: hi
+    times: 2
+  deployments:
+  - name: Word
+    num_replicas: 1
+    ray_actor_options:
+      num_cpus: 0.1
+    user_config:
+      suffix: "!"
+- name: plain
+  route_prefix: /
+  import_path: shop:plain
+  args: {{word: moin}}
+  deployments:
+  - name: Word
+    ray_actor_options: {{num_cpus: 0}}
+- name: app
+  route_prefix: /shout
+  import_path: shop:app
+  deployments:
+  - name: Shout
+    ray_actor_options: {{num_cpus: 0}}
+  - name: Quiet
+    ray_actor_options: {{num_cpus: 0}}
+"""
+
+
+def command() -> list[str]:
+    if find_spec("remora") is not None:
+        return [sys.executable, "-m", "remora", "run"]
+    return [str(Path(sys.executable).parent / "serve"), "run"]
+
+
+def start(folder: Path, config: str) -> subprocess.Popen:
+    (folder / "shop.py").write_text(CODE)
+    (folder / "config.yaml").write_text(config)
+    # A Ray of its own, in a folder whose name is short enough for sockets.
+    env = {**os.environ, "RAY_TMPDIR": str(folder), "PYTHONPATH": str(folder)}
+    with (folder / "output.txt").open("w") as output:
+        return subprocess.Popen(
+            [*command(), "config.yaml"], cwd=folder, env=env, stdout=output, stderr=output, start_new_session=True
+        )
+
+
+@pytest.fixture(scope="module")
+def folder():
+    made = Path(tempfile.mkdtemp(prefix="rf-", dir="/tmp"))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def shop(folder):
+    port = free_port()
+    process = start(folder, CONFIG.format(port=port))
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            end = time.monotonic() + 80
+            while not answers(client):
+                assert process.poll() is None, (folder / "output.txt").read_text()
+                assert time.monotonic() < end, (folder / "output.txt").read_text()
+                time.sleep(0.3)
+            yield client
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def answers(client):
+    try:
+        return all(client.get(path).status_code == 200 for path in ("/", "/typed", "/shout"))
+    except httpx.TransportError:
+        return False
+
+
+def test_a_builder_with_typed_arguments(shop):
+    assert shop.get("/typed").text == "hihi!"
+
+
+def test_a_builder_with_a_dict(shop):
+    assert shop.get("/").text == "moin"
+
+
+def test_an_application_of_several_deployments(shop):
+    assert shop.get("/shout").text == "QUIET"
+
+
+def test_routes_of_all_applications(shop):
+    assert shop.get("/-/routes").json() == {"/typed": "typed", "/": "plain", "/shout": "app"}
+
+
+def test_a_wrong_import_path_is_said(folder):
+    config = CONFIG.format(port=free_port()).replace("shop:app", "shop:nothing_there")
+    inner = folder / "wrong"
+    inner.mkdir()
+    process = start(inner, config)
+    try:
+        end = time.monotonic() + 80
+        while "nothing_there" not in (inner / "output.txt").read_text():
+            assert process.poll() is None, (inner / "output.txt").read_text()
+            assert time.monotonic() < end
+            time.sleep(0.3)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()

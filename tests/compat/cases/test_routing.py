@@ -1,0 +1,148 @@
+"""Request routers and autoscaling of users' own."""
+
+import asyncio
+import time
+
+import pytest
+from ray import serve
+from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, RequestRouterConfig
+from ray.serve.request_router import FIFOMixin, MultiplexMixin, PendingRequest, ReplicaID, RequestRouter, RunningReplica
+
+
+class Lowest(RequestRouter):
+    """Always the replica whose id is the lowest."""
+
+    async def choose_replicas(self, candidate_replicas, pending_request=None):
+        return [[min(candidate_replicas, key=lambda replica: replica.replica_id.unique_id)]]
+
+
+class WithKwargs(FIFOMixin, RequestRouter):
+    def initialize_state(self, **kwargs):
+        self.which = kwargs["which"]
+
+    async def choose_replicas(self, candidate_replicas, pending_request=None):
+        ordered = sorted(candidate_replicas, key=lambda replica: replica.replica_id.unique_id)
+        return [[ordered[self.which]]]
+
+
+class ByArgument(FIFOMixin, RequestRouter):
+    """The request's first argument says which."""
+
+    async def choose_replicas(self, candidate_replicas, pending_request=None):
+        ordered = sorted(candidate_replicas, key=lambda replica: replica.replica_id.unique_id)
+        return [[ordered[pending_request.args[0]]]]
+
+
+@serve.deployment(num_replicas=3)
+class Who:
+    def __call__(self, which=0):
+        return serve.get_replica_context().replica_tag
+
+
+def two(context):
+    return 2, {}
+
+
+def until(holds, timeout_s=30):
+    end = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.1)
+
+
+def test_the_default_router_uses_all_replicas(run):
+    handle = run(Who.bind())
+    assert len({handle.remote().result() for _ in range(60)}) == 3
+
+
+def test_a_router_of_the_users_own_decides(run):
+    config = RequestRouterConfig(request_router_class=Lowest)
+    handle = run(Who.options(request_router_config=config).bind(), name="lowest")
+    assert len({handle.remote().result() for _ in range(20)}) == 1
+
+
+def test_a_router_gets_its_kwargs(run):
+    config = RequestRouterConfig(request_router_class=WithKwargs, request_router_kwargs={"which": 1})
+    handle = run(Who.options(request_router_config=config).bind(), name="kwargs")
+    assert len({handle.remote().result() for _ in range(20)}) == 1
+
+
+def test_a_router_sees_the_arguments(run):
+    config = RequestRouterConfig(request_router_class=ByArgument)
+    handle = run(Who.options(request_router_config=config).bind(), name="arguments")
+    found = [handle.remote(which).result() for which in (0, 1, 2, 0, 1, 2)]
+    assert len(set(found)) == 3
+    assert found[:3] == found[3:]
+
+
+def test_names_that_routers_are_made_of():
+    assert all((MultiplexMixin, PendingRequest, ReplicaID, RunningReplica))
+
+
+def test_load_adds_replicas(run):
+    @serve.deployment(
+        max_ongoing_requests=10,
+        autoscaling_config={
+            "min_replicas": 1,
+            "max_replicas": 2,
+            "target_ongoing_requests": 1,
+            "upscale_delay_s": 0.2,
+            "look_back_period_s": 1,
+            "metrics_interval_s": 0.2,
+        },
+    )
+    class Busy:
+        async def __call__(self, request=None):
+            await asyncio.sleep(8)
+            return 1
+
+    handle = run(Busy.bind(), name="busy", route_prefix="/busy")
+    responses = [handle.remote() for _ in range(6)]
+    until(lambda: serve.status().applications["busy"].deployments["Busy"].replica_states.get("RUNNING") == 2)
+    for response in responses:
+        response.cancel()
+
+
+def test_autoscaling_starts_with_its_initial_replicas(run):
+    @serve.deployment(autoscaling_config={"min_replicas": 1, "initial_replicas": 2, "max_replicas": 3})
+    class Some:
+        def __call__(self, request=None):
+            return 1
+
+    run(Some.bind(), name="some", route_prefix="/some")
+    assert serve.status().applications["some"].deployments["Some"].replica_states == {"RUNNING": 2}
+
+
+def test_scaled_to_zero_it_starts_with_the_first_request(run):
+    @serve.deployment(autoscaling_config={"min_replicas": 0, "initial_replicas": 0, "max_replicas": 1})
+    class Sleeps:
+        def __call__(self, request=None):
+            return "woken"
+
+    handle = run(Sleeps.bind(), name="sleeps", route_prefix="/sleeps")
+    assert serve.status().applications["sleeps"].deployments["Sleeps"].replica_states.get("RUNNING", 0) == 0
+    assert handle.remote().result(timeout_s=60) == "woken"
+
+
+def test_a_policy_of_the_users_own_decides(run):
+    config = AutoscalingConfig(
+        min_replicas=1,
+        max_replicas=3,
+        upscale_delay_s=0,
+        metrics_interval_s=0.2,
+        look_back_period_s=1,
+        policy=AutoscalingPolicy(policy_function=two),
+    )
+
+    @serve.deployment(autoscaling_config=config)
+    class Scaled:
+        def __call__(self, request=None):
+            return 1
+
+    run(Scaled.bind(), name="scaled", route_prefix="/scaled")
+    until(lambda: serve.status().applications["scaled"].deployments["Scaled"].replica_states.get("RUNNING") == 2)
+
+
+def test_a_router_that_is_no_router_is_refused():
+    with pytest.raises(Exception):
+        serve.deployment(request_router_config={"request_router_class": 5})(Who.func_or_class)
