@@ -69,13 +69,10 @@ class ScriptRunner:
         self.start()
         assert self._instance is not None
         self._generation += 1
-        # Arguments and classes live in this process only, so each run is a revision of its own.
-        target = Target(
-            application=name,
-            generation=self._generation,
-            revision=f"{name}-{secrets.token_hex(4)}",
-            import_path="",
-        )
+        # Arguments and classes live in this process only, so each run is a revision of its own, and made from
+        # something of its own: its name stands where the import path of a module's application does.
+        revision = f"{name}-{secrets.token_hex(4)}"
+        target = Target(application=name, generation=self._generation, revision=revision, import_path=revision)
         self._deployed_at[name] = time.time()  # noqa: TID251 - the program's own clock
         self._wait(self._deployed(target, route_prefix, built))
         if blocking:
