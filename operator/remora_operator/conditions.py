@@ -206,19 +206,22 @@ def _replicas(facts: Facts) -> Verdict | None:
     status = facts.application
     if status is None:
         return None
-    short = [it for it in status.deployments if it.updated < it.required or _is_left_over(it)]
+    short = [it for it in status.deployments if it.updated < it.required or _is_left_over(it, facts)]
     if not short:
         return None
-    rolls = any(it.ready > it.updated or _is_left_over(it) for it in short)
+    rolls = any(it.ready > it.updated or _is_left_over(it, facts) for it in short)
     message = "; ".join(_say(it) for it in short)
     if facts.worker_trouble:
         message = f"{message}; {facts.worker_trouble}"
     return Verdict(Reason.ROLLING_OUT if rolls else Reason.WAITING_FOR_REPLICAS, message)
 
 
-def _is_left_over(deployment: wire.DeploymentStatus) -> bool:
-    """Whether replicas are there that have to go; those that autoscaling takes away are nobody's concern."""
-    if deployment.autoscaled:
+def _is_left_over(deployment: wire.DeploymentStatus, facts: Facts) -> bool:
+    """Whether replicas are there that have to go.
+
+    Those that autoscaling takes away, or that move to another node once all is as the spec wants, are nobody's concern.
+    """
+    if deployment.autoscaled or facts.was_ready:
         return deployment.ready > deployment.updated
     return deployment.total > deployment.desired
 

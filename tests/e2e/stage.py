@@ -197,6 +197,12 @@ class Stage:
         return next((int(c["restartCount"]) for c in statuses if c["name"] == container), 0)
 
 
+def two_on_two_pods(stage: Stage) -> set[str]:
+    """Return the two processes that answer once they are spread, as they will not be moved any more; else nothing."""
+    processes = {stage.answer("steady") for _ in range(20)}
+    return processes if len(processes) == len({it.partition("/")[0] for it in processes}) == 2 else set()
+
+
 def _is_in(entry: Path, identifier: str) -> bool:
     try:
         return identifier in (entry / "cgroup").read_text()

@@ -10,7 +10,7 @@ import pytest
 from demo.story import SYSTEM
 from tests.cluster import Cluster
 from tests.e2e.apps import application, deployment, source
-from tests.e2e.stage import Stage, eventually
+from tests.e2e.stage import Stage, eventually, two_on_two_pods
 
 pytestmark = pytest.mark.cluster
 
@@ -60,6 +60,8 @@ def test_a_steady_state_is_silent_also_over_another_leader(stage: Stage) -> None
     eventually(
         lambda: all(it["ready"] == it["desired"] for it in stage.get("sapp", "steady")["status"]["workers"]), 60, ""
     )
+    eventually(lambda: two_on_two_pods(stage), 90, "two replicas on two pods")
+    eventually(lambda: stage.get("sapp", "steady")["status"]["ready"] == "2/2", 60, "2/2")
     before = writes(stage)
     holder = lease(stage.cluster)["holderIdentity"]
     pod = holder.partition("_")[0]

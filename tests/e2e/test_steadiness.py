@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.apps import application, deployment, source
-from tests.e2e.stage import Stage, eventually
+from tests.e2e.stage import Stage, eventually, two_on_two_pods
 
 pytestmark = pytest.mark.cluster
 
@@ -61,11 +61,10 @@ def test_the_application_answers_and_heals_while_the_operator_is_away(stage: Sta
         stage.kubectl("delete", "pod", worker["metadata"]["name"], "--grace-period=0", "--force")
         eventually(lambda: ready_workers(stage, without=worker), 120, "another worker pod")
         eventually(lambda: stage.answer("steady"), 90, "an answer after the worker's death")
-        eventually(lambda: len({stage.answer("steady") for _ in range(12)}) == 2, 120, "two replicas again")
+        before = eventually(lambda: two_on_two_pods(stage), 120, "two replicas again, on two pods")
 
         (head,) = stage.pods("steady", "head")
         restarts = stage.restarts(head["metadata"]["name"], "controller")
-        before = {stage.answer("steady") for _ in range(12)}
         with stage.load("steady", "--rate", "100", "--for", "120") as load:
             stage.kill_container(head, "controller")
             eventually(lambda: stage.restarts(head["metadata"]["name"], "controller") > restarts, 60, "a restart")
@@ -78,8 +77,7 @@ def test_the_application_answers_and_heals_while_the_operator_is_away(stage: Sta
 def test_a_killed_head_container_leaves_the_same_replica_processes_serving(stage: Stage) -> None:
     stage.apply(steady(2))
     stage.wait_ready("steady")
-    before = {stage.answer("steady") for _ in range(20)}
-    assert len(before) == 2
+    before = eventually(lambda: two_on_two_pods(stage), 90, "two replicas on two pods")
     (head,) = stage.pods("steady", "head")
     with stage.load("steady", "--rate", "100", "--for", "180") as load:
         stage.kill_container(head, "ray")

@@ -28,4 +28,5 @@ async def ask(url: str, method: str, body: str, timeout_s: float, headers: dict[
 
 
 if __name__ == "__main__":
-    asyncio.run(ask(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]), json.loads(sys.argv[5])))
+    given_headers = json.loads(sys.argv[5]) if len(sys.argv) > 5 else {}
+    asyncio.run(ask(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]), given_headers))

@@ -68,7 +68,15 @@ def _made_from(target: Target) -> list[Any]:
     Not the revision's name, as what changes one deployment must not replace the others, and not the nodes: a replica
     is replaced when its own node is of another template.
     """
-    return [target.application, target.import_path, target.args, target.code.digest if target.code else ""]
+    return [
+        target.application,
+        target.import_path,
+        target.args,
+        target.graph.model_dump(mode="json") if target.graph else None,
+        target.code.digest if target.code else "",
+        target.env,
+        target.working_dir,
+    ]
 
 
 def _groups(target: Target) -> list[list[str]]:
