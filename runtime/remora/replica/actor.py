@@ -83,7 +83,7 @@ class ReplicaActor:
         except DeploymentFailure as error:
             log.error("%s\n%s", error, error.trace)
             return str(error)
-        self._server.max_ongoing_requests = max_ongoing_requests
+        self._server.limit(max_ongoing_requests)
         return ""
 
     async def ask_policy(self, import_path: str, args: dict[str, Any], context: AutoscalingContext) -> Wish | str:

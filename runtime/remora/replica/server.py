@@ -100,6 +100,13 @@ class ReplicaServer:
         for connection in self.connections:
             connection.tell(FACTS, packed)
 
+    def limit(self, requests: int) -> None:
+        """Take so many requests at a time from now on; routers that were refused hear of room that this makes."""
+        self.max_ongoing_requests = requests
+        if self.load < requests:
+            for connection in self.connections:
+                connection.announce_room(self.load)
+
     async def start(self, host: str = "0.0.0.0", port: int = 0) -> int:
         """Listen, and return the port."""
         self._listening = await listen(host, port, host=self, key=self._key, identity=self._identity)

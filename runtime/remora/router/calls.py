@@ -103,8 +103,8 @@ async def reserve(pool: Pool, metadata: CallMetadata, replica: str = "") -> Rese
             # There is credit from ACCEPT on.
             await stream.writable()
             return Reservation(stream, link)
-        except Refused as refusal:
-            link.refused(refusal.load)
+        except Refused:
+            pass  # The link knows already; another one may have room.
         except LinkLost:
             continue
         except BaseException:
@@ -177,8 +177,8 @@ async def _first_answer(pool: Pool, metadata: CallMetadata, payload: Payload) ->
             kind, content = await stream.read()
             done = partial(chooser.completed, link, about) if chooser is not None and about is not None else None
             return _Answer(stream, link, kind, content, done)
-        except Refused as refusal:
-            link.refused(refusal.load)
+        except Refused:
+            pass  # The link knows already; another one may have room.
         except LinkLost as lost:
             if lost.started:
                 raise ReplicaUnavailableError("the replica vanished while it worked on the call") from lost

@@ -84,8 +84,8 @@ async def forward(
             if not (answer & END and send_whole(response.status, headers, first)):
                 await _answer(stream, response.status, headers, first, bool(answer & END), send)
             return response.status
-        except Refused as refusal:
-            link.refused(refusal.load)
+        except Refused:
+            pass  # The link knows already; another one may have room.
         except LinkLost as lost:
             if lost.started:
                 raise ReplicaUnavailableError("the replica vanished while it worked on the request") from lost

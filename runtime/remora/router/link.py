@@ -87,7 +87,7 @@ class Link:
     """Use: `start`, then `open` while READY and `has_room`; `remove` when the address leaves the snapshot."""
 
     __slots__ = (
-        "_connection", "_elsewhere", "_full", "_key", "_lost", "_owner", "_silent", "_task",
+        "_connection", "_elsewhere", "_full", "_key", "_lost", "_owner", "_refused", "_silent", "_task",
         "address", "facts", "identity", "models", "ongoing", "state",
     )  # fmt: skip
 
@@ -106,6 +106,7 @@ class Link:
         self._connection: ClientConnection | None = None
         self._elsewhere = 0
         self._full = False
+        self._refused = False
         self._silent = False
         self._lost: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
@@ -150,7 +151,10 @@ class Link:
     def release(self) -> None:
         """A reserved or opened request is over."""
         self.ongoing -= 1
-        self._full = False
+        if self._refused:
+            self._refused = False
+        else:
+            self._full = False
         if self.state is State.DRAINING and self.ongoing == 0:
             self._close()
         self._owner.room_made()
@@ -160,11 +164,6 @@ class Link:
         if self._connection is None or self.state is not State.READY:
             return None
         return self._connection.open(kind, payload, self.release)
-
-    def refused(self, load: int) -> None:
-        """The replica had no room: leave it alone until something changes there."""
-        self._elsewhere = loads_elsewhere(load, self.ongoing)
-        self._full = True
 
     def reported(self, load: int) -> None:
         """An answer told the replica's load."""
@@ -222,7 +221,7 @@ class Link:
                 continue
             self._connection = connection
             delay_s = FIRST_RETRY_S
-            self._full = self._silent = False
+            self._full = self._refused = self._silent = False
             self._become(Event.CONNECTED)
             self._owner.link_changed()
             await lost.wait()
@@ -234,6 +233,12 @@ class Link:
         self._full = False
         self._elsewhere = loads_elsewhere(load, self.ongoing)
         self._owner.room_made()
+
+    def on_refused(self, load: int) -> None:
+        """The replica had no room: leave it alone until something changes there."""
+        self._elsewhere = loads_elsewhere(load, self.ongoing)
+        # The refused request is released next, which makes no room.
+        self._full = self._refused = True
 
     def on_models(self, models: frozenset[str]) -> None:
         """The replica holds these models now."""

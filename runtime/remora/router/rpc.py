@@ -44,8 +44,8 @@ async def carry(
         speaking = asyncio.ensure_future(_speak(stream, read))
         try:
             return await _listen(stream, link, write)
-        except Refused as refusal:
-            link.refused(refusal.load)
+        except Refused:
+            pass  # The link knows already; another one may have room.
         except LinkLost as lost:
             if lost.started:
                 raise ReplicaUnavailableError("the replica vanished while it worked on the call") from lost

@@ -81,13 +81,13 @@ async def carry(
     leaving = asyncio.ensure_future(receive())
     try:
         while True:
-            link, stream = await _open(pool, payload, wanted, leaving, again=again)
+            _, stream = await _open(pool, payload, wanted, leaving, again=again)
             again = True
             try:
                 first = await _first(stream, leaving)
                 return await _converse(stream, first, leaving, receive, send, extra, accepted)
-            except Refused as refusal:
-                link.refused(refusal.load)
+            except Refused:
+                pass  # The link knows already; another one may have room.
             except LinkLost as lost:
                 if lost.started:
                     raise ReplicaUnavailableError("the replica vanished while it worked on the request") from lost

@@ -66,6 +66,10 @@ class Listener(Protocol):
         """The replica has room again."""
         ...
 
+    def on_refused(self, load: int) -> None:
+        """The replica has no room for a stream, which is closed right after this."""
+        ...
+
     def on_models(self, models: frozenset[str]) -> None:
         """The replica holds these multiplexed models now."""
         ...
@@ -186,7 +190,10 @@ class ClientConnection(Connection[ClientStream]):
         elif bare == CREDIT:
             stream.grant(unpack_u32(payload))
         elif bare == REFUSED:
-            stream.close(Refused(unpack_u32(payload)))
+            load = unpack_u32(payload)
+            # At once, not when who reads the stream comes to it: by then the replica may have said that it has room.
+            self._listener.on_refused(load)
+            stream.close(Refused(load))
         elif bare in _ANSWERS:
             stream.deliver(kind, payload)
             if kind & END:
