@@ -11,6 +11,7 @@ from pydantic import Field
 
 from remora_api import cron
 from remora_api.model import FreeForm, Int, ListMap, Model, Quantity, Rule, matches
+from remora_api.v1alpha1 import imports
 
 Replicas = Annotated[Int, Ge(0), Le(1000)]
 Delay = Annotated[Int, Ge(0), Le(86400)]
@@ -71,7 +72,7 @@ class Policy(Model):
         MinLen(3),
         MaxLen(256),
         matches(
-            r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*",
+            imports.ATTRIBUTE,
             "must be module:attribute, for instance scaling:by_queue for the function by_queue in scaling.py",
         ),
     ]

@@ -13,6 +13,7 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import Field
 
 from remora_api.model import Bool, FreeForm, Int, ListMap, Model, Rule, matches
+from remora_api.v1alpha1 import imports
 
 NodeName = Annotated[
     str,
@@ -25,7 +26,7 @@ GraphDeploymentName = Annotated[
     MinLen(1),
     MaxLen(100),
     matches(
-        r"[A-Za-z_][A-Za-z0-9_]*",
+        imports.IDENTIFIER,
         "must be a name as in Python: it is looked for in importPath's module unless graph.deployments says otherwise",
     ),
 ]
@@ -172,7 +173,7 @@ class GraphDeployment(Model):
         MinLen(3),
         MaxLen(256),
         matches(
-            r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*",
+            imports.ATTRIBUTE,
             "must be module:attribute, for instance vision:Detector",
         ),
     ]

@@ -9,6 +9,7 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import Field
 
 from remora_api.model import Bool, FreeForm, Int, ListMap, Model, Quantity, Rule, Unwritten, matches
+from remora_api.v1alpha1 import imports
 from remora_api.v1alpha1.autoscaling import Autoscaling
 from remora_api.v1alpha1.graph import Graph
 from remora_api.v1alpha1.pods import (
@@ -34,7 +35,7 @@ ImportPath = Annotated[
     MinLen(3),
     MaxLen(256),
     matches(
-        r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*(:[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*)?",
+        imports.MODULE_OR_ATTRIBUTE,
         "must be module:attribute, for instance hello:app for the variable app in hello.py",
     ),
 ]
@@ -43,7 +44,7 @@ ServicerFunction = Annotated[
     MinLen(3),
     MaxLen(256),
     matches(
-        r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*[.:][A-Za-z_][A-Za-z0-9_]*",
+        imports.FUNCTION,
         "must be module:function, for instance words_pb2_grpc:add_WordsServicer_to_server",
     ),
 ]

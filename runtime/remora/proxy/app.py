@@ -252,7 +252,7 @@ class ProxyApp:
                 refusal = (503, f"application {application.application!r} is not ready")
             else:
                 async with asyncio.timeout(timeout_s) as handshake:
-                    head, accepted = visit.socket_head(None), partial(handshake.reschedule, None)
+                    head, accepted = visit.head(None), partial(handshake.reschedule, None)
                     return await carry(pool, head, receive, send, visit.extra, accepted, visit.wanted)
         except TimeoutError:
             refusal = (408, _late(visit))

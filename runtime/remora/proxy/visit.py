@@ -58,11 +58,12 @@ class Visit:
         return self.application.application if self.application is not None else ""
 
     def head(self, timeout_s: float | None) -> RequestHead:
-        """Return what travels to the replica."""
+        """Return what travels to the replica of a request, or of a WebSocket's handshake."""
         scope = self.scope
         return RequestHead(
-            "http",
-            scope["method"],
+            scope["type"],
+            # A handshake is a GET, and its scope does not say so.
+            scope.get("method", "GET"),
             scope["path"],
             scope["raw_path"],
             scope["query_string"],
@@ -74,26 +75,7 @@ class Visit:
             scope["server"],
             self.request_id,
             timeout_s,
-        )
-
-    def socket_head(self, timeout_s: float | None) -> RequestHead:
-        """Return what travels to the replica of a WebSocket's handshake."""
-        scope = self.scope
-        return RequestHead(
-            "websocket",
-            "GET",
-            scope["path"],
-            scope["raw_path"],
-            scope["query_string"],
-            self.prefix,
-            scope["scheme"],
-            scope["http_version"],
-            self.headers,
-            scope["client"],
-            scope["server"],
-            self.request_id,
-            timeout_s,
-            scope["subprotocols"],
+            scope.get("subprotocols", []),
         )
 
 

@@ -15,6 +15,7 @@ from remora.errors import ProtocolError, ReplicaUnavailableError, RequestCancell
 from remora.router.affinity import Affinity
 from remora.router.link import Link
 from remora.router.pool import Pool
+from remora.router.retry import check_never_begun
 from remora.transport.client import ClientStream, LinkLost, Refused
 from remora.transport.frames import CALL, DATA, END, FAILURE, ITEM, RESERVE, RESULT
 from remora.transport.messages import (
@@ -103,10 +104,8 @@ async def reserve(pool: Pool, metadata: CallMetadata, replica: str = "") -> Rese
             # There is credit from ACCEPT on.
             await stream.writable()
             return Reservation(stream, link)
-        except Refused:
-            pass  # The link knows already; another one may have room.
-        except LinkLost:
-            continue
+        except (Refused, LinkLost):
+            continue  # Nothing is on its way that could have begun.
         except BaseException:
             stream.cancel()
             raise
@@ -177,11 +176,8 @@ async def _first_answer(pool: Pool, metadata: CallMetadata, payload: Payload) ->
             kind, content = await stream.read()
             done = partial(chooser.completed, link, about) if chooser is not None and about is not None else None
             return _Answer(stream, link, kind, content, done)
-        except Refused:
-            pass  # The link knows already; another one may have room.
-        except LinkLost as lost:
-            if lost.started:
-                raise ReplicaUnavailableError("the replica vanished while it worked on the call") from lost
+        except (Refused, LinkLost) as ended:
+            check_never_begun(ended, "call")
         except BaseException:
             stream.cancel()
             raise

@@ -11,10 +11,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from remora.errors import ProtocolError, RemoraError, ReplicaUnavailableError
+from remora.errors import ProtocolError, RemoraError
 from remora.router.affinity import Affinity
 from remora.router.link import Link
 from remora.router.pool import Pool
+from remora.router.retry import check_never_begun
 from remora.transport.client import ClientStream, LinkLost, Refused
 from remora.transport.frames import DATA, END, FAILURE, MAX_PART_BYTES, REQUEST, RESPONSE
 from remora.transport.messages import (
@@ -84,11 +85,8 @@ async def forward(
             if not (answer & END and send_whole(response.status, headers, first)):
                 await _answer(stream, response.status, headers, first, bool(answer & END), send)
             return response.status
-        except Refused:
-            pass  # The link knows already; another one may have room.
-        except LinkLost as lost:
-            if lost.started:
-                raise ReplicaUnavailableError("the replica vanished while it worked on the request") from lost
+        except (Refused, LinkLost) as ended:
+            check_never_begun(ended, "request")
         finally:
             if upload is not None:
                 upload.cancel()

@@ -194,11 +194,7 @@ class Pool:
         if not self._ready and self._hungry is not None:
             self._hungry()
         try:
-            return await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                waiter.result().release()
-            raise
+            return await _granted(waiter)
         finally:
             if waiter.cancelled() and (waiter, wanted) in self._waiters:
                 self._waiters.remove((waiter, wanted))
@@ -214,12 +210,7 @@ class Pool:
         waiter: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
         self._pinned.append((waiter, link))
         self._serve_pinned()
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                waiter.result().release()
-            raise
+        return await _granted(waiter)
 
     def _serve_pinned(self) -> None:
         waiting: list[tuple[asyncio.Future[Link], Link]] = []
@@ -309,3 +300,13 @@ class Pool:
 
 def _gone(replica: str) -> ReplicaUnavailableError:
     return ReplicaUnavailableError(f"replica {replica} is no longer available")
+
+
+async def _granted(waiter: asyncio.Future[Link]) -> Link:
+    """Return the place that comes for ``waiter``; whoever is cancelled in the turn in which it came gives it back."""
+    try:
+        return await waiter
+    except asyncio.CancelledError:
+        if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+            waiter.result().release()
+        raise

@@ -9,11 +9,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from remora.errors import ProtocolError, ReplicaUnavailableError
+from remora.errors import ProtocolError
 from remora.router.affinity import Affinity
 from remora.router.forward import ApplicationFailed, open_stream
 from remora.router.link import Link
 from remora.router.pool import Pool
+from remora.router.retry import check_never_begun
 from remora.transport.client import ClientStream, LinkLost, Refused
 from remora.transport.frames import DATA, END, FAILURE, MESSAGE, RESPONSE, RPC
 from remora.transport.messages import FailureHead, RpcHead, RpcStatus, cut_bytes, pack, unpack
@@ -44,11 +45,8 @@ async def carry(
         speaking = asyncio.ensure_future(_speak(stream, read))
         try:
             return await _listen(stream, link, write)
-        except Refused:
-            pass  # The link knows already; another one may have room.
-        except LinkLost as lost:
-            if lost.started:
-                raise ReplicaUnavailableError("the replica vanished while it worked on the call") from lost
+        except (Refused, LinkLost) as ended:
+            check_never_begun(ended, "call")
         finally:
             speaking.cancel()
             stream.cancel()

@@ -14,10 +14,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from remora.errors import ProtocolError, RemoraError, ReplicaUnavailableError
+from remora.errors import ProtocolError, RemoraError
 from remora.router.affinity import Affinity
 from remora.router.forward import HOP_BY_HOP, ApplicationFailed, Opened, open_stream
 from remora.router.pool import Pool
+from remora.router.retry import check_never_begun
 from remora.transport.client import ClientStream, LinkLost, Refused
 from remora.transport.frames import DATA, END, FAILURE, MESSAGE, REQUEST
 from remora.transport.messages import (
@@ -86,11 +87,8 @@ async def carry(
             try:
                 first = await _first(stream, leaving)
                 return await _converse(stream, first, leaving, receive, send, extra, accepted)
-            except Refused:
-                pass  # The link knows already; another one may have room.
-            except LinkLost as lost:
-                if lost.started:
-                    raise ReplicaUnavailableError("the replica vanished while it worked on the request") from lost
+            except (Refused, LinkLost) as ended:
+                check_never_begun(ended, "request")
             finally:
                 stream.cancel()
     finally:
@@ -138,7 +136,6 @@ async def _converse(
     send: Send,
     extra: Headers,
     accepted: Callable[[], object],
-    wanted: Affinity | None = None,
 ) -> Carried:
     kept = [(name, value) for name, value in first.get("headers", ()) if name.lower() not in HOP_BY_HOP]
     headers = kept + extra

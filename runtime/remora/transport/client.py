@@ -48,7 +48,6 @@ class Refused(RemoraError):
 
     def __init__(self, load: int) -> None:
         super().__init__(f"the replica refused the request at load {load}")
-        self.load = load
 
 
 class LinkLost(RemoraError):
