@@ -17,6 +17,7 @@ from . import cgroups, clearing, control_plane, network, node, packages, store
 from .archive import Layout
 from .binaries import Binaries
 from .commands import ClusterError, run, succeeds
+from .holder import Holder
 from .images import Images
 from .loading import load
 from .pki import ADMIN, Pki, write_kubeconfig
@@ -76,12 +77,14 @@ class Bare:
         return self.kubeconfig.exists() and self._can_be_continued() and bool(states) and all(states.values())
 
     def up(self) -> None:
+        Holder().check(self.settings.cache)
         packages.install()
         self.binaries.build()
         Images(self.places, self.binaries).build_system()
         if self._is_there() and not self._can_be_continued():
             with step("clearing what is left of an earlier cluster"):
                 self._clear()
+        Holder().take(self.settings.cache)
         with step("starting the control plane"):
             self._start_control_plane()
         with step("starting the nodes"), ThreadPoolExecutor() as pool:
@@ -94,8 +97,10 @@ class Bare:
         self.load(self.loaded())
 
     def down(self) -> None:
+        Holder().check(self.settings.cache)
         with step("taking the cluster down"):
             self._clear()
+            Holder().leave(self.settings.cache)
 
     def build_images(self) -> None:
         Images(self.places, self.binaries).build()

@@ -12,10 +12,12 @@ import pytest
 from tests.cluster import binaries, control_plane, node, pki, topology
 from tests.cluster.clearing import mounts_below
 from tests.cluster.cli import parser
+from tests.cluster.commands import ClusterError
+from tests.cluster.holder import Holder
 from tests.cluster.images import mirror, pip_settings
 from tests.cluster.locking import asked, render
 from tests.cluster.places import Places
-from tests.cluster.processes import identify, is_alive
+from tests.cluster.processes import Daemon, Processes, identify, is_alive
 from tests.cluster.recipes import fingerprint, ours
 from tests.cluster.settings import Settings
 
@@ -77,6 +79,27 @@ def test_only_mounts_below_our_folder_are_ours() -> None:
         "proc /proc proc rw 0 0\nx /c/cluster/n1/a tmpfs rw\nx /c/cluster-other/b tmpfs rw\nx /c/cluster/n1/a/b t r\n"
     )
     assert mounts_below(Path("/c/cluster"), table) == ["/c/cluster/n1/a", "/c/cluster/n1/a/b"]
+
+
+def test_a_machine_that_runs_one_cluster_refuses_another_until_that_one_is_down(tmp_path: Path) -> None:
+    holder, first, second = Holder(tmp_path / "note"), tmp_path / "first" / "remora", tmp_path / "second" / "remora"
+    daemons = Processes(Places(first).processes, Places(first).logs)
+    holder.take(first)
+    holder.take(second)  # Of the first one nothing lives.
+    holder.take(first)
+    daemons.ensure(Daemon("etcd", ("sleep", "60")))
+    try:
+        with pytest.raises(ClusterError, match=f"take it down first, by XDG_CACHE_HOME={tmp_path / 'first'} "):
+            holder.take(second)
+        holder.leave(second)
+        holder.check(first)
+        with pytest.raises(ClusterError):
+            holder.check(second)
+    finally:
+        daemons.stop(patience_s=1)
+    holder.leave(first)
+    holder.check(second)
+    assert not holder.note.exists()
 
 
 def test_a_pid_that_was_given_to_another_process_is_not_ours() -> None:
