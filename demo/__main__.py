@@ -27,6 +27,9 @@ def main() -> int:
     try:
         if choice.kind is Kind.LOCAL:
             return local.tell() if asked.verb == "up" else 0
+        if choice.kind is Kind.PROVING_GROUND and asked.verb == "down" and not ground.is_up():
+            ground.down()
+            return 0
         access = reach(choice, asked)
         if asked.verb == "up":
             tell(access)

@@ -86,7 +86,15 @@ def reach(*, create: bool) -> Ground:
     return Ground(cluster)
 
 
+def is_up() -> bool:
+    """Return whether the proving ground stands, with every part of it alive."""
+    return running().is_up()
+
+
 def down() -> None:
-    """Take the proving ground down."""
+    """Take the proving ground down, or what is left of it; raises CommandFailed."""
     with step("cluster: down"):
-        running().down()
+        try:
+            running().down()
+        except ClusterError as error:
+            raise CommandFailed(str(error)) from error
