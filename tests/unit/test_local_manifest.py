@@ -40,6 +40,18 @@ def test_reads_the_manifest_of_the_cluster_with_its_config_map(tmp_path: Path) -
     assert subject.warnings == ("spec.env TOKEN: valueFrom has no meaning here; the value of this shell is used",)
 
 
+@pytest.mark.parametrize("name", ["hello.py", "hello/__init__.py"])
+def test_code_beside_the_manifest_stands_for_a_config_map_that_is_made_from_it(tmp_path: Path, name: str) -> None:
+    path, module = tmp_path / "app.yaml", tmp_path / name
+    path.write_text(APPLICATION)
+    module.parent.mkdir(exist_ok=True)
+    module.write_text("app = 1")
+    subject = read(str(path))
+    (found,) = subject.applications
+    assert (found.target.code, found.target.working_dir) == (None, str(tmp_path))
+    assert f"{name.partition('/')[0]} beside it is used" in subject.warnings[-1]
+
+
 def test_a_change_of_the_code_is_a_new_revision(tmp_path: Path) -> None:
     path = tmp_path / "app.yaml"
     revisions = set()

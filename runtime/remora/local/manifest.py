@@ -1,6 +1,7 @@
 """What `remora run` is given, as applications: a file of manifests, a Serve config, or an import path with arguments.
 
-Pure but for reading files. The same manifest serves in a cluster; what it refers to must stand in the same file.
+Pure but for reading files. The same manifest serves in a cluster; what it refers to must stand in the same file, and
+the code of its ConfigMap may be a module beside it, as where `kubectl create configmap` or a kustomization makes one.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def read(subject: str, *, route_prefix: str | None = None, args: Mapping[str, An
     if not subject.endswith((".yaml", ".yml", ".json")):
         if ":" not in subject:
             raise CannotRead(f"{subject!r} is neither a file (app.yaml) nor an import path (module:app)")
-        return _manifests(subject, [_manifest(subject)], route_prefix, args)
+        return _manifests(subject, [_manifest(subject)], None, route_prefix, args)
     # Imported where it is needed: an import path starts the sooner.
     from remora.serve_config import file
 
@@ -60,7 +61,7 @@ def read(subject: str, *, route_prefix: str | None = None, args: Mapping[str, An
     documents = documents_in(path)
     if len(documents) == 1 and file.is_config(documents[0]):
         return _config(path, documents[0], route_prefix, args)
-    return _manifests(subject, documents, route_prefix, args)
+    return _manifests(subject, documents, path.resolve().parent, route_prefix, args)
 
 
 def documents_in(path: Path) -> list[dict[str, Any]]:
@@ -80,17 +81,26 @@ def documents_in(path: Path) -> list[dict[str, Any]]:
 
 
 def _manifests(
-    subject: str, documents: Sequence[Mapping[str, Any]], route_prefix: str | None, args: Mapping[str, Any] | None
+    subject: str,
+    documents: Sequence[Mapping[str, Any]],
+    folder: Path | None,
+    route_prefix: str | None,
+    args: Mapping[str, Any] | None,
 ) -> Subject:
     config_maps = {_name(d): d.get("data") or {} for d in documents if d.get("kind") == "ConfigMap"}
     manifests = [d for d in documents if d.get("kind", "ServeApplication" if "spec" in d else "") == "ServeApplication"]
     if not manifests:
         raise CannotRead(f"{subject} holds no ServeApplication, and is no Serve config (applications: …)")
-    read_ones = [resource(_overlaid(m, route_prefix, args)) for m in manifests]
-    return Subject(
-        tuple(_application(one, config_maps) for one in read_ones),
-        tuple(warning for one in read_ones for warning in _warnings(one)),
-    )
+    applications: list[LocalApplication] = []
+    warnings: list[str] = []
+    for manifest in manifests:
+        read_one = resource(_overlaid(manifest, route_prefix, args))
+        beside = _module_beside(read_one, config_maps, folder)
+        applications.append(_application(read_one, config_maps, beside))
+        warnings += _warnings(read_one)
+        if beside is not None:
+            warnings.append(f"spec.code.configMap is not in {subject}: {beside.name} beside it is used")
+    return Subject(tuple(applications), tuple(warnings))
 
 
 def _config(
@@ -173,16 +183,33 @@ def resource(manifest: Mapping[str, Any]) -> ServeApplication:
         raise CannotRead(str(error)) from error
 
 
-def _application(application: ServeApplication, config_maps: Mapping[str, Mapping[str, str]]) -> LocalApplication:
-    code = _code(application, config_maps)
+def _application(
+    application: ServeApplication, config_maps: Mapping[str, Mapping[str, str]], beside: Path | None
+) -> LocalApplication:
+    code = None if beside is not None else _code(application, config_maps)
     revision = f"{application.metadata.name}-{digest(revision_inputs(application, code))[:10]}"
     env = {v.name: v.value for v in application.spec.env if v.value is not None}
+    folder = str(beside.parent) if beside is not None else ""
     return LocalApplication(
-        target_from(application, revision=revision, code=code).model_copy(update={"env": env}),
+        target_from(application, revision=revision, code=code).model_copy(update={"env": env, "working_dir": folder}),
         application.spec.route_prefix,
         application.spec.proxy.request_timeout_seconds,
         application.spec.proxy.grpc,
     )
+
+
+def _module_beside(
+    application: ServeApplication, config_maps: Mapping[str, Mapping[str, str]], folder: Path | None
+) -> Path | None:
+    """Return the module or package of importPath in ``folder`` where its ConfigMap is not in the file."""
+    code = application.spec.code
+    if folder is None or code is None or code.config_map is None or code.config_map.name in config_maps:
+        return None
+    module = (application.spec.import_path or "").partition(":")[0].partition(".")[0]
+    places = (folder / f"{module}.py", folder / module / "__init__.py")
+    if not module or not any(place.is_file() for place in places):
+        return None
+    return places[0] if places[0].is_file() else folder / module
 
 
 def _code(application: ServeApplication, config_maps: Mapping[str, Mapping[str, str]]) -> wire.CodeBundle | None:
@@ -195,7 +222,8 @@ def _code(application: ServeApplication, config_maps: Mapping[str, Mapping[str, 
     name = code.config_map.name
     if name not in config_maps:
         raise CannotRead(
-            f"spec.code.configMap names {name!r}, which is not in the file: add the ConfigMap, or use inline"
+            f"spec.code.configMap names {name!r}, which is not in the file, and there is no module of importPath "
+            "beside it: add one of them, or use inline"
         )
     return code_bundle(config_maps[name])
 
