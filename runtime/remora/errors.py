@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class RemoraError(Exception):
     """Base of all errors that Remora raises on purpose."""
@@ -24,7 +26,7 @@ class MisuseError(RemoraError, RuntimeError):
 
 
 class BackPressureError(RemoraError):
-    """Every replica is full and so is the queue; answered as 503 with Retry-After."""
+    """Every replica is full and so is the queue; answered as 503 with Retry-After, or as the deployment says."""
 
     def __init__(
         self,
@@ -44,6 +46,13 @@ class BackPressureError(RemoraError):
         """Seconds after which the client may try again, where the deployment says so."""
         self.deployment = deployment
         self._text = text
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the answer: Retry-After, in whole seconds (RFC 9110, 10.2.3); a second for a 503 that says none."""
+        if self.retry_after_s is None:
+            return {"retry-after": "1"} if self.status_code == 503 else {}
+        return {"retry-after": str(math.ceil(self.retry_after_s))}
 
     @property
     def message(self) -> str:

@@ -37,6 +37,8 @@ class Definition:
     router: RequestRouterConfig | None = None
     """For those who call it, who ask a replica."""
     logging: Mapping[str, Any] | None = None
+    backpressure: Mapping[str, Any] | None = None
+    """How those who call it refuse a request when its queue is full."""
 
 
 def dumps(spec: DeploymentSpec, graph: GraphDescription, logging: Mapping[str, Any] | None = None) -> bytes:
@@ -53,6 +55,7 @@ def dumps(spec: DeploymentSpec, graph: GraphDescription, logging: Mapping[str, A
         tuple(bound.following),
         spec.options.request_router,
         spec.options.logging_config or logging,
+        spec.options.backpressure_config,
     )
     buffer = io.BytesIO()
     try:

@@ -29,7 +29,6 @@ _WITHOUT_EFFECT: Final = (
     "placement_group_strategy",
     "placement_group_bundle_label_selector",
     "max_replicas_per_node",
-    "backpressure_config",
     "gang_scheduling_config",
     "deployment_actors",
     "rolling_update_percentage",

@@ -21,6 +21,7 @@ from remora.graph.result import BuildResult
 from remora.handle import runtime
 from remora.proxy.server import ProxyServer
 from remora.proxy.settings import Settings
+from remora.replica import facts
 from remora.replica.server import ReplicaServer
 from remora.replica.user import Identity, UserCallable
 from remora_api.wire import (
@@ -48,6 +49,8 @@ class _Served:
     route_prefix: str
     ingress: str
     replicas: dict[str, tuple[UserCallable, ReplicaServer, DeploymentRoutes]] = field(default_factory=dict)
+    telling: list[asyncio.Task[None]] = field(default_factory=list)
+    """What its replicas let routers know of themselves."""
 
 
 class Stage:
@@ -118,6 +121,9 @@ class Stage:
             await self.remove(name)
             raise
         self._tell()
+        # From here on no request waits for a connection.
+        for deployment in served.deployments:
+            await self._proxy.router.replicas(name, deployment.name)
 
     async def remove(self, name: str) -> None:
         """Take an application away, letting its requests finish; nothing happens when there is none."""
@@ -125,6 +131,8 @@ class Stage:
         if gone is None:
             return
         self._tell()
+        for task in gone.telling:
+            task.cancel()
         for user, server, _ in reversed(gone.replicas.values()):
             await server.drain(0)
             await server.stop()
@@ -139,6 +147,7 @@ class Stage:
         server = ReplicaServer(
             user, key=self._key, application=name, revision=REVISION, replica=replica, max_ongoing_requests=limit
         )
+        self._served[name].telling.append(asyncio.create_task(facts.keep_telling(user, server.state)))
         address = ReplicaAddress(
             replica=replica,
             host=HOST,

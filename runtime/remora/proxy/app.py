@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
 from typing import Final
@@ -34,7 +34,8 @@ from remora_api.wire import ApplicationRouting
 
 logger = logging.getLogger(__name__)
 
-RETRY_AFTER_S: Final = 1
+NONE: Final[Mapping[str, str]] = {}
+RETRY_SOON: Final[Mapping[str, str]] = {"retry-after": "1"}
 CLIENT_GONE: Final = 499
 TEXT: Final = b"text/plain; charset=utf-8"
 WEBSOCKET: Final = "WEBSOCKET"
@@ -159,17 +160,18 @@ class ProxyApp:
                 raise
             return CLIENT_GONE, "the client went away"  # The task ends here, and its owner asks for no more.
         except TimeoutError:
-            refusal = (408, _late(visit))
+            refusal: tuple[int, str, Mapping[str, str]] = (408, _late(visit), {})
         except RemoraError as error:
-            refusal = _status(error), str(error)
+            refusal = _status(error), str(error), _advice(error)
         finally:
             client.served(asyncio.current_task())
         if client.gone:
             return CLIENT_GONE, "the client went away"
         if client.answer_begun:
             client.cut()
-            return refusal
-        return await _refuse(send, *refusal, visit.extra)
+            return refusal[:2]
+        status, reason, advice = refusal
+        return await _refuse(send, status, reason, visit.extra, advice)
 
     async def _forward(
         self,
@@ -247,21 +249,22 @@ class ProxyApp:
                 async with asyncio.timeout(timeout_s):
                     pool = await self._holding.until_ready(application, application.hold, 0)
             if application is None:
-                refusal = (404, _nowhere(visit.scope["path"]))
+                refusal: tuple[int, str, Mapping[str, str]] = (404, _nowhere(visit.scope["path"]), {})
             elif pool is None:
-                refusal = (503, f"application {application.application!r} is not ready")
+                reason = f"application {application.application!r} is not ready"
+                refusal = (503, reason, RETRY_SOON)
             else:
                 async with asyncio.timeout(timeout_s) as handshake:
                     head, accepted = visit.head(None), partial(handshake.reschedule, None)
                     return await carry(pool, head, receive, send, visit.extra, accepted, visit.wanted)
         except TimeoutError:
-            refusal = (408, _late(visit))
+            refusal = (408, _late(visit), {})
         except ClientGone as error:
             return Carried(CLIENT_GONE, str(error))
         except RemoraError as error:
-            refusal = _status(error), str(error)
-        status, reason = refusal
-        headers, body = _refusal(status, reason, visit.extra)
+            refusal = _status(error), str(error), _advice(error)
+        status, reason, advice = refusal
+        headers, body = _refusal(reason, visit.extra, advice)
         await refuse(send, status, body, headers)
         return Carried(status, reason)
 
@@ -271,7 +274,7 @@ class ProxyApp:
             return None
         reason = self._not_ready()
         if reason is not None:
-            status, _ = await _refuse(send, 503, reason, extra)
+            status, _ = await _refuse(send, 503, reason, extra, RETRY_SOON)
             return status
         if name == "healthz":
             await _answer(send, 200, b"success", TEXT, extra)
@@ -283,7 +286,9 @@ class ProxyApp:
 
 def _status(error: RemoraError) -> int:
     match error:
-        case BackPressureError() | DeploymentUnavailable():
+        case BackPressureError():
+            return error.status_code
+        case DeploymentUnavailable():
             return 503
         case ReplicaUnavailableError():
             return 502
@@ -297,20 +302,31 @@ def _status(error: RemoraError) -> int:
             return 500
 
 
-async def _refuse(send: Send, status: int, reason: str, extra: Headers) -> tuple[int, str]:
-    headers, body = _refusal(status, reason, extra)
+def _advice(error: RemoraError) -> Mapping[str, str]:
+    """Return headers that say when to come back."""
+    match error:
+        case BackPressureError():
+            return error.headers
+        case DeploymentUnavailable():
+            return RETRY_SOON
+        case _:
+            return {}
+
+
+async def _refuse(
+    send: Send, status: int, reason: str, extra: Headers, advice: Mapping[str, str] = NONE
+) -> tuple[int, str]:
+    headers, body = _refusal(reason, extra, advice)
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
     return status, reason
 
 
-def _refusal(status: int, reason: str, extra: Headers) -> tuple[Headers, bytes]:
+def _refusal(reason: str, extra: Headers, advice: Mapping[str, str]) -> tuple[Headers, bytes]:
     """Return headers and body of an answer of the proxy's own: plain text, as Ray Serve's."""
     body = reason.encode()
-    headers = _headers(body, TEXT, extra)
-    if status == 503:
-        headers.append((b"retry-after", str(RETRY_AFTER_S).encode()))
-    return headers, body
+    more = ((name.encode(), value.encode()) for name, value in advice.items())
+    return [*_headers(body, TEXT, extra), *more], body
 
 
 def _late(visit: Visit) -> str:

@@ -1,7 +1,8 @@
-"""What a replica lets routers know of itself: its request router, and what the user's code records for it.
+"""What a replica lets routers know of itself: its request router, how its full queue is answered, and what the user's
+code records for it.
 
 `record_replica_metadata` is called once, `record_routing_stats` every `request_routing_stats_period_s`. A replica whose
-deployment has neither of them nor a request router says nothing.
+deployment has none of these says nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class Recorder(Protocol):
     """The user's object: `replica.user.UserCallable`."""
 
     request_router: RequestRouterConfig | None
+    backpressure: Mapping[str, Any] | None
 
     def records(self, what: str) -> bool:
         """Return whether the user's code has such a method."""
@@ -38,6 +40,8 @@ async def keep_telling(user: Recorder, tell: Callable[[Mapping[str, Any]], None]
     facts: dict[str, Any] = {}
     if user.request_router is not None and not user.request_router.is_default:
         facts["router"] = hashlib.sha256(payload.dumps(user.request_router).data).hexdigest()[:16]
+    if user.backpressure:
+        facts["backpressure"] = dict(user.backpressure)
     if user.records("record_replica_metadata"):
         facts["metadata"] = await _recorded(user, "record_replica_metadata", config)
     if facts:

@@ -83,6 +83,7 @@ class UserCallable:
         self._following = found.then
         self._replica = _context(identity, found.deployment, instance)
         self.request_router = found.router
+        self.backpressure = found.backpressure
         self._methods: dict[str, Method | None] = {METHOD: method_of(lambda: found.router, "__call__")}
         self._pool = _threads(identity.max_ongoing_requests, "user")
         self._care = _threads(1, "care")
@@ -469,6 +470,8 @@ def _refusal(error: Exception) -> Response:
             return responses.failed(400, str(error))
         case HTTPException():
             return responses.failed(error.status_code, error.detail, dict(error.headers or {}))
+        case BackPressureError():
+            return responses.failed(error.status_code, str(error), error.headers)
         case _:
             return responses.failed(503, str(error), {"retry-after": "1"})
 

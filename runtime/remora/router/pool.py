@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any, Protocol
 
@@ -69,6 +69,8 @@ class Pool:
         self._hungry = hungry
         """Told when a request begins to wait where there is no replica."""
         self._max_queued = -1
+        self._backpressure: Mapping[str, Any] = {}
+        """Fields of the deployment's `backpressure_config`, as a replica told them last."""
         self._links: dict[str, Link] = {}
         self._leaving: set[Link] = set()
         self._ready: Sequence[Link] = ()
@@ -105,6 +107,17 @@ class Pool:
     def max_queued(self) -> int:
         """Requests that may wait here; -1 is no limit."""
         return self._max_queued
+
+    def refusal(self, queued: int) -> BackPressureError:
+        """Return what a request ends with that finds so many waiting."""
+        said = self._backpressure
+        return BackPressureError(
+            queued,
+            self._max_queued,
+            status_code=said.get("status_code", 503),
+            retry_after_s=said.get("retry_after_s"),
+            deployment=self.deployment,
+        )
 
     @property
     def links(self) -> Sequence[Link]:
@@ -169,7 +182,14 @@ class Pool:
     def _choose(self, wanted: Affinity | None) -> Link | None:
         return choose(self._ready, self._rng) if wanted is None else affinity.choose(self._ready, wanted, self._rng)
 
-    async def acquire(self, wanted: Affinity | None = None, *, front: bool = False, patient: bool = False) -> Link:
+    async def until_ready(self) -> None:
+        """Return when a replica takes requests; no queue limit counts this. Raises DeploymentUnavailable."""
+        if not self._ready:
+            (await self.acquire(patient=True, limited=False)).release()
+
+    async def acquire(
+        self, wanted: Affinity | None = None, *, front: bool = False, patient: bool = False, limited: bool = True
+    ) -> Link:
         """Reserve a place on a replica, waiting for one if need be; ``front`` for a request that already had its turn.
 
         Where there never was a replica, only the patient wait: clients are better told at once, while deployments of
@@ -183,8 +203,8 @@ class Pool:
             self.arrived += 1
         if self._closed or not (patient or self.ever_ready or self._wakes_s is not None or self._has_hope()):
             raise self._unavailable()
-        if 0 <= self._max_queued <= len(self._waiters):
-            raise BackPressureError(len(self._waiters), self._max_queued, deployment=self.deployment)
+        if limited and 0 <= self._max_queued <= len(self._waiters):
+            raise self.refusal(len(self._waiters))
         waiter: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
         if front:
             self._waiters.appendleft((waiter, wanted))
@@ -255,7 +275,8 @@ class Pool:
                 waiter.set_result(link)
 
     def facts_changed(self, link: Link) -> None:
-        """A replica said something of itself: perhaps that its deployment has a request router of its own."""
+        """A replica said something of itself: how a full queue is answered, which request router the deployment has."""
+        self._backpressure = link.facts.get("backpressure") or {}
         named = str(link.facts.get("router", ""))
         if self._choosers is None or named == self._chooser_of:
             return

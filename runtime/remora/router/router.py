@@ -112,8 +112,7 @@ class Router:
     async def replicas(self, application: str, deployment: str) -> tuple[str, ...]:
         """Return the replicas that take requests, after waiting for one if there is none yet."""
         pool = self._pool(application, deployment) or await self._appeared(application, deployment)
-        if not pool.ready:
-            (await pool.acquire(patient=True)).release()
+        await pool.until_ready()
         return pool.names
 
     async def reserve(

@@ -11,7 +11,7 @@ import itertools
 import logging
 from typing import TYPE_CHECKING, Any
 
-from remora.errors import BackPressureError, MisuseError, RemoraError
+from remora.errors import MisuseError, RemoraError
 from remora.handle import payload
 from remora.handle.identity import DeploymentID, ReplicaID
 from remora.router import calls
@@ -57,7 +57,7 @@ class Policy:
                     router.on_request_routed(pending, self._known[link.name].replica_id, None)
                     return link, about
                 if 0 <= limit < router._num_pending:
-                    raise BackPressureError(router._num_pending - 1, limit, deployment=self._pool.deployment)
+                    raise self._pool.refusal(router._num_pending - 1)
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(self._config.max_backoff_s, backoff_s * self._config.backoff_multiplier)
         finally:
@@ -70,8 +70,7 @@ class Policy:
             self._loading.result().on_request_completed(replica, about.internal_request_id)
 
     async def _chosen(self, router: RequestRouter, pending: PendingRequest) -> Link | None:
-        if not self._pool.ready:
-            (await self._pool.acquire(patient=True)).release()
+        await self._pool.until_ready()
         self._refresh(router)
         ranks = await router.choose_replicas(list(self._known.values()), pending)
         for rank in ranks or []:
