@@ -49,7 +49,7 @@ class BackPressureError(RemoraError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers of the answer: Retry-After, in whole seconds (RFC 9110, 10.2.3); a second for a 503 that says none."""
+        """Headers of the answer: Retry-After in whole seconds (RFC 9110, 10.2.3); 1 for a 503 that says none."""
         if self.retry_after_s is None:
             return {"retry-after": "1"} if self.status_code == 503 else {}
         return {"retry-after": str(math.ceil(self.retry_after_s))}

@@ -21,9 +21,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from remora.errors import DeploymentUnavailable, MisuseError
+from remora.replica.config import Way
 from remora.router.router import Router
 from remora.signed_app import signed
 from remora.types import CallMetadata, Payload
+from remora.visitor import Visitor
 from remora_api.wire import ApplicationRouting, ControllerEndpoint, ReplicaAddress, RoutesSnapshot, Routing
 from tests.fakes.services import KEY, Steered, replica, snapshot, until
 
@@ -181,3 +184,49 @@ async def test_a_broken_routing_file_stops_nothing(tmp_path: Path, content: str)
     with proxy_process(tmp_path, "--routing-file", str(file)) as (_, _, admin):
         await answered(f"http://127.0.0.1:{admin}/healthz", 200)
         await answered(f"http://127.0.0.1:{admin}/readyz", 503)
+
+
+async def test_a_visitor_follows_the_application_to_a_new_controller(tmp_path: Path) -> None:
+    """A worker of Ray outlives the instance that its first task called; its next task finds the next instance."""
+    key = tmp_path / "data.key"
+    key.write_text(f"{KEY}\n")
+    asked: list[str] = []
+    ways: list[Way | None] = []
+
+    def find(application: str) -> Way | None:
+        asked.append(application)
+        return ways[-1]
+
+    visitor = Visitor(find)
+
+    async def name() -> str:
+        return (await visitor.call("app", "Main", CallMetadata(method="name"), Payload(b""))).data.decode()
+
+    try:
+        async with replica(Steered("old")) as (_, old), (controller := FakeController()).listening() as port:
+            controller.publish([old])
+            ways.append(Way(f"http://127.0.0.1:{port}", str(key)))
+            assert [await name(), await name()] == ["old", "old"]
+            assert asked == ["app"]
+        await until(lambda: not visitor.knows("app", "Main"))
+        async with (
+            replica(Steered("new"), name="app#Main#2") as (_, new),
+            (controller := FakeController()).listening() as port,
+        ):
+            controller.publish([new])
+            ways.append(Way(f"http://127.0.0.1:{port}", str(key)))
+            assert await name() == "new"
+    finally:
+        await visitor.close()
+
+
+async def test_a_visitor_says_why_it_cannot_call(tmp_path: Path) -> None:
+    ways = {"unreadable": Way("http://127.0.0.1:9", str(tmp_path / "none")), "in-no-file": Way("http://here", "")}
+    visitor = Visitor(ways.get)
+    for application, error, words in (
+        ("nowhere", DeploymentUnavailable, "'nowhere' cannot be called from this process"),
+        ("unreadable", MisuseError, "none cannot be read here"),
+        ("in-no-file", MisuseError, "not in a file"),
+    ):
+        with pytest.raises(error, match=words):
+            await visitor.call(application, "Main", CallMetadata(), Payload(b""))

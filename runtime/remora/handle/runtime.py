@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -57,9 +59,20 @@ def current(application: str = "") -> Runtime:
     """Return what calls of the application go through, or raise MisuseError."""
     if _local and (local := _local.get(application)) is not None:
         return local
-    if _runtime is None:
+    found = _runtime or _visiting()
+    if found is None:
         raise MisuseError(
             "handles cannot call from this process, as nothing serves here: call them in a deployment's methods, "
-            "or after serve.run"
+            "after serve.run, or in a task of the same Ray cluster"
         )
-    return _runtime
+    return found
+
+
+def _visiting() -> Runtime | None:
+    """Return what tasks of Ray call through; None in a process without Ray."""
+    if "ray" not in sys.modules:
+        return None
+    # By name: what calls through sockets alone must not know of Ray.
+    visitor = importlib.import_module("remora.visitor")
+    found: Runtime | None = visitor.runtime()
+    return found

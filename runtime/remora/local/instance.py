@@ -23,6 +23,7 @@ from remora.local import settings
 from remora.local.errors import CannotServe
 from remora.local.output import Output
 from remora.local.proxy import LocalProxy
+from remora.proxy.routes import RouteTable
 from remora_api.wire import (
     ApplicationRouting,
     ApplicationStatus,
@@ -166,9 +167,9 @@ class LocalInstance:
         options = self._options
         _check_prefix(target.application, route_prefix, self._routed.values())
         self._controller.deploy(target, built)
-        self._routed.pop(target.application, None)
+        routing = None
         if route_prefix is not None:
-            self._routed[target.application] = ApplicationRouting(
+            routing = ApplicationRouting(
                 application=target.application,
                 route_prefix=route_prefix,
                 controllers=(ControllerEndpoint(url=self.controller_url),),
@@ -176,14 +177,32 @@ class LocalInstance:
                 grpc_servicers=grpc_servicers or options.grpc_servicers,
                 grpc_timeout_s=request_timeout_s or options.grpc_timeout_s,
             )
+        if not self._takes_paths(routing):
+            # At once: who asks for it while it starts is told so.
+            self._route(target.application, routing)
         await self._proxy.route(tuple(self._routed.values()))
         await self._until(lambda found: _is_served(found, target))
         await self._until_alone(target.application)
+        if self._routed.get(target.application) != routing:
+            self._route(target.application, routing)
+            await self._proxy.reached(self.controller_url, self.routes_version)
         has_ingress = route_prefix is not None and any(
             d.ingress and d.desired for d in self._deployments(target.application)
         )
         await self._proxy.route(tuple(self._routed.values()), awaited=target.application if has_ingress else "")
         await self._proxy.reached(self.controller_url, self.routes_version)
+
+    def _route(self, application: str, routing: ApplicationRouting | None) -> None:
+        self._routed.pop(application, None)
+        if routing is not None:
+            self._routed[application] = routing
+
+    def _takes_paths(self, routing: ApplicationRouting | None) -> bool:
+        """Return whether another application answers now where this one will: it goes on until this one can."""
+        if routing is None:
+            return False
+        found = RouteTable(self._routed.values()).match(routing.route_prefix)
+        return found is not None and found[1].application != routing.application
 
     async def delete(self, application: str) -> None:
         """Stop serving an application and wait until its replicas are gone; nothing happens when there is none."""

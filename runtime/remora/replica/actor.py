@@ -13,7 +13,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from remora.replica.config import NotStarted, ReplicaConfig, Started
+from remora.replica.config import NotStarted, ReplicaConfig, Started, Way
 from remora.replica.policy import AutoscalingContext, Policies, Wish
 from remora.replica.settings import ReplicaSettings, take_on
 
@@ -60,6 +60,10 @@ class ReplicaActor:
     async def until_drained(self) -> None:
         """Return when the replica has drained; until then never."""
         await self._ended.wait()
+
+    async def way(self) -> Way:
+        """Return how other processes of this Ray cluster, tasks of the user's say, reach the application."""
+        return Way(self._config.controller_url, self._settings.data_key_file)
 
     async def check_health(self) -> str:
         """Return what the user's check says is wrong; empty when nothing is."""

@@ -45,6 +45,15 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How other processes of the Ray cluster reach the application: no secret, only where one lies."""
+
+    controller_url: str
+    key_file: str
+    """Path of the data key, alike on all machines of the cluster; empty when it lies in no file."""
+
+
+@dataclass(frozen=True, slots=True)
 class NotStarted:
     """A replica could not start; it waits to be killed."""
 

@@ -19,6 +19,8 @@ class ReplicaSettings:
     host: str
     """Address at which others reach it."""
     data_key: str
+    data_key_file: str
+    """Where it was read; empty when it stood in the environment itself."""
     ports: tuple[int, int]
     """First and last port to listen at; (0, 0) is any."""
     output: str
@@ -29,15 +31,15 @@ class ReplicaSettings:
     @staticmethod
     def read(environment: Mapping[str, str] = os.environ) -> ReplicaSettings:  # noqa: TID251 - this is a settings.py
         """Read the environment; OSError when the key's file is missing."""
-        key = environment.get("REMORA_DATA_KEY") or _text(
-            environment.get("REMORA_DATA_KEY_FILE", f"{Paths.KEYS}/data/key")
-        )
+        given = environment.get("REMORA_DATA_KEY")
+        key_file = "" if given else environment.get("REMORA_DATA_KEY_FILE", f"{Paths.KEYS}/data/key")
         first, _, last = environment.get("REMORA_REPLICA_PORTS", f"{Port.REPLICAS[0]}-{Port.REPLICAS[1]}").partition(
             "-"
         )
         return ReplicaSettings(
             host=environment.get("POD_IP", "127.0.0.1"),
-            data_key=key,
+            data_key=given or _text(key_file),
+            data_key_file=key_file,
             ports=(int(first), int(last)),
             output=environment.get("REMORA_OUTPUT", "/proc/1/fd/1"),
             scratch=Path(environment.get("REMORA_SCRATCH_DIR", "/tmp/remora")),

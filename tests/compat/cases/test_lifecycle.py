@@ -1,8 +1,11 @@
 """serve.run, run_many, delete, status, handles by name, the context of a replica."""
 
+import concurrent.futures
 import os
+import threading
 import time
 
+import httpx
 import pytest
 import ray
 from ray import serve
@@ -27,6 +30,12 @@ class Word:
             "world_size": context.world_size,
             "self": context.servable_object is self,
         }
+
+    def letters(self):
+        yield from self.word
+
+    def fails(self):
+        raise KeyError("no such word")
 
     def of_another(self):
         return serve.get_deployment_handle("Word", "second").remote().result()
@@ -226,6 +235,57 @@ def test_a_ray_task_uses_a_handle(word):
         return handle.remote().result()
 
     assert ray.get(ask.remote(word)) == "moin"
+
+
+def test_an_actor_of_ray_uses_a_handle_again_and_again(word):
+    @ray.remote
+    class Asker:
+        def __init__(self, handle):
+            self.handle = handle
+
+        async def ask(self):
+            return await self.handle.remote()
+
+        async def count(self):
+            return [item async for item in self.handle.options(method_name="letters", stream=True).remote()]
+
+    asker = Asker.options(num_cpus=0).remote(word)
+    try:
+        assert ray.get([asker.ask.remote() for _ in range(3)]) == ["moin"] * 3
+        assert ray.get(asker.count.remote()) == ["m", "o", "i", "n"]
+    finally:
+        ray.kill(asker)
+
+
+def test_a_ray_task_hears_what_a_replica_raises(word):
+    @ray.remote
+    def ask(handle):
+        try:
+            handle.fails.remote().result()
+        except KeyError as error:
+            return str(error)
+
+    assert "no such word" in ray.get(ask.remote(word))
+
+
+def test_a_new_application_takes_paths_from_another_once_it_serves(run, http):
+    run(Word.bind("outer"), name="outer", route_prefix="/around")
+    seen = []
+    served = threading.Event()
+
+    def ask():
+        with httpx.Client(base_url=http.base_url, timeout=20) as client:
+            while not (served.is_set() and seen[-1] == (200, "inner")):
+                answer = client.get("/around/it")
+                seen.append((answer.status_code, answer.text))
+
+    with concurrent.futures.ThreadPoolExecutor(1) as elsewhere:
+        asking = elsewhere.submit(ask)
+        until(lambda: seen)
+        run(Word.bind("inner"), name="inner", route_prefix="/around/it")
+        served.set()
+        asking.result(30)
+    assert set(seen) == {(200, "outer"), (200, "inner")}
 
 
 def test_serve_starts_anew_after_shutdown(instance):
