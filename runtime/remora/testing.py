@@ -36,16 +36,20 @@ def application(
     name: str = "default",
     route_prefix: str = "/",
     args: Mapping[str, Any] | None = None,
+    start_timeout_s: float = START_S,
 ) -> Iterator[Client]:
     """Serve an application while the block runs; several may be open at a time, under names and prefixes of their own.
 
     `app` is what `serve.run` takes, an import path (``module:app``), or a builder function, which gets `args`.
     Raises GraphError for what is no application, DeploymentFailure when a constructor raises, RemoraError when the
-    name or the prefix is taken.
+    name or the prefix is taken, and when a constructor does not return in time.
     """
     stage = Stage.shared()
     try:
-        stage.wait(stage.deploy(app, name, route_prefix, args or {}), START_S)
+        try:
+            stage.wait(stage.deploy(app, name, route_prefix, args or {}), start_timeout_s)
+        except TimeoutError:
+            raise stage.given_up(name, start_timeout_s) from None
         try:
             yield Client(stage.url, name, route_prefix)
         finally:
@@ -61,9 +65,10 @@ async def async_application(
     name: str = "default",
     route_prefix: str = "/",
     args: Mapping[str, Any] | None = None,
+    start_timeout_s: float = START_S,
 ) -> AsyncIterator[AsyncClient]:
     """Serve an application while the block runs, for tests that are coroutines: as `application`."""
-    entered = application(app, name=name, route_prefix=route_prefix, args=args)
+    entered = application(app, name=name, route_prefix=route_prefix, args=args, start_timeout_s=start_timeout_s)
     client = await asyncio.to_thread(entered.__enter__)
     try:
         yield AsyncClient(client)

@@ -497,6 +497,7 @@ async def test_a_timeout_cancels_all_that_was_called_for_it() -> None:
     async with served(Top.bind(Middle.bind(Deep.bind())), request_timeout_s=0.2) as app:
         answer = await app.client.get("/", headers={"x-request-id": "mine"})
         assert (answer.status_code, "mine" in answer.text, "0.2 s" in answer.text) == (408, True, True)
+        assert answer.text.startswith("deployment 'Top' of application 'shop': ")
         await until(lambda: quiet(app))
         assert sorted(seen[1:]) == ["deep cancelled", "middle cancelled", "top cancelled"]
 

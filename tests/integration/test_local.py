@@ -155,6 +155,23 @@ def test_a_serve_config_with_two_applications_as_it_is(tmp_path: Path) -> None:
         assert json.loads(ask(port, "/-/routes")[1]) == {"/": "One_1", "/two": "two"}
 
 
+def test_a_constructor_that_hangs_is_given_up_and_named(tmp_path: Path) -> None:
+    (tmp_path / "hanging.py").write_text(
+        "import threading\n"
+        "from remora import serve\n"
+        "@serve.deployment\n"
+        "class Hanging:\n"
+        "    def __init__(self): threading.Event().wait()\n"
+        "app = Hanging.bind()\n"
+    )
+    with remora("run", "hanging:app", "--port", str(free_port()), "--start-timeout", "4", cwd=tmp_path) as process:
+        printed, _ = process.communicate(timeout=START_S)
+    assert process.returncode == 1
+    assert printed.strip().splitlines()[-1] == (
+        "remora: deployment 'Hanging': its constructor did not return within 4 s"
+    )
+
+
 @pytest.mark.parametrize(
     ("subject", "message"),
     [

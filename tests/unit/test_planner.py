@@ -116,6 +116,27 @@ def test_starts_that_fail_are_tried_ever_more_slowly_and_reported() -> None:
     assert (status.deployments[0].failing, status.deployments[0].message) == (True, "deployment 'A': boom")
 
 
+def test_a_start_that_hangs_is_said_while_it_does_and_is_not_waited_for_again() -> None:
+    current = with_replicas(world(target(), graph("A")), "A", Phase.STARTING)
+    (replica,) = current.replicas
+    slow = after(current, events.ReplicaSlow(replica, "whose constructor has not returned for 30 s"))
+    (status,) = applications(slow)
+    said = "deployment 'A': 1 starting, whose constructor has not returned for 30 s"
+    assert (status.deployments[0].failing, status.deployments[0].message) == (False, said)
+
+    hung = after(slow, events.ReplicaFailed(replica, "its constructor did not return within 600 s", hung=True))
+    (status,) = applications(hung)
+    said = "deployment 'A': its constructor did not return within 600 s"
+    assert (status.deployments[0].failing, status.deployments[0].message) == (True, said)
+
+
+def test_news_of_a_slow_start_that_is_over_changes_nothing() -> None:
+    current = with_replicas(world(target(), graph("A")), "A", Phase.RUNNING)
+    (replica,) = current.replicas
+    assert after(current, events.ReplicaSlow(replica, "late")) == current
+    assert after(current, events.ReplicaSlow(ReplicaId("gone"), "late")) == current
+
+
 def test_replicas_that_fail_together_count_once() -> None:
     current = with_replicas(world(target(ingress_replicas=3), graph("A")), "A", *[Phase.STARTING] * 3, started_at=1.0)
     for replica in list(current.replicas):

@@ -21,6 +21,7 @@ from websockets.sync.client import connect
 from remora import serve, testing
 from remora.errors import GraphError, RemoraError
 from remora.handle import DeploymentHandle
+from remora.local import stage
 from remora.replica.failure import DeploymentFailure
 
 ROOT = Path(__file__).parents[2]
@@ -163,6 +164,31 @@ def test_a_constructor_that_raises_is_said_and_leaves_nothing() -> None:
         testing.application(Front.bind(Broken.bind())).__enter__()
     with testing.application(Front.bind(Worker.bind(1))) as client:
         assert client.get("/?word=x").text == "x!"
+
+
+OVER = threading.Event()
+
+
+@serve.deployment
+class Hanging:
+    async def __init__(self, blocks: bool) -> None:  # type: ignore[misc]  # Ray Serve allows it
+        if blocks:
+            OVER.wait(60)
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("blocks", [False, True], ids=["async", "blocking"])
+def test_a_constructor_that_hangs_is_named_and_the_next_test_goes_on(
+    blocks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "ANSWER_S", 0.2)
+    try:
+        with pytest.raises(RemoraError, match=r"deployment 'Hanging': its constructor did not return within 0\.5 s"):
+            testing.application(Front.bind(Hanging.bind(blocks)), start_timeout_s=0.5).__enter__()
+        with testing.application(Front.bind(Worker.bind(1))) as client:
+            assert client.get("/?word=x").text == "x!"
+    finally:
+        OVER.set()
 
 
 def test_says_what_is_no_application() -> None:

@@ -54,6 +54,7 @@ async def _serve(given: argparse.Namespace) -> int:
         # From the start where there is one: what an interpreter or a library reads when it is loaded works as well.
         env=found[0].target.env if len(found) == 1 else {},
         grpc_port=_grpc_port(found),
+        **({} if given.start_timeout is None else {"start_timeout_s": given.start_timeout}),
     )
     LocalInstance.check(options)
 
@@ -137,5 +138,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, help="port to listen at (default: the config's, or 8000)")
     parser.add_argument("--route-prefix", help="path below which the application answers, over the manifest's")
     parser.add_argument("--arg", action="append", default=[], metavar="K=V", help="builder argument; may be repeated")
+    parser.add_argument(
+        "--start-timeout", type=float, metavar="S", help="seconds that a constructor has before it is given up (600)"
+    )
     parser.add_argument("--address", default="", help="host:port of a Ray that runs on this machine already")
     return parser

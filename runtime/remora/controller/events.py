@@ -90,6 +90,16 @@ class ReplicaFailed:
 
     replica: ReplicaId
     message: str
+    hung: bool = False
+    """It never answered in the time that a start has."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSlow:
+    """A replica has been starting for long, and may yet start."""
+
+    replica: ReplicaId
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +129,7 @@ Event = (
     | BuildLost
     | ReplicaReady
     | ReplicaFailed
+    | ReplicaSlow
     | ReplicaDraining
     | ReplicaDied
 )
@@ -154,8 +165,14 @@ def _learn(world: World, event: Event, now: float) -> World:
             return _with_build(world, key, Build(BuildState.WAITING, message=message, since=now))
         case ReplicaReady(replica, host, port):
             return _step(world, replica, Step.READY, now, host=host, port=port)
-        case ReplicaFailed(replica, message):
-            return _step(_blame(world, replica, message, now), replica, Step.FAIL, now)
+        case ReplicaFailed(replica, message, hung):
+            return _step(_blame(world, replica, message, now, hung=hung), replica, Step.FAIL, now)
+        case ReplicaSlow(replica, message):
+            return (
+                _with_replica(world, replace(world.replicas[replica], slow=message))
+                if _starts(world, replica)
+                else world
+            )
         case ReplicaDraining(replica):
             return _step(_departing(world, replica, now), replica, Step.DRAIN, now)
         case ReplicaDied(replica, message, with_node=True):
@@ -255,7 +272,12 @@ def _departing(world: World, id_: ReplicaId, now: float) -> World:
     return replace(world, departing={**world.departing, replica.node: now})
 
 
-def _blame(world: World, id_: ReplicaId, message: str, now: float) -> World:
+def _starts(world: World, id_: ReplicaId) -> bool:
+    replica = world.replicas.get(id_)
+    return replica is not None and replica.phase is Phase.STARTING
+
+
+def _blame(world: World, id_: ReplicaId, message: str, now: float, *, hung: bool = False) -> World:
     """Count a start that failed; one count for replicas that started together, as they failed for one reason."""
     replica = world.replicas.get(id_)
     if replica is None or replica.phase not in (Phase.STARTING, Phase.RUNNING):
@@ -265,9 +287,11 @@ def _blame(world: World, id_: ReplicaId, message: str, now: float) -> World:
         return replace(world, crashes=_without(world.crashes, key))
     before = world.crashes.get(key)
     if before is not None and replica.started_at < before.last_at:
-        return replace(world, crashes={**world.crashes, key: replace(before, message=message)})
+        return replace(
+            world, crashes={**world.crashes, key: replace(before, message=message, hung=before.hung or hung)}
+        )
     count = before.count + 1 if before else 1
-    return replace(world, crashes={**world.crashes, key: Crashes(count, now, message)})
+    return replace(world, crashes={**world.crashes, key: Crashes(count, now, message, hung)})
 
 
 def _step(world: World, id_: ReplicaId, step: Step, now: float, host: str = "", port: int = 0) -> World:

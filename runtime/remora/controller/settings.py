@@ -6,9 +6,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from remora_api.meta import Path as Paths
 from remora_api.meta import Port
+
+START_TIMEOUT_S: Final = 600.0
+"""By default. Large models are loaded in it; whoever needs longer than this is taken for hung."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +34,8 @@ class ControllerSettings:
     """One machine that holds everything: nodes have no capacity to count, and the head takes replicas."""
     worker_env: Mapping[str, str] = field(default_factory=dict)
     """Environment of replicas and builds on a Ray that somebody else started, whose processes do not inherit it."""
-    start_timeout_s: float = 600
+    start_timeout_s: float = START_TIMEOUT_S
+    """What a replica has from its creation until it serves: its constructor, mostly."""
     build_timeout_s: float = 120
     recovery_timeout_s: float = 5
 
@@ -52,7 +57,7 @@ class ControllerSettings:
             url=environment.get("REMORA_CONTROLLER_URL", f"http://{pod_ip}:{port}"),
             port=port,
             state_dir=Path(environment.get("REMORA_STATE_DIR", Paths.STATE)) / "controller",
-            start_timeout_s=float(environment.get("REMORA_START_TIMEOUT_S", "600")),
+            start_timeout_s=float(environment.get("REMORA_START_TIMEOUT_S", START_TIMEOUT_S)),
             build_timeout_s=float(environment.get("REMORA_BUILD_TIMEOUT_S", "120")),
         )
 

@@ -133,6 +133,8 @@ class Replica:
     host: str = ""
     port: int = 0
     rank: ReplicaRank = FIRST_RANK
+    slow: str = ""
+    """Why it is still starting, once that has taken long."""
 
     @property
     def is_ready(self) -> bool:
@@ -172,6 +174,8 @@ class Crashes:
     count: int
     last_at: float
     message: str
+    hung: bool = False
+    """One of them used up all the time that a start has: waiting for more of that will not help."""
 
 
 CrashKey = tuple[str, str, str]

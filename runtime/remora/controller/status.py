@@ -83,7 +83,7 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, *, is_wa
         total=len(members),
         version=deployment.version,
         message=_message(world, serving, deployment, members) if is_short else "",
-        failing=is_short and crashes is not None and crashes.count >= FAILING_AFTER,
+        failing=is_short and crashes is not None and (crashes.hung or crashes.count >= FAILING_AFTER),
         resources=deployment.resources,
         spread=deployment.spread,
     )
@@ -97,7 +97,8 @@ def _message(world: World, serving: Serving, deployment: Deployment, members: li
         return crashes.message if named else f"deployment {deployment.name!r}: {crashes.message}"
     starting = [r for r in members if r.version == deployment.version and not r.is_ready and not r.is_leaving]
     if starting:
-        return f"deployment {deployment.name!r}: {len(starting)} starting"
+        slow = next((f", {r.slow}" for r in starting if r.slow), "")
+        return f"deployment {deployment.name!r}: {len(starting)} starting{slow}"
     eligible = placement.eligible(world.nodes, serving.target.groups, world.draining_nodes)
     if not eligible:
         return f"deployment {deployment.name!r}: waiting for a worker"

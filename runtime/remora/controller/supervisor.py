@@ -21,6 +21,8 @@ from remora.types import ReplicaId
 log = logging.getLogger("remora.controller")
 
 STRIKES = 3
+SLOW_S = 30.0
+"""After which a start that goes on is spoken of, as Ray Serve does."""
 REACH_AGAIN_S = 1.0
 T = TypeVar("T")
 Tell = Callable[[events.Event], None]
@@ -57,6 +59,7 @@ class Supervisor:
         await _patiently(actor.leave)
 
     async def _life(self, actor: RayReplica, start_timeout_s: float) -> None:
+        slow = asyncio.get_running_loop().call_later(SLOW_S, self._is_slow, start_timeout_s)
         try:
             async with asyncio.timeout(start_timeout_s):
                 started = await _patiently(actor.start)
@@ -64,13 +67,21 @@ class Supervisor:
             self._tell(events.ReplicaFailed(self.id, f"replica cannot start: {error}"))
             return
         except TimeoutError:
-            self._tell(events.ReplicaFailed(self.id, f"constructor did not return within {start_timeout_s:g} s"))
+            message = f"its constructor did not return within {start_timeout_s:g} s"
+            self._tell(events.ReplicaFailed(self.id, message, hung=True))
             return
+        finally:
+            slow.cancel()
         if isinstance(started, NotStarted):
             self._tell(events.ReplicaFailed(self.id, started.message))
             return
         self._tell(events.ReplicaReady(self.id, started.host, started.port))
         await self._watch(actor)
+
+    def _is_slow(self, start_timeout_s: float) -> None:
+        message = f"whose constructor has not returned for {SLOW_S:g} s; it has {start_timeout_s:g} s"
+        log.warning("replica %s is starting, %s", self.id, message)
+        self._tell(events.ReplicaSlow(self.id, message))
 
     async def _watch(self, actor: RayReplica) -> None:
         strikes = 0

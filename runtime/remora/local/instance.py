@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from remora.controller import connection
 from remora.controller.connection import ClusterLost
-from remora.controller.settings import ControllerSettings
+from remora.controller.settings import START_TIMEOUT_S, ControllerSettings
 from remora.graph.result import BuildResult
 from remora.local import settings
 from remora.local.errors import CannotServe
@@ -62,6 +62,8 @@ class LocalOptions:
     """Of a running Ray on this machine; empty starts one."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Added to the environment of replicas."""
+    start_timeout_s: float = START_TIMEOUT_S
+    """What a replica has for its constructor."""
 
 
 class LocalInstance:
@@ -132,6 +134,7 @@ class LocalInstance:
             state_dir=folder / "state",
             local=True,
             worker_env={} if is_ours else env,
+            start_timeout_s=options.start_timeout_s,
         )
         proxy = await LocalProxy.start(
             host=options.host,

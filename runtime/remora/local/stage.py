@@ -40,6 +40,8 @@ HOST: Final = "127.0.0.1"
 HERE: Final = "http://here"
 """Stands for a controller's address; nobody asks it."""
 REVISION: Final = "test"
+ANSWER_S: Final = 2.0
+"""In which the stage's loop answers unless user code blocks it."""
 
 
 @dataclass(slots=True)
@@ -63,6 +65,7 @@ class Stage:
     def __init__(self) -> None:
         self._key = secrets.token_hex(16)
         self._served: dict[str, _Served] = {}
+        self._constructing = ""
         self._version = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="remora-testing", daemon=True)
@@ -81,6 +84,8 @@ class Stage:
     def leave(self) -> None:
         """Give it back; the last one ends it."""
         with self._lock:
+            if Stage._the is not self:
+                return  # It was given up.
             Stage._users -= 1
             if Stage._users:
                 return
@@ -91,6 +96,21 @@ class Stage:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+    def given_up(self, name: str, timeout_s: float) -> RemoraError:
+        """Return what to say of an application that was not there in time.
+
+        A constructor that blocks the loop cannot be ended: the stage is left to it, and the next test gets another.
+        """
+        try:
+            self.wait(asyncio.sleep(0), ANSWER_S)
+        except TimeoutError:
+            with self._lock:
+                if Stage._the is self:
+                    Stage._the, Stage._users = None, 0
+                    runtime.set_caller(None)
+        which = f"deployment {self._constructing!r}: its constructor" if self._constructing else f"application {name!r}"
+        return RemoraError(f"{which} did not return within {timeout_s:g} s")
 
     def wait(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
         """Do work on the stage's loop, from another thread; raise TimeoutError when it takes longer."""
@@ -141,9 +161,11 @@ class Stage:
     async def _construct(self, name: str, deployment: str, built: BuildResult) -> None:
         one = next(found for found in built.deployments if found.name == deployment)
         replica, limit = f"{name}#{deployment}#1", one.max_ongoing_requests
+        self._constructing = deployment
         creating = UserCallable.create(built.definitions[one.digest], Identity(name, replica, limit), one.user_config)
         # A task of its own, in which the constructor's context stays.
         user = await asyncio.create_task(creating)
+        self._constructing = ""
         server = ReplicaServer(
             user, key=self._key, application=name, revision=REVISION, replica=replica, max_ongoing_requests=limit
         )

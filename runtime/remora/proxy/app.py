@@ -330,7 +330,9 @@ def _refusal(reason: str, extra: Headers, advice: Mapping[str, str]) -> tuple[He
 
 
 def _late(visit: Visit) -> str:
-    return f"request {visit.request_id}: no answer within {visit.timeout_s:g} s"
+    pool = visit.picked.pool if visit.picked is not None else None
+    who = f"deployment {pool.deployment!r} of application {pool.application!r}: " if pool is not None else ""
+    return f"{who}request {visit.request_id}: no answer within {visit.timeout_s:g} s"
 
 
 def _nowhere(path: str) -> str:
