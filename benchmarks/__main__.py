@@ -67,7 +67,7 @@ def main() -> int:
 
 
 def _row(name: str) -> rows.Row:
-    row: rows.Row = importlib.import_module(f"benchmarks.rows.{name}")  # type: ignore[assignment]
+    row: rows.Row = importlib.import_module(f"benchmarks.rows.{name}")
     return row
 
 

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -133,7 +134,7 @@ class Servers:
     """The processes under test; they end with the block."""
 
     def __init__(self) -> None:
-        self._processes: list[multiprocessing.Process] = []
+        self._processes: list[BaseProcess] = []
 
     def __enter__(self) -> Servers:
         return self

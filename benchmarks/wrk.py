@@ -49,8 +49,8 @@ def parsed(output: str) -> Load:
     found = re.search(r"FIGURES (\d+) (\S+) (\S+) (\S+) (\S+) (\d+) (\d+)", output)
     if found is None:
         raise LoadFailed(f"wrk printed no figures:\n{output}")
-    numbers = [float(group) for group in found.groups()]
-    return Load(int(numbers[0]), *numbers[1:5], int(numbers[5]), int(numbers[6]))
+    requests, seconds, p50_ms, p99_ms, max_ms, refused, errors = (float(group) for group in found.groups())
+    return Load(int(requests), seconds, p50_ms, p99_ms, max_ms, int(refused), int(errors))
 
 
 def load(

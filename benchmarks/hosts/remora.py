@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import remora.compat.alias
 from benchmarks.hosts import orders
@@ -28,6 +28,7 @@ from remora.local.proxy import LocalProxy
 from remora_api.wire import ApplicationRouting, ControllerEndpoint
 
 DEADLINE_S = 60.0
+T = TypeVar("T")
 
 
 class Host:
@@ -78,14 +79,14 @@ class Host:
                 sys.executable, "-m", "remora", "proxy", *map(str, words), stdout=log, stderr=log
             )
         admin = SignedClient(f"http://127.0.0.1:{admin_port}", proxy_key.read_text())
-        self._proxy = LocalProxy(self._process, admin)
+        self._proxy = LocalProxy(self._process, admin, self._log)
         await self._proxy.route(())
 
     async def _run(self, program: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
         self._generation += 1
-        (found,) = manifest.applications(f"benchmarks.programs.{program}:app", args=args)
+        (found,) = manifest.read(f"benchmarks.programs.{program}:app", args=args).applications
         target = found.target.model_copy(update={"generation": self._generation})
-        built = await graph.build(found)
+        built = await graph.build(target)
         began = time.monotonic()
         await self._instance.deploy(target, "/", built)
         seconds = time.monotonic() - began
@@ -102,7 +103,7 @@ class Host:
         await self._proxy.stop()
         await self._instance.close()
 
-    def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 

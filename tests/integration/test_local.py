@@ -103,18 +103,21 @@ def test_sigterm_ends_it_quietly(tmp_path: Path) -> None:
 
 def test_an_import_path_from_the_working_directory_with_arguments(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
+        "import os\n"
         "from remora import serve\n"
-        "@serve.deployment\n"
+        "@serve.deployment(num_replicas=2)\n"
         "class Greeter:\n"
         "    def __init__(self, word): self.word = word\n"
-        "    def __call__(self, request): return self.word\n"
+        "    def __call__(self, request): return f'{self.word} {os.getpid()}'\n"
         "def build(args): return Greeter.bind(args['word'])\n"
     )
     port = free_port()
     arguments = ("run", "mine:build", "--port", str(port), "--route-prefix", "/greet", "--arg", "word=moin")
     with remora(*arguments, cwd=tmp_path) as process:
-        until_served(process)
-        assert ask(port, "/greet/") == (200, "moin")
+        assert "(Greeter ×2)" in until_served(process)[-1]
+        answers = {ask(port, "/greet/") for _ in range(100)}
+        assert {(status, text.partition(" ")[0]) for status, text in answers} == {(200, "moin")}
+        assert len(answers) == 2, "as many replicas as the code says"
         assert ask(port, "/other")[0] == 404
 
 

@@ -65,6 +65,7 @@ def test_an_import_path_is_an_application_by_itself() -> None:
     (found,) = read("my_pkg.Serving_2:build", route_prefix="/x").applications
     assert (found.target.application, found.target.import_path) == ("serving-2", "my_pkg.Serving_2:build")
     assert found.route_prefix == "/x"
+    assert found.target.ingress_replicas is None, "the code says how many replicas there are"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from remora.cli.output import arguments as builder_arguments
@@ -103,17 +103,16 @@ async def _deploy_all(
             request_timeout_s=application.request_timeout_s,
             grpc_servicers=tuple(application.grpc.servicer_functions) if application.grpc else (),
         )
-        print(_served(application, built, instance.url), flush=True)  # noqa: T201 - the command line talks to its user
+        counts = instance.counts(application.target.application)
+        print(_served(application, counts, instance.url), flush=True)  # noqa: T201 - the command line talks to its user
     print("Ctrl-C ends it.", flush=True)  # noqa: T201 - as above
     await instance.until_ended()
 
 
-def _served(application: LocalApplication, built: BuildResult, url: str) -> str:
+def _served(application: LocalApplication, counts: Mapping[str, int], url: str) -> str:
     name = application.target.application
     prefix = application.route_prefix
     where = "to handles only" if prefix is None else f"at {url}{prefix.rstrip('/')}/"
-    wanted = {override.name: override.replicas for override in application.target.deployments}
-    counts = {d.name: wanted.get(d.name) or d.replicas for d in built.deployments}
     deployments = ", ".join(f"{d} ×{count}" if count > 1 else d for d, count in counts.items())
     return f"{name} is served {where} ({deployments})"
 

@@ -226,6 +226,10 @@ class LocalInstance:
         applications, _ = self._controller.status.latest or ((), ())
         return applications
 
+    def counts(self, application: str) -> Mapping[str, int]:
+        """Return how many replicas each deployment of an application has to have."""
+        return {deployment.name: deployment.desired for deployment in self._deployments(application)}
+
     def _deployments(self, application: str) -> tuple[DeploymentStatus, ...]:
         return next((found.deployments for found in self.status() if found.application == application), ())
 
