@@ -15,12 +15,12 @@ class Wire:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.loop.close()
-        self.frames: list[tuple[int, int, bytes]] = []
+        self.frames: list[tuple[int, int, bytes | memoryview]] = []
 
-    def put(self, kind: int, stream: int, payload: bytes = b"") -> None:
+    def put(self, kind: int, stream: int, payload: bytes | memoryview = b"") -> None:
         self.frames.append((kind, stream, payload))
 
-    def queue(self, stream: Stream, kind: int, payload: bytes) -> None:
+    def queue(self, stream: Stream, kind: int, payload: bytes | memoryview) -> None:
         raise AssertionError("nothing is sent here")
 
 

@@ -138,14 +138,17 @@ class HttpExchange:
         if self._held is not None:
             status, headers = self._held
             self._held = None
+            # What does not go along with the head goes as it is, without being copied into a frame.
             fits = len(body) <= MAX_PART_BYTES
             kind = RESPONSE | END if fits and not more else RESPONSE
-            self._answer_head(kind, status, headers, bytes(body[:MAX_PART_BYTES]))
-            body = b"" if fits else body[MAX_PART_BYTES:]
+            self._answer_head(kind, status, headers, bytes(body) if fits else b"")
             if kind & END:
                 self._end()
                 return
-        await self._stream.write_body(body, end=not more)
+            if fits:
+                body = b""
+        # The application may change what is no bytes object as soon as this returns.
+        await self._stream.write_body(bytes(body), end=not more)
         if not more:
             self._end()
         elif self._stream.crowds:

@@ -13,17 +13,20 @@ from typing import Final, Generic, TypeVar, cast
 
 from remora.errors import ProtocolError
 from remora.transport import liveness
-from remora.transport.frames import HEADER, HEADER_BYTES, MAX_PAYLOAD_BYTES, PING, Decoder
+from remora.transport.decoder import Decoder
+from remora.transport.frames import HEADER, HEADER_BYTES, MAX_PAYLOAD_BYTES, PING
 from remora.transport.stream import Stream
 
 TURN_BYTES: Final = 256 * 1024
 """Of parts, in one turn of the loop."""
+LARGE_BYTES: Final = 4 * 1024
+"""Of a piece of a write, on average, above which pieces go to the kernel as they are: joining them costs more."""
 HANDSHAKE_S: Final = 3.0
 
 AnyStream = TypeVar("AnyStream", bound=Stream)
 
 
-class Connection(asyncio.Protocol, Generic[AnyStream]):
+class Connection(asyncio.BufferedProtocol, Generic[AnyStream]):
     """The shared half. Subclasses say what frames mean: `on_handshake`, `on_frame`, `on_silence` and `on_lost`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -36,7 +39,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         """Of all frames that `put` or a flush has taken, in the order of the wire."""
         self._transport: asyncio.Transport | None = None
         self._decoder = Decoder()
-        self._out: list[bytes] = []
+        self._out: list[bytes | memoryview] = []
         self._out_bytes = 0
         self._ring: deque[Stream] = deque()
         self._flushing = False
@@ -108,14 +111,14 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def put(self, kind: int, stream: int, payload: bytes = b"") -> None:
+    def put(self, kind: int, stream: int, payload: bytes | memoryview = b"") -> None:
         """Write a frame this turn, before any queued part."""
         self._append(kind, stream, payload)
         if not self._flushing:
             self._flushing = True
             self.loop.call_soon(self.flush)
 
-    def queue(self, stream: Stream, kind: int, payload: bytes) -> None:
+    def queue(self, stream: Stream, kind: int, payload: bytes | memoryview) -> None:
         """Write a part when this stream's turn comes."""
         if not stream.parts:
             # Small answers need no turns: while little goes out, a part goes at once.
@@ -137,10 +140,12 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         if self._ring and not self._paused:
             self._take_turns()
         if self._out:
-            data = b"".join(self._out)
-            self._out.clear()
-            self._out_bytes = 0
-            self._transport.write(data)
+            pieces, self._out = self._out, []
+            size, self._out_bytes = self._out_bytes, 0
+            if size < LARGE_BYTES * len(pieces):
+                self._transport.write(b"".join(pieces))
+            else:
+                self._transport.writelines(pieces)
         if self._ring and not self._paused and not self._flushing:
             self._flushing = True
             self.loop.call_soon(self.flush)
@@ -155,7 +160,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
             if stream.parts:
                 ring.append(stream)
 
-    def _append(self, kind: int, stream: int, payload: bytes) -> None:
+    def _append(self, kind: int, stream: int, payload: bytes | memoryview) -> None:
         size = len(payload)
         self._out.append(HEADER.pack(size, kind, stream))
         if size:
@@ -164,7 +169,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         self._out_bytes += size
         self.sent_bytes += size
 
-    # ── asyncio.Protocol ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── asyncio.BufferedProtocol ─────────────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -172,11 +177,13 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         self._restart_timer(HANDSHAKE_S)
         self.on_connected()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._decoder.room()
+
+    def buffer_updated(self, size: int) -> None:
         self._heard = True
         try:
-            frames = self._decoder.feed(data)
-            for kind, id, payload in frames:
+            for kind, id, payload in self._decoder.filled(size):
                 if self.established:
                     self.on_frame(kind, id, payload)
                 else:

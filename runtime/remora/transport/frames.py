@@ -89,32 +89,3 @@ def unpack_u32(payload: bytes) -> int:
         raise ProtocolError(f"a number of {len(payload)} bytes; expected {_U32.size}")
     value: int = _U32.unpack(payload)[0]
     return value
-
-
-class Decoder:
-    """Cuts received bytes into frames. ``limit`` may be raised once the other end is known."""
-
-    __slots__ = ("_rest", "limit")
-
-    def __init__(self, limit: int = MAX_HANDSHAKE_BYTES) -> None:
-        self.limit = limit
-        self._rest = b""
-
-    def feed(self, data: bytes) -> list[Frame]:
-        """Return the frames that are complete. Raises ProtocolError as soon as a header announces too much."""
-        if self._rest:
-            data = self._rest + data
-        frames: list[Frame] = []
-        start, size, limit = 0, len(data), self.limit
-        while size - start >= HEADER_BYTES:
-            length, kind, stream = HEADER.unpack_from(data, start)
-            if length > limit or (kind & ~END in (DATA, MESSAGE) and length > MAX_PART_BYTES):
-                raise ProtocolError(f"a frame of kind {kind:#x} with {length} bytes exceeds the limit")
-            begin = start + HEADER_BYTES
-            end = begin + length
-            if end > size:
-                break
-            frames.append((kind, stream, data[begin:end]))
-            start = end
-        self._rest = data[start:] if start else data
-        return frames

@@ -164,8 +164,8 @@ class ServerConnection(Connection[ServerStream]):
         self.tell(FACTS, self._host.facts)
         self.flush()
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+    def buffer_updated(self, size: int) -> None:
+        super().buffer_updated(size)
         # ACCEPT leaves before the tasks that this data started take their first step: a client that never sees it
         # knows that the user's code has not begun.
         if self._out:

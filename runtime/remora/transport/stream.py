@@ -27,11 +27,11 @@ class Wire(Protocol):
 
     loop: asyncio.AbstractEventLoop
 
-    def put(self, kind: int, stream: int, payload: bytes = b"") -> None:
+    def put(self, kind: int, stream: int, payload: bytes | memoryview = b"") -> None:
         """Write a frame this turn, before any queued part."""
         ...
 
-    def queue(self, stream: Stream, kind: int, payload: bytes) -> None:
+    def queue(self, stream: Stream, kind: int, payload: bytes | memoryview) -> None:
         """Write a part when this stream's turn comes."""
         ...
 
@@ -43,7 +43,7 @@ class Stream:
 
     def __init__(self, wire: Wire, id: int, credit: int) -> None:
         self.id = id
-        self.parts: deque[tuple[int, bytes]] = deque()
+        self.parts: deque[tuple[int, bytes | memoryview]] = deque()
         """Parts that wait for this stream's turn on the connection."""
         self.closed: Exception | None = None
         """Why nothing more can be sent or received; None while the stream is open."""
@@ -67,8 +67,11 @@ class Stream:
         if self.closed is not None:
             raise self.closed
 
-    async def write(self, kind: int, part: bytes) -> None:
-        """Send one part of at most 64 KiB as soon as there is credit. Raises what the stream was closed with."""
+    async def write(self, kind: int, part: bytes | memoryview) -> None:
+        """Send one part of at most 64 KiB as soon as there is credit. Raises what the stream was closed with.
+
+        The part is not copied: what a view shows must not change any more.
+        """
         if self._credit.available <= 0 or self.closed is not None:
             await self.writable()
         self._credit.take(len(part))
@@ -81,9 +84,10 @@ class Stream:
                 await self.write(DATA | END if end else DATA, body)
             return
         last = (len(body) - 1) // MAX_PART_BYTES * MAX_PART_BYTES
+        view = memoryview(body)
         for start in range(0, len(body), MAX_PART_BYTES):
             kind = DATA | END if end and start == last else DATA
-            await self.write(kind, body[start : start + MAX_PART_BYTES])
+            await self.write(kind, view[start : start + MAX_PART_BYTES])
 
     async def write_parts(self, parts: Iterable[bytes], *, end: bool) -> None:
         """Send the rest of a pickled value, in parts that are known to fit."""
