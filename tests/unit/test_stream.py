@@ -32,30 +32,38 @@ def arrived(*frames: tuple[int, bytes]) -> tuple[Stream, Wire]:
     return stream, wire
 
 
-async def test_parts_are_joined_up_to_the_limit() -> None:
+async def test_parts_are_taken_up_to_the_limit() -> None:
     stream, _ = arrived((DATA, b"bb"), (DATA, b"cc"), (DATA, b"dd"))
-    assert stream.read_on(b"aa", 5) == (b"aabbcc", False)
+    pieces = [b"aa"]
+    assert not stream.read_on(pieces, 5)
+    assert pieces == [b"aa", b"bb", b"cc"]
     assert await stream.read() == (DATA, b"dd")
 
 
 def test_the_last_part_is_told() -> None:
     stream, _ = arrived((DATA, b"b"), (DATA | END, b""))
-    assert stream.read_on(b"a", 100) == (b"ab", True)
+    pieces = [b"a"]
+    assert stream.read_on(pieces, 100)
+    assert pieces == [b"a", b"b"]
 
 
 async def test_a_frame_of_another_kind_stays() -> None:
     stream, _ = arrived((DATA, b"b"), (FAILURE | END, b"why"))
-    assert stream.read_on(b"a", 100) == (b"ab", False)
+    pieces = [b"a"]
+    assert not stream.read_on(pieces, 100)
+    assert pieces == [b"a", b"b"]
     assert await stream.read() == (FAILURE | END, b"why")
 
 
 def test_nothing_more_is_no_part() -> None:
     stream, wire = arrived()
-    assert stream.read_on(b"a", 100) == (b"a", False)
+    pieces = [b"a"]
+    assert not stream.read_on(pieces, 100)
+    assert pieces == [b"a"]
     assert wire.frames == []
 
 
 def test_what_is_read_is_granted_again() -> None:
     stream, wire = arrived((DATA, bytes(GRANT_BYTES // 2)), (DATA, bytes(GRANT_BYTES // 2)))
-    stream.read_on(b"", WINDOW_BYTES)
+    stream.read_on([], WINDOW_BYTES)
     assert wire.frames == [(CREDIT, 7, pack_u32(GRANT_BYTES))]

@@ -16,11 +16,11 @@ import msgspec
 
 from remora.errors import BackPressureError, DeploymentUnavailable, ProtocolError, RemoraError, ReplicaUnavailableError
 from remora.proxy.access_log import AccessLog, Line, TracedLine
+from remora.proxy.client import CLIENT, Client
 from remora.proxy.figures import Figures
 from remora.proxy.holding import Holding
 from remora.proxy.metrics import Metrics
 from remora.proxy.mirroring import Mirroring
-from remora.proxy.protocol import CLIENT, Client
 from remora.proxy.routing import CurrentRouting, Picked
 from remora.proxy.short_way import ShortWay
 from remora.proxy.visit import Visit, read
@@ -114,7 +114,7 @@ class ProxyApp:
             visit, opened = short_way.visit, short_way.opened
         status, error = CLIENT_GONE, None
         try:
-            status, error = await self._serve(visit, receive, send, opened)
+            status, error = await self._serve(visit, send, opened)
         finally:
             self._record(visit, status, error)
 
@@ -138,7 +138,7 @@ class ProxyApp:
         said = (ended, name, method, scope["path"], status, milliseconds, client, visit.request_id, error)
         self._access_log.add(Line(*said) if visit.trace is None else TracedLine(*said, visit.trace))
 
-    async def _serve(self, visit: Visit, receive: Receive, send: Send, opened: Opened | None) -> tuple[int, str | None]:
+    async def _serve(self, visit: Visit, send: Send, opened: Opened | None) -> tuple[int, str | None]:
         """Answer, and return the status and what went wrong."""
         path = visit.scope["path"]
         if path.startswith(self._own_paths):
@@ -154,7 +154,7 @@ class ProxyApp:
         left_s = None if visit.timeout_s is None else visit.timeout_s - (self._clock() - visit.begun)
         try:
             async with asyncio.timeout(left_s):
-                return await self._forward(visit, application, left_s, receive, send, opened), None
+                return await self._forward(visit, application, left_s, opened), None
         except asyncio.CancelledError:
             if not client.gone:
                 raise
@@ -174,31 +174,24 @@ class ProxyApp:
         return await _refuse(send, status, reason, visit.extra, advice)
 
     async def _forward(
-        self,
-        visit: Visit,
-        application: ApplicationRouting,
-        left_s: float | None,
-        receive: Receive,
-        send: Send,
-        opened: Opened | None,
+        self, visit: Visit, application: ApplicationRouting, left_s: float | None, opened: Opened | None
     ) -> int:
         pool = self._pool_for(visit, application)
         hold = application.hold
         client: Client = visit.scope[CLIENT]
         if hold is not None and opened is None and (pool is None or not pool.expects):
-            pool = await self._holding.until_ready(application, hold, len(client.body))
+            pool = await self._holding.until_ready(application, hold, client.body_bytes)
         if pool is None:
             raise DeploymentUnavailable(f"application {application.application!r} is not ready")
-        part, rest = client.body, None
-        if client.more_body or len(part) > MAX_PART_BYTES:
-            # What has come is taken by `receive` like the rest, so that reading goes on as it is consumed.
-            part, rest = b"", receive
-        elif application.mirror is not None and opened is None:
+        # A body that is not all there is read as it is consumed, and so is what has come of it.
+        whole = not client.more_body and client.body_bytes <= MAX_PART_BYTES
+        part = client.body if whole else None
+        if part is not None and application.mirror is not None and opened is None:
             self._repeat(visit, application, part)
         head = visit.head(left_s)
         while True:
             try:
-                return await forward(pool, head, part, rest, send, visit.extra, client.answer, opened, visit.wanted)
+                return await forward(pool, head, part, client, visit.extra, opened, visit.wanted)
             except DeploymentUnavailable:
                 # Nothing of the request was sent: the last replica went while it looked for one, or waited for it.
                 other = self._another(visit, pool)
@@ -206,7 +199,7 @@ class ProxyApp:
                 if other is not None:
                     pool = other
                 elif hold is not None:
-                    pool = await self._holding.until_ready(application, hold, len(part), again=True)
+                    pool = await self._holding.until_ready(application, hold, client.body_bytes, again=True)
                 else:
                     raise
 

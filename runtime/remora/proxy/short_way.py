@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from remora.errors import ProtocolError
-from remora.proxy.protocol import Client
+from remora.proxy.client import Client
 from remora.proxy.visit import Visit
 from remora.router.forward import Opened, headers_for_client
 from remora.router.link import Link

@@ -8,8 +8,7 @@ acquire a place → open → ACCEPT → rest of the body ┐
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from remora.errors import ProtocolError, RemoraError
 from remora.router.affinity import Affinity
@@ -28,12 +27,14 @@ from remora.transport.messages import (
     unpack,
 )
 from remora.transport.stream import StreamClosed
-from remora.types import Receive, Send
 
 # Of the connection between client and proxy, not of the request (RFC 9110, 7.6.1).
 HOP_BY_HOP: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade")
 )
+
+AT_ONCE_BYTES: Final = 2 * MAX_PART_BYTES
+"""Of an answer, that is handed on in one go."""
 
 
 class ApplicationFailed(RemoraError):
@@ -42,6 +43,26 @@ class ApplicationFailed(RemoraError):
     def __init__(self, cause: Cause, text: str) -> None:
         super().__init__(text)
         self.cause = cause
+
+
+class Asking(Protocol):
+    """Who asks: the client's side of a request."""
+
+    def answer(self, status: int, headers: Headers, body: bytes) -> bool:
+        """Take a whole answer at once; False if it has to come by `begin`."""
+        ...
+
+    async def begin(self, status: int, headers: Headers, pieces: list[bytes], *, more: bool) -> None:
+        """Take the head of an answer, and what there is of its body."""
+        ...
+
+    async def go_on(self, pieces: list[bytes], *, more: bool) -> None:
+        """Take pieces of the body; returns when there may be more."""
+        ...
+
+    async def read(self) -> tuple[list[bytes], bool] | None:
+        """Return pieces of the request's body, and whether it goes on; None if the client has gone."""
+        ...
 
 
 class Opened(NamedTuple):
@@ -54,27 +75,24 @@ class Opened(NamedTuple):
 async def forward(
     pool: Pool,
     head: RequestHead,
-    part: bytes,
-    receive: Receive | None,
-    send: Send,
+    part: bytes | None,
+    asking: Asking,
     extra: Headers,
-    send_whole: Callable[[int, Headers, bytes], bool],
     opened: Opened | None = None,
     wanted: Affinity | None = None,
 ) -> int:
-    """Send a request to a replica of ``pool`` and its answer to ``send``; return the status.
+    """Send a request to a replica of ``pool`` and its answer to who asks; return the status.
 
-    ``part`` is what has arrived of the body, and ``receive`` gives the rest; None if there is none. ``extra`` headers
-    are added to the answer. An answer of one frame goes to ``send_whole``, unless that returns False. Cancelling
+    ``part`` is the whole body; None if it is still to be read. ``extra`` headers are added to the answer. Cancelling
     cancels the user's code. Raises BackPressureError, DeploymentUnavailable, ReplicaUnavailableError and
-    ApplicationFailed; if ``send`` was called before, the answer cannot be completed. ``opened`` is a stream on which
+    ApplicationFailed; if the answer was begun before, it cannot be completed. ``opened`` is a stream on which
     the request is under way already; ``wanted`` is what its replica should have.
     """
-    kind = REQUEST if receive is not None else REQUEST | END
-    payload = pack(head, part)
+    kind = REQUEST if part is None else REQUEST | END
+    payload = pack(head, part or b"")
     while True:
         link, stream = opened or await open_stream(pool, kind, payload, wanted)
-        upload = _upload(stream, receive) if receive is not None else None
+        upload = _upload(stream, asking) if part is None else None
         try:
             answer, content = await stream.read()
             if answer & ~END != RESPONSE:
@@ -82,8 +100,8 @@ async def forward(
             response, first = unpack(ResponseHead, content)
             link.reported(response.load)
             headers = headers_for_client(response, extra)
-            if not (answer & END and send_whole(response.status, headers, first)):
-                await _answer(stream, response.status, headers, first, bool(answer & END), send)
+            if not (answer & END and asking.answer(response.status, headers, first)):
+                await _answer(stream, response.status, headers, first, bool(answer & END), asking)
             return response.status
         except (Refused, LinkLost) as ended:
             check_never_begun(ended, "request")
@@ -113,19 +131,21 @@ def headers_for_client(head: ResponseHead, extra: Headers) -> Headers:
     return [pair for pair in head.headers if pair[0] not in HOP_BY_HOP] + extra
 
 
-async def _answer(stream: ClientStream, status: int, headers: Headers, part: bytes, ended: bool, send: Send) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    if part or ended:
-        await send({"type": "http.response.body", "body": part, "more_body": not ended})
+async def _answer(
+    stream: ClientStream, status: int, headers: Headers, part: bytes, ended: bool, asking: Asking
+) -> None:
+    pieces = [part] if part else []
+    if not ended:
+        # What arrived together leaves together: where chunks end means nothing in HTTP (RFC 9112, 7.1).
+        ended = stream.read_on(pieces, AT_ONCE_BYTES)
+    await asking.begin(status, headers, pieces, more=not ended)
     while not ended:
         kind, part = await stream.read()
         if kind & ~END != DATA:
             raise _failure(kind, part)
-        ended = bool(kind & END)
-        if not ended:
-            # What arrived together leaves together: where chunks end means nothing in HTTP (RFC 9112, 7.1).
-            part, ended = stream.read_on(part, MAX_PART_BYTES)
-        await send({"type": "http.response.body", "body": part, "more_body": not ended})
+        pieces = [part]
+        ended = bool(kind & END) or stream.read_on(pieces, AT_ONCE_BYTES)
+        await asking.go_on(pieces, more=not ended)
 
 
 def _failure(kind: int, payload: bytes) -> RemoraError:
@@ -135,21 +155,23 @@ def _failure(kind: int, payload: bytes) -> RemoraError:
     return ApplicationFailed(head.cause, head.text)
 
 
-def _upload(stream: ClientStream, receive: Receive) -> asyncio.Task[None]:
-    return asyncio.get_running_loop().create_task(_send_rest(stream, receive))
+def _upload(stream: ClientStream, asking: Asking) -> asyncio.Task[None]:
+    return asyncio.get_running_loop().create_task(_send_rest(stream, asking))
 
 
-async def _send_rest(stream: ClientStream, receive: Receive) -> None:
+async def _send_rest(stream: ClientStream, asking: Asking) -> None:
     """Send the rest of the body, as fast as the replica reads. Asks for nothing before the request was accepted."""
     more = True
     try:
         while more:
             await stream.writable()
-            message = await receive()
-            if message["type"] == "http.disconnect":
+            read = await asking.read()
+            if read is None:
                 stream.cancel()
                 return
-            more = message.get("more_body", False)
-            await stream.write_body(message.get("body", b""), end=not more)
+            pieces, more = read
+            for piece in pieces[:-1]:
+                await stream.write_body(piece, end=False)
+            await stream.write_body(pieces[-1], end=not more)
     except (StreamClosed, Refused, LinkLost):
         return  # Whoever reads the answer learns the same.

@@ -1,7 +1,7 @@
 """Memory that sockets are read into. Pure.
 
-A connection borrows a buffer for a read and keeps it only while a frame is incomplete, so that a process with a thousand
-quiet connections needs a handful, and what is read next lies behind what came before without being moved.
+A connection borrows a buffer for a read and keeps it only while a frame is incomplete: a process with a thousand quiet
+connections needs a handful, and what is read next lies behind what came before without being moved.
 """
 
 from __future__ import annotations

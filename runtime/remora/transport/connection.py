@@ -16,11 +16,10 @@ from remora.transport import liveness
 from remora.transport.decoder import Decoder
 from remora.transport.frames import HEADER, HEADER_BYTES, MAX_PAYLOAD_BYTES, PING
 from remora.transport.stream import Stream
+from remora.transport.writing import write
 
 TURN_BYTES: Final = 256 * 1024
 """Of parts, in one turn of the loop."""
-LARGE_BYTES: Final = 4 * 1024
-"""Of a piece of a write, on average, above which pieces go to the kernel as they are: joining them costs more."""
 HANDSHAKE_S: Final = 3.0
 
 AnyStream = TypeVar("AnyStream", bound=Stream)
@@ -142,10 +141,7 @@ class Connection(asyncio.BufferedProtocol, Generic[AnyStream]):
         if self._out:
             pieces, self._out = self._out, []
             size, self._out_bytes = self._out_bytes, 0
-            if size < LARGE_BYTES * len(pieces):
-                self._transport.write(b"".join(pieces))
-            else:
-                self._transport.writelines(pieces)
+            write(self._transport, pieces, size)
         if self._ring and not self._paused and not self._flushing:
             self._flushing = True
             self.loop.call_soon(self.flush)

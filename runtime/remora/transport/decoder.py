@@ -1,6 +1,6 @@
 """Cuts what a socket was read into up into frames. Pure.
 
-    socket ─▶ room ─ filled ─▶ frames, whose payloads are copies; what is left of the last one stays where it is
+socket ─▶ room ─ filled ─▶ frames, whose payloads are copies; what is left of the last one stays where it is
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Decoder:
         return buffer[self._end :] if self._end else buffer
 
     def filled(self, size: int) -> Iterator[Frame]:
-        """Yield the frames that ``size`` more bytes completed. Raises ProtocolError when a header announces too much."""
+        """Yield the frames that ``size`` more bytes completed; raise ProtocolError when a header announces too much."""
         buffer = self._buffer
         assert buffer is not None
         self._end += size

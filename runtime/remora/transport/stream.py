@@ -135,29 +135,27 @@ class Stream:
                 self._wire.put(CREDIT, self.id, pack_u32(grant))
         return kind, payload
 
-    def read_on(self, part: bytes, limit_bytes: int) -> tuple[bytes, bool]:
-        """Return a part of a body with those that have arrived behind it, and whether the last one is among them.
+    def read_on(self, pieces: list[bytes], limit_bytes: int) -> bool:
+        """Add the parts of a body that have arrived to ``pieces``; return whether the last one is among them.
 
-        Stops at the first that makes it ``limit_bytes`` or more, and at a frame that is no DATA.
+        Stops at the first that makes them ``limit_bytes`` or more, and at a frame that is no DATA.
         """
         inbox = self._inbox
         if not inbox:
-            return part, False
-        parts = [part]
-        size = len(part)
+            return False
+        size = sum(map(len, pieces))
         grants = 0
         ended = False
-        while inbox and size < limit_bytes and inbox[0][0] & ~END == DATA:
+        while not ended and inbox and size < limit_bytes and inbox[0][0] & ~END == DATA:
             kind, payload = inbox.popleft()
-            parts.append(payload)
+            if payload:
+                pieces.append(payload)
             size += len(payload)
             grants += self._room.consume(len(payload))
-            if kind & END:
-                ended = True
-                break
+            ended = bool(kind & END)
         if grants and self.closed is None:
             self._wire.put(CREDIT, self.id, pack_u32(grants))
-        return b"".join(parts), ended
+        return ended
 
     async def read_body(self, first: bytes, size: int, *, ended: bool) -> tuple[bytes | bytearray, bool]:
         """Collect a pickled value of ``size`` bytes, of which ``first`` came with its head; and whether END was seen.
