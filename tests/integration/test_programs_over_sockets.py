@@ -20,7 +20,8 @@ from remora.replica.server import ReplicaServer
 from remora.replica.user import Identity, UserCallable
 from remora.router.forward import forward
 from remora.router.router import Router
-from remora.transport.messages import RequestHead
+from remora.transport.frames import MAX_PART_BYTES
+from remora.transport.messages import Headers, RequestHead
 from remora_api.wire import ApplicationRoutes, DeploymentRoutes, ReplicaAddress, RoutesSnapshot
 
 KEY = "secret"
@@ -41,23 +42,31 @@ class Running:
         assert pool is not None
         headers = [(b"content-length", str(len(body)).encode())]
         head = RequestHead("http", "POST", "/", b"/", b"", "", "http", "1.1", headers, None, None, "r-1")
-        parts = [body[start : start + 60_000] for start in range(0, len(body), 60_000)] or [b""]
-        rest = iter(parts[1:])
-        answered = bytearray()
+        asking = Asking(body)
+        status = await forward(pool, head, body if len(body) <= MAX_PART_BYTES else None, asking, [])
+        return status, bytes(asking.answered)
 
-        async def receive() -> dict[str, Any]:
-            part = next(rest)
-            return {"type": "http.request", "body": part, "more_body": part is not parts[-1]}
 
-        async def send(message: Any) -> None:
-            answered.extend(message.get("body", b""))
+class Asking:
+    """A client that sends its body in pieces, and keeps the answer."""
 
-        def send_whole(status: int, headers: Any, part: bytes) -> bool:
-            answered.extend(part)
-            return True
+    def __init__(self, body: bytes) -> None:
+        self.answered = bytearray()
+        self._pieces = [body[i : i + MAX_PART_BYTES] for i in range(0, len(body), MAX_PART_BYTES)]
 
-        status = await forward(pool, head, parts[0], receive if len(parts) > 1 else None, send, [], send_whole)
-        return status, bytes(answered)
+    def answer(self, status: int, headers: Headers, body: bytes) -> bool:
+        self.answered += body
+        return True
+
+    async def begin(self, status: int, headers: Headers, pieces: list[bytes], *, more: bool) -> None:
+        self.answered += b"".join(pieces)
+
+    async def go_on(self, pieces: list[bytes], *, more: bool) -> None:
+        self.answered += b"".join(pieces)
+
+    async def read(self) -> tuple[list[bytes], bool]:
+        piece = self._pieces.pop(0)
+        return [piece], bool(self._pieces)
 
 
 @asynccontextmanager

@@ -102,6 +102,13 @@ async def test_bodies_of_any_size_go_both_ways(size: int) -> None:
         assert len((await client.get(f"/large?{size}")).content) == size
 
 
+async def test_an_answer_may_come_before_the_body_was_read() -> None:
+    async with replica(Steered("early")) as (_, address), serving(address) as (_, client):
+        for _ in range(2):
+            assert (await client.post("/", content=b"x" * 3_000_000)).text == "early"
+        assert (await client.post("/echo", content=b"next")).content == b"next"
+
+
 async def test_a_status_sent_before_the_body_arrives_before_it() -> None:
     service = Steered()
     async with (

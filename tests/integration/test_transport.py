@@ -400,6 +400,16 @@ async def test_calls_for_a_model_go_to_the_replica_that_told_it_has_it() -> None
             assert await ask("new") == {b"b"}
 
 
+async def test_models_that_come_right_behind_the_handshake_may_be_many() -> None:
+    models = [f"model-{number}" for number in range(1000)]
+    async with replica(Steered("a")) as (server, address):
+        server.hold_models(models)
+        async with router(address) as calls:
+            pool = calls.cluster(CONTROLLER).ingress("app")
+            assert pool is not None
+            await until(lambda: pool.ready == 1 and pool.links[0].models == frozenset(models))
+
+
 async def test_calls_of_a_session_go_to_one_replica_of_all_routers_choice() -> None:
     async with (
         replica(Steered("a"), name="app#Main#a") as (_, first),

@@ -1,4 +1,4 @@
-"""A request's body as it came: the pieces that were read, not copied together. Pure."""
+"""A request's body as it came: the pieces that were read, not copied together."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ class Pieces:
 
     def taken(self) -> list[bytes]:
         """Return what there is, one piece at least, to be sent on: small pieces in one."""
-        if self._size < LARGE_BYTES * len(self._pieces):
+        if self._size < LARGE_BYTES * max(1, len(self._pieces)):
             return [b"".join(self._pieces)]
         return self._pieces
