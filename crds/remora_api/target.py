@@ -41,6 +41,7 @@ def target_from(
         groups=tuple(groups),
         max_surge=wanted.rollout.max_surge,
         max_unavailable=wanted.rollout.max_unavailable or 0,
+        autoscaling_policy=_policy_from(wanted.autoscaling_policy),
         scaled={it.name: it.desired for it in application.status.deployments if it.autoscaled},
         asleep=asleep,
         drain_nodes=tuple(sorted(drain_nodes)),
@@ -116,8 +117,12 @@ def autoscaling_from(given: v1alpha1.Autoscaling) -> autoscaling.Autoscaling:
         panic_window_s=given.panic_window_seconds,
         panic_threshold_percent=given.panic_threshold_percent,
         schedules=tuple(autoscaling.Schedule(**it.model_dump()) for it in given.schedules),
-        policy=autoscaling.Policy(**given.policy.model_dump()) if given.policy else None,
+        policy=_policy_from(given.policy),
     )
+
+
+def _policy_from(given: v1alpha1.Policy | None) -> autoscaling.Policy | None:
+    return autoscaling.Policy(**given.model_dump()) if given is not None else None
 
 
 def _override(deployment: spec.Deployment) -> wire.DeploymentOverride:

@@ -30,7 +30,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from remora_api.autoscaling import Autoscaling
+from remora_api.autoscaling import Autoscaling, Policy
 from remora_api.wire_graph import Graph
 
 
@@ -106,6 +106,8 @@ class Target(Wire):
     """Empty in local mode: any node will do."""
     max_surge: int = 1
     max_unavailable: int = 0
+    autoscaling_policy: Policy | None = None
+    """Decides for all autoscaled deployments together, instead of the load and of policies of their own."""
     scaled: dict[str, int] = Field(default_factory=dict)
     """What autoscaling decided last, by deployment: a controller of another Ray cluster goes on from there."""
     asleep: bool = False

@@ -12,7 +12,7 @@ import pytest
 
 from remora.proxy.server import ProxyServer
 from remora.proxy.settings import Settings
-from remora_api.autoscaling import Autoscaling
+from remora_api.autoscaling import Autoscaling, Policy
 from remora_api.wire import (
     Activity,
     ApplicationRouting,
@@ -49,8 +49,18 @@ class Model:
 def two(context):
     return 2, {"seen": context.policy_state.get("seen", 0) + 1}
 
+def together(contexts, spare):
+    # As many of Steered as there are autoscaled deployments, and some to spare, from the second look on.
+    steered = next(id_ for id_ in contexts if id_.name == "Steered")
+    looks = contexts[steered].policy_state.get("looks", 0) + 1
+    return {steered: len(contexts) + spare if looks > 1 else 2}, {steered: {"looks": looks}}
+
+def never(contexts):
+    raise LookupError("nothing to go by")
+
 @serve.deployment(
-    autoscaling_config={"max_replicas": 4, "upscale_delay_s": 0, "policy": {"policy_function": two}},
+    autoscaling_config={"max_replicas": 5, "upscale_delay_s": 0, "downscale_delay_s": 1,
+                        "policy": {"policy_function": two}},
     ray_actor_options={"num_cpus": 0.1},
 )
 class Steered:
@@ -119,6 +129,14 @@ def has(name: str, desired: int, ready: int) -> object:
     return holds
 
 
+def said(name: str, reason: str) -> object:
+    def holds(status: ApplicationStatus) -> bool:
+        found = of(status, name)
+        return found is not None and found.reason == reason
+
+    return holds
+
+
 class Load:
     """Clients that ask one request after the other, and count all that do not answer 200."""
 
@@ -164,6 +182,19 @@ async def test_load_raises_replicas_and_its_end_lowers_them_down_to_zero(
     # A policy of the user's own runs in a replica.
     steered = await machine.until(has("Steered", 2, 2))
     assert (of(steered, "Steered") or steered.deployments[0]).reason == "autoscaled from 1 to 2: policy m:two says 2"
+
+    # One for the whole application takes the place of it, and of its absence, without a restart.
+    pids = machine.replica_pids()
+    together = Policy(import_path="m:together", args={"spare": 1})
+    await machine.put(**code(CODE), deployments=(override,), autoscaling_policy=together)
+    steered = await machine.until(has("Steered", 4, 4))
+    why = "autoscaled from 2 to 4: the application's policy m:together says 4"
+    assert (of(steered, "Steered") or steered.deployments[0]).reason == why
+    await machine.put(**code(CODE), deployments=(override,), autoscaling_policy=Policy(import_path="m:never"))
+    await machine.until(said("Steered", "autoscaling stays at 4: policy m:never: LookupError: nothing to go by"))
+    await machine.put(**code(CODE), deployments=(override,))
+    await machine.until(has("Steered", 2, 2))
+    assert len(pids & machine.replica_pids()) >= len(pids) - 2, "the ingress stayed, and some of the steered"
 
     # Requests at zero wait for the first replica, none is lost, and they do so over a handle in a replica.
     async with aiohttp.ClientSession() as session:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remora.controller.autoscaler import TOLERANCE, Decision, Sample, State, decide, suggested
+from remora.controller.autoscaler import TOLERANCE, Advice, Decision, Floor, Sample, State, decide, suggested
 from remora_api.autoscaling import Aggregation, Autoscaling
 
 
@@ -97,7 +97,7 @@ def test_bounds_hold_at_once_and_say_so() -> None:
     low = decide(config(min_replicas=3), State(), None, 1, 0)
     assert (low.count, low.reason) == (3, "autoscaled from 1 to 3: minReplicas is 3")
     assert decide(config(max_replicas=3), State(), None, 8, 0).count == 3
-    office = decide(config(), State(), None, 1, 0, least=5, schedule="office")
+    office = decide(config(), State(), None, 1, 0, Floor(5, "office"))
     assert (office.count, office.reason) == (5, "autoscaled from 1 to 5: schedule office has minReplicas 5")
 
 
@@ -119,6 +119,23 @@ def test_a_request_at_zero_brings_replicas_at_once() -> None:
     assert decide(it, State(), Sample(0, 100, 0, 100), 0, 0).count == 10
     assert decide(it, State(), Sample(0, 0, 0, 0), 0, 0).count == 0
     assert decide(it, State(), Sample(0, 0, 0, 1), 0, 0).reason.endswith("1 request came while there was no replica")
+
+
+def test_a_policy_stands_for_the_load_with_factors_bounds_and_delays() -> None:
+    busy = Sample(0, 50, 50, 100)
+
+    def advised(wish: int | None, count: int = 4, **values: object) -> Decision:
+        return decide(config(**{**QUICK, **values}), State(), busy, count, 0, advice=Advice("policy m:f", wish))
+
+    assert advised(None).count == 4
+    assert (advised(7).count, advised(7).reason) == (7, "autoscaled from 4 to 7: policy m:f says 7")
+    assert advised(99).reason.endswith("says 99; 99 would be right, maxReplicas is 10")
+    assert advised(8, upscaling_factor=0.5).count == 6
+    assert advised(3, downscaling_factor=0.1).count == 3
+    assert advised(7, upscale_delay_s=5).count == 4
+    assert advised(0, min_replicas=0).count == 1, "the last one goes only when there is no request"
+    assert advised(3, count=0, min_replicas=0, upscale_delay_s=600).count == 3
+    assert advised(0, count=0, min_replicas=0).reason.endswith("100 requests came while there was no replica")
 
 
 LOADS = st.lists(st.one_of(st.none(), st.integers(0, 60)), min_size=1, max_size=80)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from datetime import UTC, datetime
 from typing import Any
 
@@ -146,6 +147,25 @@ def test_a_schedule_holds_in_its_own_time_zone(moment: str, count: int) -> None:
     assert scaled(before)[0] == count
 
 
+def test_time_zones_are_known_where_the_system_has_none() -> None:
+    """As in the runtime image."""
+    try:
+        zoneinfo.reset_tzpath(to=[])
+        zoneinfo.ZoneInfo.clear_cache()
+        test_a_schedule_holds_in_its_own_time_zone("2026-11-20T07:30", 5)
+    finally:
+        zoneinfo.reset_tzpath()
+
+
+def test_a_time_zone_that_is_not_known_is_said_once() -> None:
+    office = Schedule(name="o", start="0 8 * * *", end="0 18 * * *", time_zone="Europe/Berlim", min_replicas=5)
+    scaling, before = Scaling(), autoscaled(schedules=(office,))
+    before = follow(scaling, before, 0)
+    said = "autoscaling stays at 1: time zone Europe/Berlim of schedule o is not known: taken as Etc/UTC"
+    assert scaled(before) == (1, said)
+    assert scaling.decide(before, 1) == ()
+
+
 def test_reports_are_asked_for_only_where_something_is_autoscaled() -> None:
     limits = Autoscaling(max_replicas=8)
     wanted = target(deployments=(DeploymentOverride(name="A", autoscaling=limits),))
@@ -157,44 +177,131 @@ def with_policy(**values: Any) -> World:
     return autoscaled(policy=Policy(import_path="m:by_queue", args={"per": 2}), **values)
 
 
+def follow(scaling: Scaling, before: World, now: float) -> World:
+    for event in scaling.decide(before, now):
+        before = events.learn(before, event, now)
+    return before
+
+
 def test_a_policy_is_asked_in_a_replica_and_followed_within_the_bounds() -> None:
     scaling = Scaling()
     before = with_replicas(with_policy(), "A", Phase.RUNNING)
     scaling.take(report("p1", queued=3, ongoing=2), before, 0)
     assert scaling.decide(before, 0) == (), "the load alone moves nothing"
-    (asked,) = scaling.policies(before, 0)
+    (asked,) = scaling.questions(before, 0)
     assert asked.replica in before.replicas
-    assert (asked.policy.import_path, asked.policy.args) == ("m:by_queue", {"per": 2})
-    context = asked.context
-    assert (context.deployment_name, context.current_num_replicas, context.target_num_replicas) == ("A", 1, 1)
-    assert (context.total_num_requests, context.total_queued_requests) == (5, 3)
-    assert scaling.policies(before, 1) == (), "one question at a time"
-    scaling.answered(asked, Wish(20, {"seen": 1}))
+    assert (asked.question.import_path, asked.question.args) == ("m:by_queue", {"per": 2})
+    (situation,) = asked.question.situations
+    assert (situation.deployment, situation.current, situation.target) == ("A", 1, 1)
+    assert (situation.requests, situation.queued) == (5, 3)
+    assert scaling.questions(before, 1) == (), "one question at a time"
+    scaling.answered(asked, {"A": Wish(20, b"seen")}, 1)
     (event,) = scaling.decide(before, 1)
     after = events.learn(before, event, 1)
     assert scaled(after) == (
         8,
         "autoscaled from 1 to 8: policy m:by_queue says 20; 20 would be right, maxReplicas is 8",
     )
-    (again,) = scaling.policies(after, 2)
-    assert again.context.policy_state == {"seen": 1}
-    assert again.context.last_scale_up_time == 1
+    (again,) = scaling.questions(after, 2)
+    (situation,) = again.question.situations
+    assert (situation.state, situation.scaled_up_at) == (b"seen", 1)
 
 
-def test_a_policy_that_fails_changes_nothing_and_is_named_once() -> None:
+def test_a_policy_that_fails_changes_nothing_is_named_once_and_remembers() -> None:
     scaling = Scaling()
     before = with_replicas(with_policy(), "A", Phase.RUNNING)
-    (asked,) = scaling.policies(before, 0)
-    scaling.answered(asked, "policy m:by_queue: KeyError: 'queue'")
-    (event,) = scaling.decide(before, 0)
-    after = events.learn(before, event, 0)
-    assert scaled(after) == (1, "autoscaling stays at 1: policy m:by_queue: KeyError: 'queue'")
-    assert scaling.decide(after, 1) == ()
+    (asked,) = scaling.questions(before, 0)
+    scaling.answered(asked, {"A": Wish(1, b"seen")}, 0)
+    (asked,) = scaling.questions(before, 1)
+    scaling.answered(asked, "policy m:by_queue: KeyError: 'queue'", 1)
+    before = follow(scaling, before, 1)
+    assert scaled(before) == (1, "autoscaling stays at 1: policy m:by_queue: KeyError: 'queue'")
+    assert scaling.decide(before, 2) == ()
+    (asked,) = scaling.questions(before, 2)
+    assert asked.question.situations[0].state == b"seen"
+    scaling.answered(asked, "policy m:by_queue: KeyError: 'another one'", 2)
+    assert scaling.decide(before, 2) == (), "one that fails otherwise each time is not said each time"
+    assert 'policy_failures_total{application="app",deployment="A"} 2' in "\n".join(scaling.metrics())
+    (asked,) = scaling.questions(before, 3)
+    scaling.answered(asked, {"A": Wish(1)}, 3)
+    before = follow(scaling, before, 3)
+    assert scaled(before) == (1, "autoscaling stays at 1: policy m:by_queue answers again")
+    assert scaling.decide(before, 4) == ()
 
 
-def test_at_zero_there_is_nobody_to_run_a_policy_and_a_request_brings_a_replica() -> None:
+def test_what_a_policy_said_long_ago_holds_no_more() -> None:
+    scaling = Scaling()
+    before = with_replicas(with_policy(upscale_delay_s=100), "A", Phase.RUNNING)
+    (asked,) = scaling.questions(before, 0)
+    scaling.answered(asked, {"A": Wish(3)}, 0)
+    assert scaling.decide(before, 0) == ()
+    assert scaling.questions(before, 1), "asked, and never answered"
+    assert [scaling.decide(before, now) for now in (20, 50, 90, 110)] == [()] * 4
+
+
+def test_at_zero_without_any_replica_a_request_brings_one() -> None:
     scaling, before = Scaling(), with_policy(min_replicas=0)
-    assert scaling.policies(before, 0) == ()
+    assert scaling.questions(before, 0) == ()
     scaling.take(report("p1", queued=1, arrived=1), before, 0)
     (event,) = scaling.decide(before, 0)
     assert scaled(events.learn(before, event, 0))[0] == 1
+
+
+def of_application(**values: Any) -> World:
+    """A is the ingress, with a number of its own; B and C are autoscaled, B by a policy of its own."""
+    limits = Autoscaling.model_validate({"min_replicas": 0, "max_replicas": 8, **QUICK})
+    own = limits.model_copy(update={"policy": Policy(import_path="m:own")})
+    overrides = (DeploymentOverride(name="B", autoscaling=own), DeploymentOverride(name="C", autoscaling=limits))
+    wanted = target(deployments=overrides, **values)
+    return events.learn(world(wanted, graph("A", "B", "C")), events.TargetSet(wanted), 0)
+
+
+def counted(before: World) -> dict[str, tuple[int, str]]:
+    return {it.name: (it.count, it.reason) for it in versions.resolve(before.serving["app"])}
+
+
+def test_an_applications_policy_decides_for_all_that_are_autoscaled() -> None:
+    scaling = Scaling()
+    policy = Policy(import_path="m:together", args={"spare": 1})
+    before = with_replicas(of_application(autoscaling_policy=policy), "A", Phase.RUNNING)
+    (asked,) = scaling.questions(before, 0)
+    assert before.replicas[asked.replica].deployment == "A", "B and C have no replica: the ingress is asked"
+    assert asked.question.of_application
+    assert (asked.question.import_path, [it.deployment for it in asked.question.situations]) == (
+        "m:together",
+        ["B", "C"],
+    )
+    scaling.answered(asked, {"B": Wish(3, b"b"), "C": Wish(None, b"c")}, 0)
+    before = follow(scaling, before, 0)
+    assert counted(before)["B"] == (3, "autoscaled from 0 to 3: the application's policy m:together says 3")
+    assert counted(before)["C"][0] == 0, "it says nothing of C"
+    (asked,) = scaling.questions(before, 1)
+    assert [it.state for it in asked.question.situations] == [b"b", b"c"]
+    scaling.answered(asked, "policy m:together: KeyError: 'B'", 1)
+    before = follow(scaling, before, 1)
+    assert {name: why for name, (_, why) in counted(before).items() if name != "A"} == {
+        "B": "autoscaling stays at 3: policy m:together: KeyError: 'B'",
+        "C": "autoscaling stays at 0: policy m:together: KeyError: 'B'",
+    }
+    # Taken away, B's own is asked again, in A's replica as B has none, and C goes by its load.
+    without = events.learn(before, events.TargetSet(of_application().targets["app"]), 2)
+    (asked,) = scaling.questions(without, 2)
+    assert (asked.who, asked.question.of_application) == (("app", "B"), False)
+    assert before.replicas[asked.replica].deployment == "A"
+
+
+def test_a_policy_is_asked_in_a_replica_of_the_newest_code() -> None:
+    scaling = Scaling()
+    before = with_replicas(with_policy(), "A", Phase.RUNNING, version="old")
+    (asked,) = scaling.questions(before, 0)
+    assert asked.replica in before.replicas, "rather than in none"
+    before = with_replicas(before, "A", Phase.STARTING, Phase.RUNNING, started_at=5.0)
+    (asked,) = Scaling().questions(before, 0)
+    assert (before.replicas[asked.replica].version != "old", before.replicas[asked.replica].is_ready) == (True, True)
+
+
+def test_a_schedule_is_in_the_metrics() -> None:
+    always = Schedule(name="always", start="* * * * *", end="0 0 30 2 *", min_replicas=5)
+    scaling, before = Scaling(), autoscaled(schedules=(always,))
+    scaling.decide(before, 1_750_000_000)
+    assert 'remora_autoscaling_min_replicas{application="app",deployment="A"} 5' in "\n".join(scaling.metrics())

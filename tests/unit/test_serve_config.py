@@ -14,6 +14,7 @@ from remora.local import code
 from remora.local.manifest import CannotRead, read
 from remora_api import crd
 from remora_api.autoscaling import Aggregation, Autoscaling, Policy
+from remora_api.target import target_from
 from remora_api.v1alpha1 import ServeApplication
 
 CONFIG = """
@@ -366,3 +367,37 @@ def assert_valid(manifest: dict[str, Any]) -> None:
     """Hold a manifest to the models as kubectl does, and to the CRD's schema."""
     ServeApplication.from_manifest(manifest, strict=True)
     jsonschema.Draft7Validator(crd.resource_schema()).validate(manifest)
+
+
+POLICY = """
+applications:
+- name: shop
+  import_path: shop:app
+  autoscaling_policy:
+    policy_function: {function}
+    policy_kwargs: {{spare: 2}}
+"""
+
+
+def test_an_applications_policy_is_carried_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(POLICY.format(function="shop.scaling.together"))
+    (application,) = read(str(path)).applications
+    assert application.target.autoscaling_policy == Policy(import_path="shop.scaling:together", args={"spare": 2})
+    assert read(str(path)).warnings == ()
+    assert cli.main(["convert", str(path)]) == 0
+    printed = capsys.readouterr()
+    (written,) = yaml.safe_load_all(printed.out)
+    assert written["spec"]["autoscalingPolicy"] == {"importPath": "shop.scaling:together", "args": {"spare": 2}}
+    assert "autoscaling_policy" not in printed.err
+    back = target_from(ServeApplication.from_manifest(written), revision="r")
+    assert back.autoscaling_policy == application.target.autoscaling_policy
+
+
+def test_an_applications_policy_that_is_none_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(POLICY.format(function="together"))
+    with pytest.raises(
+        CannotRead, match=r"applications\[0\]\.autoscaling_policy: .*'together' must be module:function"
+    ):
+        read(str(path))

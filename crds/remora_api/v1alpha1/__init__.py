@@ -5,7 +5,7 @@ its users read. Read `resource` for the whole, `spec` for what is wanted, `statu
 that look like a container's.
 """
 
-from remora_api.v1alpha1.autoscaling import AggregationFunction, Autoscaling, Schedule
+from remora_api.v1alpha1.autoscaling import AggregationFunction, Autoscaling, Policy, Schedule
 from remora_api.v1alpha1.graph import (
     Graph,
     GraphCase,
@@ -100,6 +100,7 @@ __all__ = [
     "OptionalReference",
     "PodTemplate",
     "PodTemplateMetadata",
+    "Policy",
     "Problem",
     "Proxy",
     "ProxyService",

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from remora_api.model import Bool, FreeForm, Int, ListMap, Model, Quantity, Rule, Unwritten, matches
 from remora_api.v1alpha1 import imports
-from remora_api.v1alpha1.autoscaling import Autoscaling
+from remora_api.v1alpha1.autoscaling import Autoscaling, Policy
 from remora_api.v1alpha1.graph import Graph
 from remora_api.v1alpha1.pods import (
     EnvFromSource,
@@ -343,6 +343,10 @@ class ServeApplicationSpec(Model):
     is autoscaled. This is what `kubectl scale` and a HorizontalPodAutoscaler set."""
     deployments: Annotated[tuple[Deployment, ...], MaxLen(64), ListMap()] = ()
     """Settings of deployments by name, over what the code says: replicas, resources, userConfig, …"""
+    autoscaling_policy: Policy | None = None
+    """One function in your code for all deployments that are autoscaled, where they depend on each other. It takes a
+    dict with an AutoscalingContext for each, and returns a dict with numbers. Policies of single deployments are not
+    asked then. Changing it restarts nothing."""
     head: Head = Head()
     """The head pod: resources, storage, and what is laid over it."""
     workers: Annotated[tuple[WorkerGroup, ...], MinLen(1), MaxLen(32), ListMap(), Unwritten()] = DEFAULT_WORKERS

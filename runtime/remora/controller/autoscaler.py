@@ -5,7 +5,8 @@ the state that comes back. The rules, in this order; the first that says another
 
 * bounds      the number is between the least (minReplicas, or a schedule's) and maxReplicas, at once
 * from zero   a request that waits at zero replicas brings one, or as many as the target asks for, at once
-* policy      where the user's own function decides, what it says takes the place of the load, and there is no panic
+* policy      where the user's own function decides, what it says takes the place of the load, and there is no panic;
+              at zero it may bring replicas, at once, and so may a request
 * panic       load over the short window far above what the replicas are for: up at once, and not down for a while
 * up, down    load over the look-back period, once it has asked for it throughout the delay
 * to zero     the last replica goes after its own delay without any request
@@ -57,6 +58,25 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class Floor:
+    """The least number of replicas now."""
+
+    least: int
+    schedule: str = ""
+    """Name of the schedule that asks for it; empty where minReplicas does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What a policy of the user's says, instead of the load."""
+
+    policy: str
+    """As reasons name it: policy scaling:by_queue."""
+    wish: int | None
+    """None while it says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """How many replicas, and why if that is another number than before."""
 
@@ -71,28 +91,28 @@ def decide(
     sample: Sample | None,
     count: int,
     now: float,
-    least: int | None = None,
-    schedule: str = "",
-    wish: int | None = None,
+    floor: Floor | None = None,
+    advice: Advice | None = None,
 ) -> Decision:
     """Return the decision after a sample (None: nobody reports), with `count` replicas decided before.
 
-    `least` stands for minReplicas while a schedule, whose name is given, asks for more. `wish` is what the policy says;
-    None while it says nothing.
+    `floor` stands for minReplicas where it is given, `advice` for the load.
     """
-    low = config.min_replicas if least is None else least
-    low, high = min(low, config.max_replicas), config.max_replicas
+    floor = Floor(config.min_replicas) if floor is None else floor
+    low, high = min(floor.least, config.max_replicas), config.max_replicas
     state = _learned(config, state, sample, now)
     if count < low:
-        why = f"schedule {schedule} has minReplicas {low}" if schedule else f"minReplicas is {low}"
+        why = f"schedule {floor.schedule} has minReplicas {low}" if floor.schedule else f"minReplicas is {low}"
         return _changed(state, count, low, why)
     if count > high:
         return _changed(state, count, high, f"maxReplicas is {high}")
-    if config.policy is not None and count > 0:
-        if wish is None:
+    if advice is not None and (count > 0 or advice.wish):
+        if advice.wish is None:
             return Decision(count, "", replace(state, above_since=None, below_since=None))
-        why = f"policy {config.policy.import_path} says {wish}{_bound(wish, high)}"
-        return _slow(config, state, count, low, high, now, wish, why)
+        why = f"{advice.policy} says {advice.wish}{_bound(advice.wish, high)}"
+        if count == 0:
+            return _changed(state, count, min(advice.wish, high), why)
+        return _slow(config, state, count, low, high, now, _part_of_the_way(config, count, advice.wish), why)
     if sample is None:
         # Delays begin anew: what happened meanwhile is not known.
         return Decision(count, "", replace(state, above_since=None, below_since=None))
@@ -108,8 +128,7 @@ def decide(
             return Decision(count, "", replace(state, above_since=None, below_since=None))
         state = replace(state, panic_until=now + config.look_back_period_s)
         return _changed(state, count, wanted, _why(config, quick, config.panic_window_s, asked, high, "suddenly "))
-    recent = _since(state.samples, now - config.look_back_period_s)
-    load = _aggregate(config.aggregation, [sample.load for sample in recent])
+    load, _ = recent(config, state, now)
     asked = suggested(config, count, load)
     return _slow(
         config, state, count, low, high, now, asked, _why(config, load, config.look_back_period_s, asked, high)
@@ -143,6 +162,13 @@ def _slow(
     return Decision(count, "", state)
 
 
+def recent(config: Autoscaling, state: State, now: float) -> tuple[float, float]:
+    """Return the requests of the look-back period, and those of them that waited, aggregated as the config says."""
+    samples = _since(state.samples, now - config.look_back_period_s)
+    loads, queued = [sample.load for sample in samples], [sample.queued for sample in samples]
+    return _aggregate(config.aggregation, loads), _aggregate(config.aggregation, queued)
+
+
 def suggested(config: Autoscaling, count: int, load: float) -> int:
     """Return the number that a load asks for, with `count` replicas (above 0) there; neither bounds nor delays.
 
@@ -151,13 +177,17 @@ def suggested(config: Autoscaling, count: int, load: float) -> int:
     ratio = load / (config.target_ongoing_requests * count)
     if 1 < ratio <= 1 + TOLERANCE + _EPSILON:
         return count
-    factor = config.upscaling_factor if ratio > 1 else config.downscaling_factor
-    way = max(0.0, 1 + (ratio - 1) * factor)
-    wanted = math.ceil(count * way - _EPSILON)
-    if ratio < 1 and wanted == count and math.ceil(load / config.target_ongoing_requests - _EPSILON) < count:
+    return _part_of_the_way(config, count, count * ratio)
+
+
+def _part_of_the_way(config: Autoscaling, count: int, wanted: float) -> int:
+    """Return where a decision gets from `count` towards `wanted`: a factor of the way, rounded up."""
+    factor = config.upscaling_factor if wanted > count else config.downscaling_factor
+    there = math.ceil(max(0.0, count + (wanted - count) * factor) - _EPSILON)
+    if there == count > math.ceil(wanted - _EPSILON):
         # A small factor is to slow it down, not to stop it.
         return count - 1
-    return wanted
+    return there
 
 
 def _learned(config: Autoscaling, state: State, sample: Sample | None, now: float) -> State:

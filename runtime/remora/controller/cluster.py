@@ -21,7 +21,7 @@ from remora.errors import RemoraError
 from remora.node import labels
 from remora.replica.actor import ReplicaActor
 from remora.replica.config import NotStarted, ReplicaConfig, Started
-from remora.replica.policy import AutoscalingContext, Wish
+from remora.replica.policy import Answer, PolicyQuestion
 from remora.types import ReplicaId
 from remora_api.wire import Resources
 
@@ -82,9 +82,9 @@ class RayReplica:
         found: str = await _result(self._actor.reconfigure.remote(user_config, max_ongoing_requests))
         return found
 
-    async def ask_policy(self, import_path: str, args: Mapping[str, Any], context: AutoscalingContext) -> Wish | str:
-        """Return what a policy in the user's code says of its deployment, or what is wrong with it."""
-        said: Wish | str = await _result(self._actor.ask_policy.remote(import_path, dict(args), context))
+    async def ask_policy(self, question: PolicyQuestion) -> Answer:
+        """Return what a policy in the user's code says, or what is wrong with it."""
+        said: Answer = await _result(self._actor.ask_policy.remote(question))
         return said
 
     def drain(self, grace_s: float) -> None:

@@ -16,13 +16,14 @@ from collections.abc import Awaitable, Callable
 
 from remora.controller import events, planner, recovery, status, versions
 from remora.controller.actions import Drain
+from remora.controller.advisers import Asked
 from remora.controller.checkpoint import Checkpoint
 from remora.controller.cluster import RayCluster
 from remora.controller.lifecycle import Phase
 from remora.controller.performer import Performer, graph_of
 from remora.controller.published import Published
 from remora.controller.routes import routes
-from remora.controller.scaling import PolicyAsked, Scaling
+from remora.controller.scaling import Scaling
 from remora.controller.settings import ControllerSettings
 from remora.controller.state import InPlace, Replica, World
 from remora.graph.result import BuildResult
@@ -196,11 +197,12 @@ class Controller:
             self._scaling_wanted.clear()
             for event in self._scaling.decide(self._world, self._clock()):
                 self.tell(event)
-            for asked in self._scaling.policies(self._world, self._clock()):
+            for asked in self._scaling.questions(self._world, self._clock()):
                 tasks.create_task(self._ask(asked))
 
-    async def _ask(self, asked: PolicyAsked) -> None:
-        self._scaling.answered(asked, await self._performer.ask_policy(asked, POLICY_S))
+    async def _ask(self, asked: Asked) -> None:
+        answer = await self._performer.ask_policy(asked.replica, asked.question, POLICY_S)
+        self._scaling.answered(asked, answer, self._clock())
 
 
 def _settings_of(world: World, replica: Replica) -> InPlace:

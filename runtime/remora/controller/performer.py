@@ -14,7 +14,6 @@ from remora.controller import actions, events
 from remora.controller.builds import BuildRequest
 from remora.controller.checkpoint import Checkpoint, replica_to_bytes
 from remora.controller.cluster import RayCluster, RayReplica
-from remora.controller.scaling import PolicyAsked
 from remora.controller.settings import ControllerSettings
 from remora.controller.state import BuiltDeployment, Graph, InPlace, Replica, World
 from remora.controller.supervisor import Supervisor, Tell
@@ -22,7 +21,7 @@ from remora.errors import GraphError, RemoraError
 from remora.graph.importing import NotImported
 from remora.graph.result import BuildFailure, BuildResult
 from remora.replica.config import ReplicaConfig
-from remora.replica.policy import Wish
+from remora.replica.policy import Answer, PolicyQuestion
 from remora.types import ReplicaId
 from remora_api.autoscaling import Autoscaling
 from remora_api.wire import Resources
@@ -83,12 +82,12 @@ class Performer:
 
         self._do(self._supervise(self._supervisor(replica.id, in_place), found()))
 
-    async def ask_policy(self, asked: PolicyAsked, timeout_s: float) -> Wish | str:
+    async def ask_policy(self, replica: ReplicaId, question: PolicyQuestion, timeout_s: float) -> Answer:
         """Return what a policy says when it runs in a replica, or why it says nothing."""
-        supervisor = self._supervisors.get(asked.replica)
+        supervisor = self._supervisors.get(replica)
         if supervisor is None:
-            return f"policy {asked.policy.import_path}: the replica that it was to run in has gone"
-        return await supervisor.ask_policy(asked.policy.import_path, asked.policy.args, asked.context, timeout_s)
+            return f"policy {question.import_path}: the replica that it was to run in has gone"
+        return await supervisor.ask_policy(question, timeout_s)
 
     def _ask(self, replica: ReplicaId, work: Callable[[Supervisor], Coroutine[Any, Any, None]]) -> None:
         supervisor = self._supervisors.get(replica)

@@ -6,60 +6,23 @@ The loop asks once a second, and at once when a request has come to a deployment
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from remora.controller import autoscaler, versions
+from remora.controller import autoscaler, scaling_metrics, versions
+from remora.controller.advisers import Advisers, Asked
+from remora.controller.autoscaler import Floor
 from remora.controller.events import ReplicasScaled
 from remora.controller.loads import Loads, Name
+from remora.controller.scaling_metrics import Figures
 from remora.controller.state import Deployment, Scaled, World
-from remora.replica.policy import AutoscalingContext, Wish
-from remora.types import ReplicaId
+from remora.replica.policy import Answer, Situation
 from remora_api import cron
-from remora_api.autoscaling import Autoscaling, Policy
+from remora_api.autoscaling import Autoscaling, Schedule
 from remora_api.wire import LoadReport
 
 log = logging.getLogger("remora.controller")
-
-MAX_PROBLEM = 200
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyAsked:
-    """A policy to be asked, in one of the deployment's replicas."""
-
-    name: Name
-    replica: ReplicaId
-    policy: Policy
-    context: AutoscalingContext
-
-
-@dataclass(slots=True)
-class _Asking:
-    """What is known of one deployment's policy."""
-
-    policy: Policy
-    pending: bool = False
-    wish: Wish | None = None
-    problem: str = ""
-    told: str = ""
-    """The problem that the status has."""
-
-
-@dataclass(slots=True)
-class _Figures:
-    """One autoscaled deployment for the metrics."""
-
-    limits: Autoscaling
-    state: autoscaler.State = field(default_factory=autoscaler.State)
-    count: int = 0
-    ups: int = 0
-    downs: int = 0
-    up_at: float | None = None
-    down_at: float | None = None
 
 
 class Scaling:
@@ -67,9 +30,9 @@ class Scaling:
 
     def __init__(self) -> None:
         self._loads = Loads()
-        self._figures: dict[Name, _Figures] = {}
-        self._unknown_zones: set[str] = set()
-        self._asking: dict[Name, _Asking] = {}
+        self._figures: dict[Name, Figures] = {}
+        self._told_zones: set[tuple[Name, str]] = set()
+        self._advisers = Advisers()
 
     def take(self, report: LoadReport, world: World, now: float) -> bool:
         """Take in a report; True if a deployment at zero should be looked at without delay."""
@@ -78,66 +41,37 @@ class Scaling:
         asleep = {(app, it.name) for app, it in _autoscaled(world) if it.count == 0}
         return any((it.application, it.deployment) in asleep for it in report.deployments if it.arrived)
 
-    def policies(self, world: World, now: float) -> tuple[PolicyAsked, ...]:
+    def questions(self, world: World, now: float) -> tuple[Asked, ...]:
         """Return the policies to ask now; `answered` takes what they say. One that has not answered is not asked."""
-        asked = []
-        current: dict[Name, _Asking] = {}
-        for application, deployment in _autoscaled(world):
-            policy, name = (
-                deployment.autoscaling.policy if deployment.autoscaling else None,
-                (application, deployment.name),
-            )
-            if policy is None:
-                continue
-            asking = self._asking.get(name)
-            if asking is None or asking.policy != policy:
-                asking = _Asking(policy)
-            current[name] = asking
-            ready = sorted(
-                (r for r in world.replicas.values() if (r.application, r.deployment) == name and r.is_ready),
-                key=lambda r: (r.version != deployment.version, r.started_at, r.id),
-            )
-            if not ready or asking.pending:
-                continue
-            asking.pending = True
-            asked.append(
-                PolicyAsked(name, ready[0].id, policy, self._context(name, deployment, asking, len(ready), now))
-            )
-        self._asking = current
-        return tuple(asked)
+        found = list(_autoscaled(world))
+        self._advisers.follow(world, found)
+        situations = {(app, it.name): self._situation(world, app, it, now) for app, it in found}
+        return self._advisers.questions(world, situations, now)
 
-    def answered(self, asked: PolicyAsked, said: Wish | str) -> None:
+    def answered(self, asked: Asked, answer: Answer, now: float) -> None:
         """Take in what a policy says, or what is wrong with it; then nothing changes by it."""
-        asking = self._asking.get(asked.name)
-        if asking is None or asking.policy != asked.policy:
-            return
-        asking.pending = False
-        if isinstance(said, Wish):
-            asking.wish, asking.problem = said, ""
-        else:
-            asking.wish, asking.problem = None, said[:MAX_PROBLEM]
+        self._advisers.answered(asked, answer, now)
 
-    def _context(
-        self, name: Name, deployment: Deployment, asking: _Asking, ready: int, now: float
-    ) -> AutoscalingContext:
-        limits, figures = deployment.autoscaling, self._figures.get(name)
+    def _situation(self, world: World, application: str, deployment: Deployment, now: float) -> Situation:
+        limits, name = deployment.autoscaling, (application, deployment.name)
         assert limits is not None
-        last = figures.state.samples[-1] if figures and figures.state.samples else autoscaler.Sample(now, 0, 0)
-        return AutoscalingContext(
-            app_name=name[0],
-            deployment_name=name[1],
-            current_num_replicas=ready,
-            target_num_replicas=deployment.count,
-            total_num_requests=last.load,
-            total_queued_requests=last.queued,
-            total_running_requests=last.ongoing,
-            capacity_adjusted_min_replicas=self._least(limits, now)[0],
-            capacity_adjusted_max_replicas=limits.max_replicas,
-            current_time=now,
-            last_scale_up_time=figures.up_at if figures else None,
-            last_scale_down_time=figures.down_at if figures else None,
-            config=limits.model_dump(mode="json"),
-            policy_state=asking.wish.state if asking.wish else {},
+        figures = self._figures.get(name) or Figures(limits)
+        requests, queued = autoscaler.recent(limits, figures.state, now)
+        ready = sorted(
+            it.id for it in world.replicas.values() if (it.application, it.deployment) == name and it.is_ready
+        )
+        return Situation(
+            deployment=deployment.name,
+            current=len(ready),
+            target=deployment.count,
+            replicas=tuple(ready),
+            requests=requests,
+            queued=queued,
+            least=self._floor(limits, now).least,
+            most=limits.max_replicas,
+            scaled_up_at=figures.up_at,
+            scaled_down_at=figures.down_at,
+            limits=limits.model_dump(mode="json"),
         )
 
     def decide(self, world: World, now: float) -> tuple[ReplicasScaled, ...]:
@@ -148,23 +82,27 @@ class Scaling:
         self._loads.keep(names)
         changed: dict[str, dict[str, Scaled]] = {}
         for application, deployment in found:
-            scaled = self._one(application, deployment, now)
+            scaled = self._one(world, application, deployment, now)
             if scaled is not None:
                 changed.setdefault(application, {})[deployment.name] = scaled
         return tuple(ReplicasScaled(application, scaled) for application, scaled in changed.items())
 
-    def _one(self, application: str, deployment: Deployment, now: float) -> Scaled | None:
+    def _one(self, world: World, application: str, deployment: Deployment, now: float) -> Scaled | None:
         limits = deployment.autoscaling
         assert limits is not None
         name = (application, deployment.name)
-        figures = self._figures.setdefault(name, _Figures(limits))
-        least, schedule = self._least(limits, now)
-        sample, asking = self._loads.sample(name, now), self._asking.get(name)
-        wish = asking.wish.replicas if asking is not None and asking.wish is not None else None
-        decision = autoscaler.decide(limits, figures.state, sample, deployment.count, now, least, schedule, wish)
-        figures.state, figures.count, figures.limits = decision.state, decision.count, limits
+        figures = self._figures.setdefault(name, Figures(limits))
+        floor, advice = self._floor(limits, now), self._advisers.advice(world, application, deployment, now)
+        sample = self._loads.sample(name, now)
+        decision = autoscaler.decide(limits, figures.state, sample, deployment.count, now, floor, advice)
+        figures.state, figures.count, figures.limits, figures.least = (
+            decision.state,
+            decision.count,
+            limits,
+            floor.least,
+        )
         if decision.count == deployment.count:
-            return _problem(asking, deployment)
+            return self._problem(world, application, deployment)
         if decision.count > deployment.count:
             figures.ups, figures.up_at = figures.ups + 1, now
         else:
@@ -172,60 +110,48 @@ class Scaling:
         log.info("application %s: deployment %s %s", application, deployment.name, decision.reason)
         return Scaled(decision.count, decision.reason)
 
-    def _least(self, limits: Autoscaling, now: float) -> tuple[int, str]:
-        """Return the least number of replicas now, and the schedule that asks for it, if one does."""
-        least, name = limits.min_replicas, ""
-        for schedule in limits.schedules:
-            if schedule.min_replicas > least and self._is_on(schedule.start, schedule.end, schedule.time_zone, now):
-                least, name = schedule.min_replicas, schedule.name
-        return least, name
+    def _problem(self, world: World, application: str, deployment: Deployment) -> Scaled | None:
+        """Return the number as it is, with what is wrong with its policy or schedules as the reason, once."""
+        news = self._advisers.news(world, application, deployment) or self._zones(application, deployment)
+        if not news:
+            return None
+        log.warning("application %s: deployment %s: %s", application, deployment.name, news)
+        return Scaled(deployment.count, f"autoscaling stays at {deployment.count}: {news}")
 
-    def _is_on(self, start: str, end: str, zone: str, now: float) -> bool:
-        try:
-            there = ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            if zone not in self._unknown_zones:
-                self._unknown_zones.add(zone)
-                log.warning("time zone %s of a schedule is not known here: taken as Etc/UTC", zone)
-            there = ZoneInfo("Etc/UTC") if zone != "Etc/UTC" else UTC  # type: ignore[assignment]
-        moment = datetime.fromtimestamp(now, there).replace(tzinfo=None, second=0, microsecond=0)
-        return cron.is_between(start, end, moment)
+    def _zones(self, application: str, deployment: Deployment) -> str:
+        """Say, once, that a schedule's time zone is not known."""
+        for schedule in deployment.autoscaling.schedules if deployment.autoscaling else ():
+            told = ((application, deployment.name), schedule.time_zone)
+            if _zone(schedule.time_zone) is None and told not in self._told_zones:
+                self._told_zones.add(told)
+                return f"time zone {schedule.time_zone} of schedule {schedule.name} is not known: taken as Etc/UTC"
+        return ""
+
+    def _floor(self, limits: Autoscaling, now: float) -> Floor:
+        """Return the least number of replicas now, and the schedule that asks for it, if one does."""
+        floor = Floor(limits.min_replicas)
+        for schedule in limits.schedules:
+            if schedule.min_replicas > floor.least and _is_on(schedule, now):
+                floor = Floor(schedule.min_replicas, schedule.name)
+        return floor
 
     def metrics(self) -> Iterator[str]:
         """Return the lines for Prometheus."""
-        gauges = (
-            ("desired_replicas", "Replicas that autoscaling wants.", lambda it: it.count),
-            ("min_replicas", "Least replicas.", lambda it: it.limits.min_replicas),
-            ("max_replicas", "Most replicas.", lambda it: it.limits.max_replicas),
-            ("requests", "Requests that waited or were worked on at the last look.", _last_load),
-        )
-        for name, text, value in gauges:
-            yield f"# HELP remora_autoscaling_{name} {text}"
-            yield f"# TYPE remora_autoscaling_{name} gauge"
-            for (application, deployment), figures in sorted(self._figures.items()):
-                labels = f'application="{application}",deployment="{deployment}"'
-                yield f"remora_autoscaling_{name}{{{labels}}} {value(figures)}"
-        yield "# HELP remora_autoscaling_decisions_total Changes of the number of replicas."
-        yield "# TYPE remora_autoscaling_decisions_total counter"
-        for (application, deployment), figures in sorted(self._figures.items()):
-            for direction, count in (("up", figures.ups), ("down", figures.downs)):
-                labels = f'application="{application}",deployment="{deployment}",direction="{direction}"'
-                yield f"remora_autoscaling_decisions_total{{{labels}}} {count}"
+        return scaling_metrics.lines(self._figures, self._advisers.failures)
 
 
-def _problem(asking: _Asking | None, deployment: Deployment) -> Scaled | None:
-    """Return the number as it is with what is wrong with its policy as the reason, once."""
-    if asking is None or asking.problem == asking.told:
+def _is_on(schedule: Schedule, now: float) -> bool:
+    there = _zone(schedule.time_zone) or UTC
+    moment = datetime.fromtimestamp(now, there).replace(tzinfo=None, second=0, microsecond=0)
+    return cron.is_between(schedule.start, schedule.end, moment)
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    """Return the time zone; None when it is not known."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         return None
-    asking.told = asking.problem
-    log.warning("deployment %s: %s", deployment.name, asking.problem or "its policy answers again")
-    return Scaled(
-        deployment.count, f"autoscaling stays at {deployment.count}: {asking.problem or 'the policy answers again'}"
-    )
-
-
-def _last_load(figures: _Figures) -> float:
-    return figures.state.samples[-1].load if figures.state.samples else math.nan
 
 
 def _autoscaled(world: World) -> Iterator[tuple[str, Deployment]]:

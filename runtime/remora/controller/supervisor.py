@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from remora.controller import events
 from remora.controller.cluster import ActorFailed, ActorGone, ActorUnavailable, NodeGone, RayReplica
 from remora.controller.state import InPlace
 from remora.replica.config import NotStarted
-from remora.replica.policy import AutoscalingContext, Wish
+from remora.replica.policy import Answer, PolicyQuestion
 from remora.types import ReplicaId
 
 log = logging.getLogger("remora.controller")
@@ -109,17 +109,15 @@ class Supervisor:
         """Tell the replica to finish what it has, and end."""
         (await asyncio.shield(self._actor)).drain(grace_s)
 
-    async def ask_policy(
-        self, import_path: str, args: Mapping[str, Any], context: AutoscalingContext, timeout_s: float
-    ) -> Wish | str:
+    async def ask_policy(self, question: PolicyQuestion, timeout_s: float) -> Answer:
         """Return what a policy says, or why it says nothing."""
         try:
             async with asyncio.timeout(timeout_s):
-                return await (await asyncio.shield(self._actor)).ask_policy(import_path, args, context)
+                return await (await asyncio.shield(self._actor)).ask_policy(question)
         except TimeoutError:
-            return f"policy {import_path}: no answer within {timeout_s:g} s"
+            return f"policy {question.import_path}: no answer within {timeout_s:g} s"
         except (ActorFailed, ActorGone) as error:
-            return f"policy {import_path}: {error}"
+            return f"policy {question.import_path}: {error}"
 
     async def kill(self) -> None:
         """End the replica."""

@@ -71,6 +71,29 @@ class AutoscalingConfig:
             self.given["policy"] = AutoscalingPolicy(**given["policy"])
         read(self.given, _MAX_REPLICAS, "AutoscalingConfig")
 
+    @classmethod
+    def in_force(cls, limits: Mapping[str, Any]) -> AutoscalingConfig:
+        """Return what a policy is shown of a `remora_api.autoscaling.Autoscaling`'s fields, in Ray Serve's names."""
+        names = {field.name: name for name, field in reversed(_FIELDS.items())}
+        given = {names[name]: value for name, value in limits.items() if name in names}
+        given["aggregation_function"] = str(given.get("aggregation_function", "mean")).lower()
+        policy = limits.get("policy")
+        if policy:
+            given["policy"] = {"policy_function": policy["import_path"], "policy_kwargs": policy["args"]}
+        return cls(**given)
+
+    def get_target_ongoing_requests(self) -> float:
+        """Return the requests per replica that are right."""
+        return float(self.target_ongoing_requests)
+
+    def get_upscaling_factor(self) -> float:
+        """Return the share of the way up that one decision goes."""
+        return float(self.upscaling_factor or 1)
+
+    def get_downscaling_factor(self) -> float:
+        """Return the share of the way down that one decision goes."""
+        return float(self.downscaling_factor or 1)
+
     def __getattr__(self, name: str) -> Any:
         """Return a setting: as given, or Ray Serve's default."""
         if (name in _FIELDS or name == "policy") and "given" in self.__dict__:
@@ -89,7 +112,7 @@ class AutoscalingPolicy:
         self, policy_function: str | Callable[..., Any], policy_kwargs: Mapping[str, Any] | None = None
     ) -> None:
         self.given: dict[str, Any] = {"policy_function": policy_function, "policy_kwargs": dict(policy_kwargs or {})}
-        _policy(self.given, "AutoscalingPolicy")
+        policy(self.given, "AutoscalingPolicy")
 
     @property
     def policy_function(self) -> str | Callable[..., Any]:
@@ -131,7 +154,7 @@ def read(given: Mapping[str, Any], most: int, where: str) -> Mapping[str, Any]:
             close = difflib.get_close_matches(name, _FIELDS, n=3, cutoff=0.5) or sorted(_FIELDS)
             raise OptionError(f"{where} has an unknown key {name!r}; did you mean {' or '.join(close)}?")
         if name == "policy":
-            values["policy"] = _policy(value, f"{where}['policy']")
+            values["policy"] = policy(value, f"{where}['policy']")
             continue
         check = _aggregation if name == "aggregation_function" else _number
         values[_FIELDS[name].name] = check(value, _FIELDS[name], f"{where}[{name!r}]")
@@ -172,8 +195,8 @@ def _number(value: Any, field: _Field, where: str) -> Any:
     return field.kind(value)
 
 
-def _policy(value: Any, where: str) -> dict[str, Any]:
-    """Return the policy by its import path: it is imported again, in a replica."""
+def policy(value: Any, where: str) -> dict[str, Any]:
+    """Return a policy by its import path, as it is imported again, in a replica; raise OptionError."""
     given: Any = value.given if isinstance(value, AutoscalingPolicy) else value
     if not isinstance(given, Mapping) or "policy_function" not in given:
         raise OptionError(f"{where} is {value!r}, and must be an AutoscalingPolicy, or a dict with policy_function")

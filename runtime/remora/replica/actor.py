@@ -14,10 +14,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from remora.replica.config import NotStarted, ReplicaConfig, Started, Way
-from remora.replica.policy import AutoscalingContext, Policies, Wish
 from remora.replica.settings import ReplicaSettings, take_on
 
 if TYPE_CHECKING:
+    from remora.replica.policy import Answer, Policies, PolicyQuestion
     from remora.replica.server import ReplicaServer
     from remora.replica.user import UserCallable
 
@@ -90,11 +90,13 @@ class ReplicaActor:
         self._server.limit(max_ongoing_requests)
         return ""
 
-    async def ask_policy(self, import_path: str, args: dict[str, Any], context: AutoscalingContext) -> Wish | str:
+    async def ask_policy(self, question: PolicyQuestion) -> Answer:
         """Return what a policy in the user's code says, or what is wrong with it."""
+        from remora.replica.policy import Policies
+
         if self._policies is None:
             self._policies = Policies()
-        return await self._policies.ask(import_path, args, context)
+        return await self._policies.ask(question)
 
     async def drain(self, timeout_s: float) -> None:
         """Take nothing new, finish what is there, and end the process."""

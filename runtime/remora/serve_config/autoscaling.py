@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from remora.graph import autoscaling
-from remora.serve_config.file import DeploymentConfig
+from remora.serve_config.file import ApplicationConfig, DeploymentConfig
 
 _IDLE: Final = ("smoothing_factor",)
 """Settings that have no effect."""
@@ -25,6 +25,17 @@ def fields(config: DeploymentConfig) -> Mapping[str, Any] | None:
         return None
     given = {name: value for name, value in (config.autoscaling_config or {}).items() if name not in _IDLE}
     return autoscaling.read(given, 100 if config.num_replicas == "auto" else 1, "autoscaling_config")
+
+
+def policy(config: ApplicationConfig) -> Mapping[str, Any] | None:
+    """Return the fields of a `remora_api.autoscaling.Policy` for the whole application. Raises OptionError."""
+    given = config.autoscaling_policy
+    return autoscaling.policy(given, "autoscaling_policy") if given is not None else None
+
+
+def manifest_policy(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a policy's fields as a manifest has them."""
+    return {"importPath": values["import_path"]} | ({"args": values["args"]} if values["args"] else {})
 
 
 def idle(config: DeploymentConfig) -> Iterator[str]:
@@ -43,7 +54,7 @@ def manifest(values: Mapping[str, Any], where: str, notes: list[str]) -> dict[st
         elif name in _AMOUNTS:
             found[_camel(name)] = f"{value:g}"
         elif name == "policy":
-            found["policy"] = {"importPath": value["import_path"]} | ({"args": value["args"]} if value["args"] else {})
+            found["policy"] = manifest_policy(value)
         elif name == "aggregation":
             found["aggregationFunction"] = str(value)
         else:

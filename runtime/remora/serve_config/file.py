@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from remora.errors import RemoraError
+from remora.graph import autoscaling
 
 
 class InvalidConfig(RemoraError):
@@ -30,6 +31,12 @@ def _route_prefix(prefix: str | None) -> str | None:
     if prefix is not None and not prefix.startswith("/"):
         raise ValueError("must begin with /, for instance /api")
     return prefix if prefix is None else prefix.rstrip("/") or "/"
+
+
+def _policy(given: dict[str, Any] | None) -> dict[str, Any] | None:
+    if given is not None:
+        autoscaling.policy(given, "autoscaling_policy")
+    return given
 
 
 Amount = Annotated[float, Field(ge=0)]
@@ -93,6 +100,8 @@ class ApplicationConfig(Part):
     import_path: Annotated[str, AfterValidator(_import_path)]
     runtime_env: RuntimeEnv = RuntimeEnv()
     args: dict[str, Any] = Field(default_factory=dict)
+    autoscaling_policy: Annotated[dict[str, Any] | None, AfterValidator(_policy)] = None
+    """Decides for all deployments that are autoscaled: `policy_function` and `policy_kwargs`."""
     deployments: tuple[DeploymentConfig, ...] = ()
 
 

@@ -115,10 +115,13 @@ def _application(
         notes.append("route_prefix: null: an application always answers HTTP, at / here")
     elif application.route_prefix != "/":
         spec["routePrefix"] = application.route_prefix
+    policy = autoscaling.policy(application)
+    if policy is not None:
+        spec["autoscalingPolicy"] = autoscaling.manifest_policy(policy)
     if application.deployments:
         spec["deployments"] = [_deployment(deployment, notes) for deployment in application.deployments]
     spec |= _proxy(config, notes)
-    known = ("name", "route_prefix", "import_path", "runtime_env", "args", "deployments")
+    known = ("name", "route_prefix", "import_path", "runtime_env", "args", "deployments", "autoscaling_policy")
     notes += [f"{name}: there is no field for it" for name, _ in application.set_fields(*known)]
     notes += [
         f"runtime_env.{name}: build an image with it on Remora's, and name it in spec.image"

@@ -11,7 +11,7 @@ from typing import Any, Final
 from remora.serve_config import autoscaling
 from remora.serve_config.file import ActorOptions, ApplicationConfig, DeployConfig, DeploymentConfig
 from remora_api import wire
-from remora_api.autoscaling import Autoscaling
+from remora_api.autoscaling import Autoscaling, Policy
 from remora_api.target import digest
 
 _OVERRIDDEN: Final = (
@@ -26,6 +26,7 @@ _OVERRIDDEN: Final = (
 
 def target(application: ApplicationConfig) -> wire.Target:
     """Return what the controller has to reach; `env` and `working_dir` are whoever calls's to fill in."""
+    policy = autoscaling.policy(application)
     stays = application.model_dump(mode="json", include={"import_path", "args", "runtime_env"})
     return wire.Target(
         application=application.name,
@@ -34,6 +35,7 @@ def target(application: ApplicationConfig) -> wire.Target:
         import_path=application.import_path,
         args=application.args,
         deployments=tuple(_override(deployment) for deployment in application.deployments),
+        autoscaling_policy=Policy(**policy) if policy is not None else None,
     )
 
 
@@ -62,7 +64,7 @@ def notes(config: DeployConfig) -> Iterator[str]:
 
 def _application_notes(application: ApplicationConfig) -> Iterator[str]:
     here = f"application {application.name!r}"
-    known = ("name", "route_prefix", "import_path", "runtime_env", "args", "deployments")
+    known = ("name", "route_prefix", "import_path", "runtime_env", "args", "deployments", "autoscaling_policy")
     for name, _ in application.set_fields(*known):
         yield f"{here}: {name} has no effect here"
     for name, _ in application.runtime_env.set_fields("env_vars", "working_dir"):

@@ -44,6 +44,32 @@ class Quiet:
     def plain(self):
         return "quiet"
 
+@serve.deployment
+class Paced:
+    def __init__(self, behind):
+        self.behind = behind
+    async def __call__(self, request: Request):
+        return await self.behind.who.remote()
+
+@serve.deployment
+class Behind:
+    def who(self):
+        return serve.get_replica_context().replica_id.unique_id
+
+class Together:
+    # Behind gets a replica for each replica of Paced, and some to spare, from the third look on.
+    def __init__(self, spare):
+        self.spare = spare
+    def __call__(self, contexts):
+        by_name = {deployment.name: (deployment, context) for deployment, context in contexts.items()}
+        (paced, seen), (behind, _) = by_name["Paced"], by_name["Behind"]
+        assert seen.config.max_replicas == 4
+        looks = seen.policy_state.get("looks", 0) + 1
+        wanted = seen.current_num_replicas + self.spare if looks > 2 else 1
+        return {behind: wanted}, {paced: {"looks": looks}}
+
+steered = Paced.bind(Behind.bind())
+
 def typed(args: Args):
     return Word.bind(args.word * args.times)
 
@@ -86,6 +112,19 @@ applications:
   - name: Shout
     ray_actor_options: {{num_cpus: 0}}
   - name: Quiet
+    ray_actor_options: {{num_cpus: 0}}
+- name: steered
+  route_prefix: /steered
+  import_path: shop:steered
+  autoscaling_policy:
+    policy_function: shop:Together
+    policy_kwargs: {{spare: 2}}
+  deployments:
+  - name: Paced
+    autoscaling_config: {{max_replicas: 4}}
+    ray_actor_options: {{num_cpus: 0}}
+  - name: Behind
+    autoscaling_config: {{max_replicas: 4, upscale_delay_s: 0}}
     ray_actor_options: {{num_cpus: 0}}
 """
 
@@ -137,8 +176,8 @@ def shop(folder):
 def answers(client):
     try:
         # All routes first: what is not routed yet is answered by the application at the root.
-        return len(client.get("/-/routes").json()) == 3 and all(
-            client.get(path).status_code == 200 for path in ("/", "/typed", "/shout")
+        return len(client.get("/-/routes").json()) == 4 and all(
+            client.get(path).status_code == 200 for path in ("/", "/typed", "/shout", "/steered")
         )
     except (httpx.TransportError, ValueError):
         return False
@@ -157,7 +196,15 @@ def test_an_application_of_several_deployments(shop):
 
 
 def test_routes_of_all_applications(shop):
-    assert shop.get("/-/routes").json() == {"/typed": "typed", "/": "plain", "/shout": "app"}
+    assert shop.get("/-/routes").json() == {"/typed": "typed", "/": "plain", "/shout": "app", "/steered": "steered"}
+
+
+def test_one_policy_for_the_whole_application(shop):
+    seen = set()
+    end = time.monotonic() + 60
+    while len(seen) < 3:
+        assert time.monotonic() < end, seen
+        seen.add(shop.get("/steered").text)
 
 
 def test_a_wrong_import_path_is_said(folder):
