@@ -54,7 +54,7 @@ class Paced:
 @serve.deployment
 class Behind:
     def who(self):
-        return serve.get_replica_context().replica_id.unique_id
+        return str(serve.get_replica_context().replica_id)
 
 class Together:
     # Behind gets a replica for each replica of Paced, and some to spare, from the third look on.
@@ -178,6 +178,8 @@ def answers(client):
         # All routes first: what is not routed yet is answered by the application at the root.
         return len(client.get("/-/routes").json()) == 4 and all(
             client.get(path).status_code == 200 for path in ("/", "/typed", "/shout", "/steered")
+        )
+    except (httpx.TransportError, ValueError):
         )
     except (httpx.TransportError, ValueError):
         return False
