@@ -180,8 +180,6 @@ def answers(client):
             client.get(path).status_code == 200 for path in ("/", "/typed", "/shout", "/steered")
         )
     except (httpx.TransportError, ValueError):
-        )
-    except (httpx.TransportError, ValueError):
         return False
 
 
