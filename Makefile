@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check format generate test test-unit test-ray test-compat test-cluster demo demo-down bench bench-quick bench-bodies clean
+.PHONY: help venv check format generate test test-unit test-ray test-compat test-cluster soak-rollouts demo demo-down bench bench-quick bench-bodies clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -48,6 +48,9 @@ test-compat: venv ## The same programs on Ray Serve 2.60 and on Remora, in two c
 
 test-cluster: venv ## On the real Kubernetes of tests/cluster
 	$(BIN)/pytest -q tests/e2e
+
+soak-rollouts: venv ## 100 rollouts of every kind under load (TIMES=…), and their table in docs/results
+	$(BIN)/python -m tests.e2e.soak --times $(or $(TIMES),100)
 
 demo: venv ## Install the operator and examples/hello on a cluster (CONTEXT=… REGISTRY=… to name one) and call it
 	@$(BIN)/python -m demo up $(if $(CONTEXT),--context $(CONTEXT)) $(if $(REGISTRY),--registry $(REGISTRY))

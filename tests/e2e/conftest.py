@@ -54,17 +54,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture
 def stage(operator: Cluster, request: pytest.FixtureRequest) -> Iterator[Stage]:
     """A namespace under Pod Security `restricted`, gone after the test; a failed test shows what is in it."""
-    with _namespace(operator) as namespace:
-        yield Stage(operator, namespace)
+    with namespace(operator) as name:
+        yield Stage(operator, name)
         if request.node.stash.get(_FAILED, False):
-            print(scene(operator, namespace))
+            print(scene(operator, name))
 
 
 @pytest.fixture
 def other_stage(operator: Cluster) -> Iterator[Stage]:
     """A second such namespace."""
-    with _namespace(operator) as namespace:
-        yield Stage(operator, namespace)
+    with namespace(operator) as name:
+        yield Stage(operator, name)
 
 
 @pytest.fixture
@@ -96,7 +96,8 @@ def absent_operator(operator: Cluster) -> Callable[[], AbstractContextManager[Ca
 
 
 @contextmanager
-def _namespace(cluster: Cluster) -> Iterator[str]:
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace with the label of this session's tests."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     labels = {"pod-security.kubernetes.io/enforce": "restricted", TESTS: SESSION}
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}

@@ -105,6 +105,17 @@ async def hold_stream(target: argparse.Namespace, tally: Tally) -> None:
     connection.close()
 
 
+async def hold_again(target: argparse.Namespace, tally: Tally, url: str, stop: asyncio.Event) -> None:
+    """Read one long answer after the other, each to its end."""
+    again = argparse.Namespace(**vars(target) | {"stream": url})
+    while not stop.is_set():
+        failed = len(tally.failures)
+        await hold_stream(again, tally)
+        if len(tally.failures) > failed:
+            # No storm of failures: one a second tells enough.
+            await _until(asyncio.get_running_loop().time() + 1, stop)
+
+
 async def run(target: argparse.Namespace) -> Tally:
     """Send load until the time is over or SIGTERM comes; a stream that was begun is read to its end."""
     tally, stop = Tally(), asyncio.Event()
@@ -118,6 +129,8 @@ async def run(target: argparse.Namespace) -> Tally:
             tasks.create_task(send_steadily(target, tally, index, stop))
         if target.stream:
             tasks.create_task(hold_stream(target, tally))
+        for url in (*target.streams, *target.slow):
+            tasks.create_task(hold_again(target, tally, url, stop))
     return tally
 
 
@@ -142,6 +155,8 @@ def main() -> None:
     parser.add_argument("--method", default="GET")
     parser.add_argument("--body", default="")
     parser.add_argument("--stream", default="", help="URL of one long stream to read beside the load")
+    parser.add_argument("--streams", action="append", default=[], help="URL of streams to read one after the other")
+    parser.add_argument("--slow", action="append", default=[], help="URL of slow requests, one after the other")
     print(json.dumps(asyncio.run(run(parser.parse_args())).report()))
 
 

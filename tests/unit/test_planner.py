@@ -12,7 +12,7 @@ from remora.controller.routes import routes
 from remora.controller.state import Crashes, World
 from remora.controller.status import applications, nodes
 from remora.types import ReplicaId
-from remora_api.wire import BuildState, DeploymentOverride
+from remora_api.wire import BuildState, DeploymentOverride, GroupTarget
 from tests.unit.worlds import graph, node, target, with_replicas, world
 
 
@@ -278,3 +278,36 @@ def test_replicas_that_began_on_one_machine_are_spread_without_a_gap() -> None:
     gone = after(events.enact(ready, drain, 100), events.ReplicaDied(drain.replica))
     assert actions(gone) == ()
     assert {it.node for it in gone.replicas.values()} == {"n1", "n2"}
+
+
+def test_what_belongs_to_one_deployment_alone_replaces_no_replica_of_another() -> None:
+    before = with_replicas(world(target(), graph("A", "B")), "A", Phase.RUNNING)
+    before = with_replicas(before, "B", Phase.RUNNING)
+    small = {"name": "B", "resources": {"cpu_milli": 500}}
+    new = target(revision="r2", generation=2, deployments=(small,))
+    (start,) = actions(after(before, events.TargetSet(new)))
+    assert isinstance(start, Start)
+    assert start.deployment.name == "B"
+
+
+def test_another_template_of_one_group_replaces_what_is_on_its_nodes_only() -> None:
+    groups = (GroupTarget(name="cpu", template="t1"), GroupTarget(name="gpu", template="t1"))
+    nodes = (node("c1"), node("g1", group="gpu"), node("g2", group="gpu", template="t2"))
+    before = world(target(groups=groups), graph("A", replicas=2), *nodes)
+    before = with_replicas(before, "A", Phase.RUNNING, on="c1")
+    before = with_replicas(before, "A", Phase.RUNNING, on="g1")
+    changed = (groups[0], GroupTarget(name="gpu", template="t2"))
+    new = target(groups=changed, revision="r2")
+    (start,) = actions(
+        after(before, events.TargetSet(new), events.BuildDone(versions.build_key(new), graph("A", replicas=2)))
+    )
+    assert isinstance(start, Start)
+    assert start.node == "g2"
+
+
+def test_a_deployment_has_a_surge_of_its_own() -> None:
+    one = {"name": "A", "max_surge": 0, "max_unavailable": 1}
+    before = with_replicas(world(target(), graph("A", replicas=2)), "A", Phase.RUNNING, Phase.RUNNING)
+    new = target(args={"v": 2}, deployments=(one,))
+    changed = after(before, events.TargetSet(new), events.BuildDone(versions.build_key(new), graph("A", replicas=2)))
+    assert kinds(changed) == ["Drain"]
