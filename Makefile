@@ -49,8 +49,8 @@ test-compat: venv ## The same programs on Ray Serve 2.60 and on Remora, in two c
 test-cluster: venv ## On the real Kubernetes of tests/cluster
 	$(BIN)/pytest -q tests/e2e
 
-soak-rollouts: venv ## 100 rollouts of every kind under load (TIMES=…), and their table in docs/results
-	$(BIN)/python -m tests.e2e.soak --times $(or $(TIMES),100)
+soak-rollouts: venv ## 100 rollouts of every kind under load, and their table in docs/results (TIMES=100 LONG=30 KINDS=code,canary INTO=file)
+	$(BIN)/python -m tests.e2e.soak --times $(or $(TIMES),100) --long $(or $(LONG),30) $(if $(KINDS),--kinds "$(KINDS)") --into $(or $(INTO),docs/results/rollouts.md)
 
 demo: venv ## Install the operator and examples/hello on a cluster (CONTEXT=… REGISTRY=… to name one) and call it
 	@$(BIN)/python -m demo up $(if $(CONTEXT),--context $(CONTEXT)) $(if $(REGISTRY),--registry $(REGISTRY))

@@ -1,208 +1,294 @@
 """Rollouts of every kind, one after the other, under load that counts every request; the suite and the soak share it.
 
-Each kind runs `times` rollouts of one application of two replicas, at 100 requests a second on kept connections, with
-streams and requests of 30 seconds beside them. Pods are counted from a watch, as a poll would miss the peak.
+One application takes them all: `Rolling`, two replicas each in a worker pod of its own, calls `Side`, one replica in a
+pod of another group. A client that never retries sends 100 requests a second on kept connections, and beside them holds
+a stream and a slow request, again and again. Pods are counted from a watch, as a poll would miss the peak.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import threading
+import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.e2e.apps import application, deployment
 from tests.e2e.stage import Stage, eventually
+from tests.e2e.watch import watched
 
-LOAD = ("--rate", "100", "--connections", "8", "--timeout", "60")
-LONG = ("--streams", "SERVICE/stream?seconds=30", "--slow", "SERVICE/slow?seconds=30")
 NAME = "rolling"
+LOAD = ("--rate", "100", "--connections", "8", "--timeout", "90", "--for", "100000")
+ALLOWED_S = 300
+"""For one rollout; a replica that answers a request of 30 seconds may take that long to go."""
 
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of change, and how to tell that its rollout has ended."""
-
-    name: str
-    change: Callable[[int], dict[str, Any]]
-    """Spec of the n-th rollout, to be laid over the base."""
-    ends: str = "Serving"
-    """Reason of Ready at the end."""
-
-
-@dataclass(slots=True)
-class Result:
-    """What came of one kind."""
-
-    kind: str
-    rollouts: int = 0
-    requests: int = 0
-    failures: list[str] = field(default_factory=list)
-    failed: int = 0
-    long: int = 0
-    peak_pods: int = 0
-    seconds: list[float] = field(default_factory=list)
-    p99_ms: float = 0.0
-
-    def row(self) -> str:
-        """Return a line of a Markdown table."""
-        ordered = sorted(self.seconds) or [0.0]
-        middle = ordered[len(ordered) // 2]
-        return (
-            f"| {self.kind} | {self.rollouts} | {self.requests:,} | {self.long} | {self.failed} | {self.peak_pods} "
-            f"| {middle:.0f} / {ordered[-1]:.0f} | {self.p99_ms:.0f} |"
-        )
-
-
-HEADER = (
-    "| kind | rollouts | requests | of 30 s | failures | most worker pods | seconds (median / longest) | p99 ms |\n"
-    "|---|---|---|---|---|---|---|---|"
-)
-
-CANARY = {
-    "strategy": "Canary",
-    "canary": {"steps": [{"weight": 10, "pauseSeconds": 2}, {"weight": 50, "pauseSeconds": 2}]},
-}
-BLUE_GREEN = {"strategy": "BlueGreen", "blueGreen": {"autoPromoteSeconds": 1}}
-
-
-def code(number: int) -> dict[str, Any]:
-    """Return code that says its number, streams, and takes its time."""
-    text = f'''import asyncio
+CODE = """import asyncio
+import os
 
 from ray import serve
 from starlette.responses import StreamingResponse
 
 
 @serve.deployment
+class Side:
+    def __call__(self):
+        return f"{os.environ['POD_NAME']}/{os.getpid()}"
+
+
+@serve.deployment
 class Rolling:
+    def __init__(self, side):
+        self.side = side
+
     async def __call__(self, request):
         seconds = float(request.query_params.get("seconds", 0))
         if request.url.path.endswith("/stream"):
             return StreamingResponse(self.tick(seconds), media_type="text/plain")
         await asyncio.sleep(seconds)
-        return "{number}"
+        return f"NUMBER {await self.side.remote()}"
 
     async def tick(self, seconds):
         for index in range(int(seconds * 10)):
-            yield f"{{index}}\\n"
+            yield f"{index}\\n"
             await asyncio.sleep(0.1)
 
 
-app = Rolling.bind()
-'''
-    return {"code": {"inline": {"rolling.py": text}}}
+app = Rolling.bind(Side.bind())
+"""
+
+Manifest = dict[str, Any]
 
 
-def small(cpu: str = "100m") -> dict[str, Any]:
-    """Return the deployment: two replicas, each in a pod of its own."""
-    entry = deployment("Rolling", replicas=2, maxOngoingRequests=100, gracefulShutdownTimeoutSeconds=60)
-    return entry | {"resources": {"cpu": cpu, "memory": "200Mi"}}
+@dataclass(slots=True)
+class Ground:
+    """The application while it is being rolled: its manifest as it was applied last."""
+
+    stage: Stage
+    manifest: Manifest
+    number: int = 0
+
+    @property
+    def spec(self) -> Manifest:
+        """What is wanted; change it, then `rolled`."""
+        spec: Manifest = self.manifest["spec"]
+        return spec
+
+    def another_code(self) -> None:
+        """Change the code so that it answers another number."""
+        self.number += 1
+        self.spec["code"] = {"inline": {"rolling.py": CODE.replace("NUMBER", str(self.number))}}
+
+    def apply(self) -> None:
+        """Apply what is wanted."""
+        self.stage.apply(self.manifest)
+
+    def rolled(self) -> None:
+        """Apply it, and wait until it is Ready."""
+        self.apply()
+        self.ends("Serving")
+
+    def ends(self, reason: str) -> None:
+        """Wait until the Ready condition of the present generation has this reason."""
+
+        def said() -> bool:
+            resource = self.stage.get("sapp", NAME)
+            ready = next((it for it in resource.get("status", {}).get("conditions", []) if it["type"] == "Ready"), {})
+            return (ready.get("reason"), ready.get("observedGeneration")) == (
+                reason,
+                resource["metadata"]["generation"],
+            )
+
+        try:
+            eventually(said, ALLOWED_S, f"{NAME} {reason}")
+        except AssertionError as error:
+            status = self.stage.kubectl("get", "sapp", NAME, "-o", "jsonpath={.status}", check=False)
+            raise AssertionError(f"{error}\n{status}") from error
 
 
+def _code(ground: Ground) -> None:
+    ground.another_code()
+    ground.rolled()
+
+
+def _options(ground: Ground) -> None:
+    ground.number += 1
+    ground.spec["deployments"] = [rolling(f"{90 + ground.number % 10}m"), SIDE]
+    ground.rolled()
+
+
+def _template(ground: Ground) -> None:
+    ground.number += 1
+    template = {"metadata": {"annotations": {"number": str(ground.number)}}}
+    ground.spec["workers"] = [group("small", "150m") | {"podTemplate": template}, group("large", "400m")]
+    ground.rolled()
+
+
+def _head(ground: Ground) -> None:
+    ground.number += 1
+    ground.spec["head"] = {"resources": {"cpu": f"{200 + ground.number % 10}m", "memory": "1Gi"}}
+    ground.rolled()
+
+
+def _canary(ground: Ground) -> None:
+    steps = [{"weight": 10, "pauseSeconds": 2}, {"weight": 50, "pauseSeconds": 2}]
+    ground.spec["rollout"] = {"strategy": "Canary", "canary": {"steps": steps}}
+    ground.another_code()
+    ground.rolled()
+
+
+def _canary_by_hand(ground: Ground) -> None:
+    ground.spec["rollout"] = {"strategy": "Canary", "canary": {"steps": [{"weight": 20}]}}
+    ground.another_code()
+    ground.apply()
+    ground.ends("Promoting")
+    ground.stage.remora("rollout", "promote", NAME)
+    ground.ends("Serving")
+
+
+def _blue_green(ground: Ground) -> None:
+    ground.spec["rollout"] = {"strategy": "BlueGreen", "blueGreen": {"autoPromoteSeconds": 1}}
+    ground.another_code()
+    ground.rolled()
+
+
+def _taken_back(ground: Ground) -> None:
+    """Roll out what cannot be imported; it is taken back by itself. The fix is what served all the time."""
+    ground.number += 1
+    good = ground.spec["importPath"]
+    ground.spec["importPath"] = f"rolling:none{ground.number}"
+    ground.apply()
+    ground.ends("RolledBack")
+    ground.spec["importPath"] = good
+    ground.rolled()
+
+
+def _undo(ground: Ground) -> None:
+    """Go back by hand to what served before, and forward again."""
+    ground.stage.remora("rollout", "undo", NAME)
+    ground.ends("Serving")
+    ground.stage.remora("rollout", "unpin", NAME)
+    ground.ends("Serving")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of rollout, and what it may cost."""
+
+    name: str
+    roll: Callable[[Ground], None]
+    """Perform one, and wait for its end."""
+    most_pods: int
+    """Worker pods that there may be: 2 of Rolling, 1 of Side, and what the surge adds."""
+    sides: int | None = None
+    """How many processes of Side may have answered, where none of its replicas is to be replaced."""
+
+
+# A surge of 1 for each deployment: Rolling's and Side's replica more each have a pod of their own.
+IN_PLACE, BESIDE = 5, 6
 KINDS = (
-    Kind("code", code),
-    Kind("resources of one deployment", lambda n: {"deployments": [small(f"{100 + n % 2}m")]}),
-    Kind("environment: new worker pods", lambda n: {"env": [{"name": "N", "value": str(n)}]}),
-    Kind(
-        "head: a second Ray cluster",
-        lambda n: {"head": {"resources": {"cpu": f"{500 + n % 7}m", "memory": "2Gi"}}},
-    ),
-    Kind("canary", lambda n: code(n) | {"rollout": CANARY}),
-    Kind("blue/green", lambda n: code(n) | {"rollout": BLUE_GREEN}),
-    Kind(
-        "taken back: code that raises", lambda n: {"args": {"no": n}, "importPath": "rolling:none"}, ends="RolledBack"
-    ),
+    Kind("code", _code, IN_PLACE),
+    Kind("options of one deployment", _options, 4, sides=1),
+    Kind("template of one worker group", _template, 4, sides=1),
+    Kind("head: a second Ray cluster", _head, BESIDE),
+    Kind("canary by itself", _canary, BESIDE),
+    Kind("canary by hand", _canary_by_hand, BESIDE),
+    Kind("blue/green", _blue_green, BESIDE),
+    Kind("taken back by itself", _taken_back, IN_PLACE, sides=1),
+    Kind("undo and forward again", _undo, IN_PLACE),
 )
 
 
-def base() -> dict[str, Any]:
-    """Return the application before the first rollout: pods so small that each holds one replica."""
-    workers = [{"name": "default", "minReplicas": 1, "maxReplicas": 4, "resources": {"cpu": "150m", "memory": "800Mi"}}]
-    return application(NAME, "rolling:app", deployments=[small()], workers=workers, **code(0))
+@dataclass(slots=True)
+class Result:
+    """What came of one kind."""
+
+    kind: Kind
+    rollouts: int = 0
+    requests: int = 0
+    failures: list[str] = field(default_factory=list)
+    failed: int = 0
+    long: int = 0
+    """Streams and slow requests that were read to their end."""
+    peak_pods: int = 0
+    sides: int = 0
+    seconds: list[float] = field(default_factory=list)
+    p99_ms: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Requests a second while it was rolled."""
+        return self.requests / max(sum(self.seconds), 1)
+
+    def row(self) -> str:
+        """Return a line of a Markdown table."""
+        ordered = sorted(self.seconds) or [0.0]
+        return (
+            f"| {self.kind.name} | {self.rollouts} | {self.requests:,} | {self.long} | {self.failed} "
+            f"| {self.peak_pods} ({self.kind.most_pods}) | {ordered[len(ordered) // 2]:.0f} / {ordered[-1]:.0f} "
+            f"| {self.p99_ms:.0f} |"
+        )
+
+    def faults(self) -> list[str]:
+        """Return what is not as it has to be."""
+        found = [f"{self.kind.name}: {it}" for it in self.failures]
+        if self.peak_pods > self.kind.most_pods:
+            found.append(f"{self.kind.name}: {self.peak_pods} worker pods, {self.kind.most_pods} are allowed")
+        if self.kind.sides is not None and self.sides > self.kind.sides:
+            found.append(f"{self.kind.name}: {self.sides} replicas of Side have answered: one was replaced")
+        return found
 
 
-def roll(stage: Stage, kinds: Sequence[Kind], times: int) -> Iterator[Result]:
-    """Run the rollouts; one result a kind."""
-    stage.apply(base())
-    stage.wait_ready(NAME)
-    number = 0
-    for kind in kinds:
-        result = Result(kind.name)
-        stage.apply(base())
-        _ended(stage, "Serving")
-        with _watched(stage) as pods, stage.load(NAME, *LOAD, "--for", "100000", *LONG) as load:
+HEADER = (
+    "| kind | rollouts | requests | long ones | failures | most worker pods (allowed) | seconds (median / longest) "
+    "| p99 ms |\n"
+    "|---|---|---|---|---|---|---|---|"
+)
+
+
+def group(name: str, cpu: str) -> Manifest:
+    """Return a worker group, each pod of which holds one replica of those that it is for."""
+    return {"name": name, "minReplicas": 1, "maxReplicas": 4, "resources": {"cpu": cpu, "memory": "800Mi"}}
+
+
+def rolling(cpu: str) -> Manifest:
+    """Return the ingress."""
+    options = {"replicas": 2, "maxOngoingRequests": 100, "gracefulShutdownTimeoutSeconds": 90}
+    return deployment("Rolling", **options) | {"resources": {"cpu": cpu, "memory": "200Mi"}}
+
+
+SIDE = deployment("Side", replicas=1, maxOngoingRequests=100) | {"resources": {"cpu": "350m", "memory": "200Mi"}}
+
+
+def ground(stage: Stage) -> Ground:
+    """Bring the application up."""
+    manifest = application(
+        NAME,
+        "rolling:app",
+        deployments=[rolling("100m"), SIDE],
+        workers=[group("small", "150m"), group("large", "400m")],
+        head={"resources": {"cpu": "200m", "memory": "1Gi"}},
+    )
+    made = Ground(stage, copy.deepcopy(manifest))
+    made.another_code()
+    made.rolled()
+    return made
+
+
+def roll(ground: Ground, kinds: Sequence[tuple[Kind, int]], long_s: float) -> Iterator[Result]:
+    """Run each kind so many times, with streams and slow requests of `long_s` seconds; one result a kind."""
+    long = ("--streams", f"SERVICE/stream?seconds={long_s:g}", "--slow", f"SERVICE/slow?seconds={long_s:g}")
+    labels = f"remora.dev/application={NAME},remora.dev/component=worker"
+    for kind, times in kinds:
+        result = Result(kind)
+        with watched(ground.stage, "pods", labels) as pods, ground.stage.load(NAME, *LOAD, *long) as load:
             for _ in range(times):
-                number += 1
                 began = time.monotonic()
-                manifest = base()
-                manifest["spec"] |= kind.change(number)
-                stage.apply(manifest)
-                _ended(stage, kind.ends)
+                kind.roll(ground)
                 result.seconds.append(time.monotonic() - began)
                 result.rollouts += 1
-                if kind.ends != "Serving":
-                    stage.apply(base())
-                    _ended(stage, "Serving")
         report = load.report
         result.requests, result.failed, result.failures = report["requests"], report["failed"], report["failures"]
         result.long, result.p99_ms = report["streams"], report["p99_ms"]
         result.peak_pods = pods.peak
+        result.sides = len({it.rpartition(" ")[2] for it in report["answers"]})
         yield result
-
-
-def _ended(stage: Stage, reason: str) -> None:
-    def said() -> bool:
-        resource = stage.get("sapp", NAME)
-        ready = next((it for it in resource.get("status", {}).get("conditions", []) if it["type"] == "Ready"), {})
-        return (ready.get("reason"), ready.get("observedGeneration")) == (reason, resource["metadata"]["generation"])
-
-    eventually(said, 240, f"{NAME} {reason}")
-
-
-@dataclass(slots=True)
-class Pods:
-    """Worker pods that are there, from a watch."""
-
-    active: set[str] = field(default_factory=set)
-    peak: int = 0
-
-    def saw(self, event: dict[str, Any]) -> None:
-        """Take in one event."""
-        pod = event["object"]
-        name = pod["metadata"]["name"]
-        gone = event["type"] == "DELETED" or "deletionTimestamp" in pod["metadata"]
-        self.active.discard(name) if gone else self.active.add(name)
-        self.peak = max(self.peak, len(self.active))
-
-
-@contextmanager
-def _watched(stage: Stage) -> Iterator[Pods]:
-    """Count worker pods while the context is entered."""
-    pods = Pods()
-    labels = f"remora.dev/application={NAME},remora.dev/component=worker"
-    words = ("-n", stage.namespace, "get", "pods", "-l", labels, "--watch", "--output-watch-events", "-o", "json")
-    process = subprocess.Popen(stage.cluster.kubectl_argv(*words), stdout=subprocess.PIPE, text=True)
-
-    def read() -> None:
-        assert process.stdout is not None
-        decoder, text = json.JSONDecoder(), ""
-        for line in process.stdout:
-            text += line
-            if line.rstrip() == "}":
-                event, _ = decoder.raw_decode(text)
-                pods.saw(event)
-                text = ""
-
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
-    try:
-        yield pods
-    finally:
-        process.terminate()
-        process.wait()
-        thread.join(5)

@@ -1,49 +1,71 @@
-"""``python -m tests.e2e.soak --times 100``: rollouts of every kind, and their table in ``docs/results/rollouts.md``."""
+"""``python -m tests.e2e.soak --times 100``: rollouts of every kind, and their table in ``docs/results/``."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 
+from demo.ground import Ground as Demo
+from demo.story import install
 from tests.cluster.cluster import running
 from tests.e2e.conftest import namespace
-from tests.e2e.rolling import HEADER, KINDS, roll
+from tests.e2e.rolling import HEADER, KINDS, Result, ground, roll
 from tests.e2e.stage import ROOT, Stage
 
 
 def main() -> int:
-    """Run the soak; the exit status is 1 when a request failed."""
+    """Run the soak; the exit status is 1 when a request failed, or more pods were there than are allowed."""
     parser = argparse.ArgumentParser(prog="python -m tests.e2e.soak", description=__doc__)
     parser.add_argument("--times", type=int, default=100, help="rollouts of each kind")
+    parser.add_argument("--long", type=float, default=30, help="seconds that streams and slow requests take")
+    parser.add_argument("--kinds", default="", help="words, one of which the name of a kind has to have, by commas")
+    parser.add_argument("--into", type=Path, default=None, help="file for the table; none unless given")
     given = parser.parse_args()
+    words = [it for it in given.kinds.split(",") if it]
+    kinds = [it for it in KINDS if not words or any(word in it.name for word in words)]
     cluster = running()
-    began = datetime.now(UTC)
+    install(Demo(cluster))
+    began, results = datetime.now(UTC), []
+    print(HEADER, flush=True)
+    with namespace(cluster) as name:
+        for result in roll(ground(Stage(cluster, name)), [(it, given.times) for it in kinds], given.long):
+            results.append(result)
+            print("\n".join([result.row(), *result.faults()]), flush=True)
+    if given.into is not None:
+        given.into.parent.mkdir(parents=True, exist_ok=True)
+        given.into.write_text(page(results, began, given.times, given.long))
+    return 1 if any(it.faults() for it in results) else 0
+
+
+def page(results: list[Result], began: datetime, times: int, long_s: float) -> str:
+    """Return the results as a page."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
-    rows, failures = [], []
-    with namespace(cluster) as name:
-        for result in roll(Stage(cluster, name), KINDS, given.times):
-            rows.append(result.row())
-            failures += [f"* {result.kind}: `{it}`" for it in result.failures]
-            print(rows[-1], flush=True)
+    faults = [f"* {it}" for result in results for it in result.faults()]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     lines = [
         "# Rollouts under load",
         "",
-        f"{began:%Y-%m-%d %H:%M} UTC, commit {commit}, `make soak-rollouts TIMES={given.times}`: a real two-node "
-        "Kubernetes on one machine of two cores, the load generator on the same machine. A client that never retries "
-        "sends 100 requests a second on 8 kept connections, and holds streams and requests of 30 seconds.",
+        f"{began:%Y-%m-%d %H:%M} UTC, commit {commit}, `make soak-rollouts TIMES={times} LONG={long_s:g}`, a machine "
+        f"of {os.cpu_count()} cores, {memory:.0f} GiB: a real Kubernetes of two nodes, the load generator beside it.",
+        "",
+        "A client that never retries sends 100 requests a second on 8 kept connections, and holds a stream and a slow "
+        f"request of {long_s:g} seconds each, again and again (long ones). A failure is any answer but a whole 2xx. "
+        "Pods are counted from a watch; the longest time of a rollout includes its last long request.",
         "",
         HEADER,
-        *rows,
+        *(it.row() for it in results),
         "",
-        *(["Failures:", "", *failures, ""] if failures else []),
+        f"Together: {sum(it.rollouts for it in results):,} rollouts, {sum(it.requests for it in results):,} requests, "
+        f"{sum(it.failed for it in results)} failures.",
+        *(["", "What was not as it has to be:", "", *faults] if faults else []),
+        "",
     ]
-    place = ROOT / "docs" / "results" / "rollouts.md"
-    place.parent.mkdir(exist_ok=True)
-    place.write_text("\n".join(lines))
-    return 1 if failures else 0
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
