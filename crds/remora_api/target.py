@@ -24,6 +24,7 @@ def target_from(
     code: wire.CodeBundle | None = None,
     groups: Sequence[wire.GroupTarget] = (),
     drain_nodes: Sequence[str] = (),
+    at_least: Mapping[str, int] | None = None,
     asleep: bool = False,
 ) -> wire.Target:
     """Return what the controller has to reach; `spec.suspend` is for the operator, which then keeps no controller."""
@@ -43,6 +44,7 @@ def target_from(
         max_unavailable=wanted.rollout.max_unavailable or 0,
         autoscaling_policy=_policy_from(wanted.autoscaling_policy),
         scaled={it.name: it.desired for it in application.status.deployments if it.autoscaled},
+        at_least=dict(at_least or {}),
         asleep=asleep,
         drain_nodes=tuple(sorted(drain_nodes)),
     )

@@ -110,6 +110,9 @@ class Target(Wire):
     """Decides for all autoscaled deployments together, instead of the load and of policies of their own."""
     scaled: dict[str, int] = Field(default_factory=dict)
     """What autoscaling decided last, by deployment: a controller of another Ray cluster goes on from there."""
+    at_least: dict[str, int] = Field(default_factory=dict)
+    """Replicas that serve meanwhile in another Ray cluster, by deployment: autoscaling has no fewer here, however few
+    requests come yet, until requests have moved."""
     asleep: bool = False
     """Nobody asks: no replicas until it is false again."""
     drain_nodes: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -25,6 +26,13 @@ log = logging.getLogger(__name__)
 POLL_S = 30.0
 PUT_S = 10.0
 RETRY = Backoff(base_s=0.5, limit_s=10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """What a controller is told instead of a target: drain all that there is of the application."""
+
+    application: str
 
 
 class ControllerLinks:
@@ -50,7 +58,7 @@ class ControllerLinks:
         for it in wanted:
             if it.incarnation not in links:
                 links[it.incarnation] = _Link(key, it, self._http, self._wake)
-            links[it.incarnation].aim(it.target)
+            links[it.incarnation].aim(it.target, leaves=it.leaves)
         if not links:
             del self._links[key]
 
@@ -70,16 +78,17 @@ class _Link:
         self._secret = link.key
         self._http = http
         self._wake = wake
-        self._target: wire.Target | None = None
+        self._target: wire.Target | Leave | None = None
         self._epoch = ""
-        self._taken: tuple[str, wire.Target | None] = ("", None)
+        self._taken: tuple[str, wire.Target | Leave | None] = ("", None)
         self._aimed = asyncio.Event()
         self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._put())]
 
-    def aim(self, target: wire.Target | None) -> None:
-        """Have the controller reach this; None leaves it with what it has."""
-        if target is not None and target != self._target:
-            self._target = target
+    def aim(self, target: wire.Target | None, *, leaves: bool) -> None:
+        """Have the controller reach this; None leaves it with what it has, unless the application `leaves` it."""
+        wanted = Leave(self._key.name) if leaves else target
+        if wanted is not None and wanted != self._target:
+            self._target = wanted
             self._aimed.set()
 
     def close(self) -> None:
@@ -125,15 +134,10 @@ class _Link:
             if target is None or self._taken == (self._epoch, target):
                 continue
             epoch = self._epoch
+            verb, body = ("DELETE", b"") if isinstance(target, Leave) else ("PUT", target.model_dump_json().encode())
+            path = f"/v1/targets/{target.application}"
             try:
-                await self._http.request(
-                    "PUT",
-                    self._url,
-                    f"/v1/targets/{target.application}",
-                    self._secret,
-                    body=target.model_dump_json().encode(),
-                    timeout_s=PUT_S,
-                )
+                await self._http.request(verb, self._url, path, self._secret, body=body, timeout_s=PUT_S)
             except OperatorError as error:
                 failures += 1
                 if self.view.is_reachable:

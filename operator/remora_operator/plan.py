@@ -22,7 +22,7 @@ from remora_operator.conditions import judge
 from remora_operator.incarnations import INCARNATION_ANNOTATION, LAST_ANNOTATION, LOST_AFTER, Clusters
 from remora_operator.installation import Installation
 from remora_operator.kinds import CONFIG_MAP, CONTROLLER_REVISION, DEPLOYMENT, POD_BEARING, Manifest, Ref, ref_of
-from remora_operator.observed import Child, CodeMissing, Observed, Pod
+from remora_operator.observed import Child, CodeMissing, ControllerView, Observed, Pod
 from remora_operator.resources import head, keys, network, proxy, revision, serviceaccount, worker
 from remora_operator.resources.metadata import Owner
 from remora_operator.revisions import STABLE_ANNOTATION, Choice
@@ -42,6 +42,8 @@ class Link:
     url: str
     key: str = field(repr=False)
     target: wire.Target | None
+    leaves: bool = False
+    """Its Ray cluster gets no requests any more: let it drain all replicas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +146,10 @@ def plan(application: ServeApplication, observed: Observed, installation: Instal
         resizes=tuple(it for side in sides for it in side.crew.replicas)
         + _proxy_resize(owner, application, observed, applies),
         costs=tuple(it for side in sides for it in side.crew.costs),
-        deletes=tuple(_pruned(observed, kept, sides, clusters, suspended or quiet.without_head, is_routed)),
-        links=() if suspended or quiet.without_head else _links(application, sides, installation),
+        deletes=tuple(_pruned(owner, observed, kept, sides, clusters, suspended or quiet.without_head, is_routed)),
+        links=()
+        if suspended or quiet.without_head
+        else _links(application, sides, _left(observed, clusters) if is_routed else (), installation),
         push=push,
         watches=_watches(owner, application, observed, installation),
         counted=_counted(owner, observed, installation) if analysis is not None else None,
@@ -202,13 +206,28 @@ def _side(
         # Its copy is gone: what the controller has is better than nothing.
         return _Side(clusters.newest, crew, None)
     target = target_from(
-        application, revision=wanted.name, code=code, groups=crew.targets, drain_nodes=crew.drain, asleep=quiet.asleep
+        application,
+        revision=wanted.name,
+        code=code,
+        groups=crew.targets,
+        drain_nodes=crew.drain,
+        at_least=_in_force(application, observed, clusters),
+        asleep=quiet.asleep,
     )
     view = observed.controller(clusters.newest).application(name)
     is_free = application.spec.rollout.max_unavailable is None
     if is_free and view is not None and surge.is_stuck(observed.pods, crew.targets, clusters.newest):
         target = surge.yielding(target, view.deployments)
     return _Side(clusters.newest, crew, target)
+
+
+def _in_force(application: ServeApplication, observed: Observed, clusters: Clusters) -> dict[str, int]:
+    """Return how many replicas serve in another Ray cluster, by deployment; nothing once requests have moved."""
+    if clusters.serving == clusters.newest:
+        return {}
+    view = observed.controller(clusters.serving).application(application.metadata.name)
+    told = view.deployments if view is not None else application.status.deployments
+    return {it.name: it.desired for it in told if it.desired}
 
 
 # ── objects ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -324,6 +343,7 @@ def _proxy_resize(
 
 
 def _pruned(
+    owner: Owner,
     observed: Observed,
     kept: set[Ref],
     sides: tuple[_Side, ...],
@@ -334,9 +354,11 @@ def _pruned(
     """Return children that nobody wants any more.
 
     ReplicaSets of a cluster that stays go only when they are empty. Another Ray cluster goes once every proxy sends its
-    requests elsewhere, so not in the same breath in which the routing is decided.
+    requests elsewhere, so not in the same breath in which the routing is decided, and once its controller has drained
+    it: pods that all end at once would take deployments away from others that still work on a request.
     """
     finished = {ref for side in sides for ref in side.crew.finished}
+    drained = {it for it in _left(observed, clusters) if _is_drained(observed.controller(it), owner.name)}
     for ref, child in observed.children.items():
         if ref in kept:
             continue
@@ -345,25 +367,35 @@ def _pruned(
         elif child.incarnation in clusters.kept:
             if ref in finished:
                 yield child
-        elif is_routed:
+        elif is_routed and child.incarnation in drained:
             yield child
+
+
+def _left(observed: Observed, clusters: Clusters) -> tuple[int, ...]:
+    """Return the Ray clusters that are there and need not stay."""
+    return tuple(sorted({it.incarnation for it in observed.children.values()} - clusters.kept - {0}))
+
+
+def _is_drained(view: ControllerView, application: str) -> bool:
+    """Whether no replica is left, or nobody is there who could drain them."""
+    return not view.is_untried and (not view.is_reachable or view.application(application) is None)
 
 
 # ── controllers and proxies ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _links(application: ServeApplication, sides: tuple[_Side, ...], installation: Installation) -> tuple[Link, ...]:
+def _links(
+    application: ServeApplication, sides: tuple[_Side, ...], left: tuple[int, ...], installation: Installation
+) -> tuple[Link, ...]:
     metadata = application.metadata
     key = installation.key(metadata.uid, Purpose.CONTROL)
-    return tuple(
-        Link(
-            side.incarnation,
-            names.controller_url(metadata.name, metadata.namespace, side.incarnation),
-            key,
-            side.target,
-        )
-        for side in sorted(sides, key=lambda it: it.incarnation)
-    )
+
+    def link(incarnation: int, target: wire.Target | None, *, leaves: bool) -> Link:
+        url = names.controller_url(metadata.name, metadata.namespace, incarnation)
+        return Link(incarnation, url, key, target, leaves)
+
+    stay = [link(it.incarnation, it.target, leaves=False) for it in sides]
+    return tuple(sorted([*stay, *(link(it, None, leaves=True) for it in left)], key=lambda it: it.incarnation))
 
 
 def _push(owner: Owner, observed: Observed, routing: wire.Routing, installation: Installation) -> Push | None:

@@ -87,6 +87,16 @@ class Ground:
         self.apply()
         self.ends("Serving")
 
+    def is_alone(self) -> bool:
+        """Whether everything of the revision before is gone."""
+        status = self.stage.get("sapp", NAME)["status"]
+        pods = self.stage.list("pods", application=NAME)
+        return (
+            status["ready"] == "3/3"
+            and sum(it["metadata"]["labels"]["remora.dev/component"] == "head" for it in pods) == 1
+            and sum(it["metadata"]["labels"]["remora.dev/component"] == "worker" for it in pods) == 3
+        )
+
     def ends(self, reason: str) -> None:
         """Wait until the Ready condition of the present generation has this reason."""
 
@@ -286,6 +296,8 @@ def roll(ground: Ground, kinds: Sequence[tuple[Kind, int]], long_s: float) -> It
                 kind.roll(ground)
                 result.seconds.append(time.monotonic() - began)
                 result.rollouts += 1
+                # What answers a long request yet has to be gone before the next one, or pods of three are counted.
+                eventually(ground.is_alone, ALLOWED_S, "no replica, pod or Ray cluster of the past")
         report = load.report
         result.requests, result.failed, result.failures = report["requests"], report["failed"], report["failures"]
         result.long, result.p99_ms = report["streams"], report["p99_ms"]

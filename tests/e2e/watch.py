@@ -43,18 +43,15 @@ def watched(stage: Stage, kind: str, selector: str) -> Iterator[Seen]:
 
     def read() -> None:
         assert process.stdout is not None
-        document = ""
+        # One event a line.
         for line in process.stdout:
-            document += line
-            # kubectl indents: only the last line of a document is a brace at the margin.
-            if line.rstrip() == "}":
-                seen.take(json.loads(document))
-                document = ""
+            seen.take(json.loads(line))
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     try:
         yield seen
+        assert seen.events, f"the watch of {kind} has told nothing"
         assert process.poll() is None, f"the watch of {kind} has ended with {process.returncode}"
     finally:
         process.terminate()

@@ -30,6 +30,8 @@ class Controller:
     target: wire.Target | None = None
     replicas: dict[str, int] = field(default_factory=dict)
     """By pod."""
+    leaves: bool = False
+    """It was told to drain everything, and does so in the next step."""
     epoch: str = "e"
     version: int = 0
 
@@ -85,8 +87,9 @@ class World:
             self._delete(child)
         self.controllers = {it.incarnation: self.controllers.get(it.incarnation, Controller()) for it in decided.links}
         for link in decided.links:
-            if link.target is not None and self.reachable:
-                self.controllers[link.incarnation].target = link.target
+            if self.reachable and (link.target is not None or link.leaves):
+                self.controllers[link.incarnation].target = link.target or self.controllers[link.incarnation].target
+                self.controllers[link.incarnation].leaves = link.leaves
         if decided.push is not None:
             self.routed |= {boot: decided.push.routing.version for boot, _ in decided.push.proxies}
         if decided.status is not None:
@@ -156,9 +159,10 @@ class World:
         gone = [name for name, owner in self.owners().items() if owner == child.ref]
         if child.ref.kind is REPLICA_SET and child.incarnation in self.controllers:
             held = sum(self.controllers[child.incarnation].replicas.get(name, 0) for name in gone)
-            serving = self.serving()
             stops = self.application.spec.suspend
-            assert not held or stops or serving != child.incarnation, f"{child.ref} was deleted with {held} replicas"
+            assert not held or stops or not self._view(child.incarnation).is_reachable, (
+                f"{child.ref} had {held} replicas"
+            )
         for name in gone:
             del self.pods[name]
         del self.children[child.ref]
@@ -183,6 +187,10 @@ class World:
         nodes = self._nodes(number)
         controller.replicas = {name: count for name, count in controller.replicas.items() if name in nodes}
         target = controller.target
+        if target is not None and controller.leaves and self._head_ready(number):
+            # The ingress in one step, what it calls in the next.
+            controller.target, controller.replicas = (None, {}) if not controller.replicas else (target, {})
+            return
         if target is None or not self._head_ready(number) or BAD in target.import_path:
             return
         wanted = {(it.name, it.template) for it in target.groups}
@@ -213,7 +221,7 @@ class World:
     def _view(self, number: int) -> ControllerView:
         controller = self.controllers[number]
         if not self.reachable or not self._head_ready(number):
-            return ControllerView(is_reachable=False)
+            return ControllerView(is_reachable=False, error="nobody answers")
         target, nodes = controller.target, self._nodes(number)
         ready = sum(controller.replicas.values())
         drained = target.drain_nodes if target else ()

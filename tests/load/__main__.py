@@ -91,17 +91,24 @@ async def hold_stream(target: argparse.Namespace, tally: Tally) -> None:
     loop = asyncio.get_running_loop()
     url = urlsplit(target.stream)
     connection = Connection(url.hostname or "127.0.0.1", url.port or 80)
-    began, size = loop.time(), 0
+    began, size, status, refusal = loop.time(), 0, 200, b""
+    path = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
     try:
-        async for item in connection.stream("GET", f"{url.path or '/'}{'?' + url.query if url.query else ''}"):
+        async for item in connection.stream("GET", path):
             if isinstance(item, Answer):
-                if item.status != 200:
-                    tally.failures.append(f"stream: {item.status}")
+                status = item.status
             else:
                 size += len(item)
-        tally.stream_seconds.append(loop.time() - began)
+                refusal += item if status != 200 else b""
+        if status != 200:
+            tally.failures.append(f"+{began - target.started:.2f}s {path}: {status} {refusal[:200]!r}")
+        else:
+            tally.stream_seconds.append(loop.time() - began)
     except (OSError, BadAnswer) as error:
-        tally.failures.append(f"stream after {loop.time() - began:.1f} s, {size} bytes: {type(error).__name__} {error}")
+        tally.failures.append(
+            f"+{began - target.started:.2f}s {path} after {loop.time() - began:.1f} s, {size} bytes: "
+            f"{type(error).__name__} {error}"
+        )
     connection.close()
 
 

@@ -301,3 +301,16 @@ def test_whatever_is_changed_it_serves_on_and_comes_to_rest(changes: list[tuple[
     assert len(world.observed().heads()) == 1
     assert len(world.observed().worker_sets()) == 1
     assert world.capacity() == world.application.spec.replicas
+
+
+def test_a_new_ray_cluster_is_told_how_many_replicas_serve_until_it_has_the_requests() -> None:
+    world = fresh(replicas=3)
+    world.settle()
+    assert world.controllers[1].target.at_least == {}
+    world.change(head={"resources": {"cpu": "2", "memory": "4Gi"}})
+    world.reconcile()
+    assert world.controllers[2].target.at_least == {"Ingress": 3}
+    assert world.controllers[1].target.at_least == {}
+    world.settle()
+    assert world.serving() == 2
+    assert world.controllers[2].target.at_least == {}

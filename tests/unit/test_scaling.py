@@ -305,3 +305,31 @@ def test_a_schedule_is_in_the_metrics() -> None:
     scaling, before = Scaling(), autoscaled(schedules=(always,))
     scaling.decide(before, 1_750_000_000)
     assert 'remora_autoscaling_min_replicas{application="app",deployment="A"} 5' in "\n".join(scaling.metrics())
+
+
+def test_what_serves_elsewhere_meanwhile_is_the_least_until_requests_have_moved() -> None:
+    scaling, before = Scaling(), autoscaled()
+    limited = before.targets["app"].model_copy(update={"at_least": {"A": 4}})
+    meanwhile = events.learn(before, events.TargetSet(limited), 0)
+    assert scaled(meanwhile) == (4, "4 serve until requests have moved here")
+    (status,) = applications(meanwhile)
+    assert status.deployments[0].required == 4, "with fewer it is not ready to take the requests"
+    # Hardly a request comes: nothing is lowered yet. More of them still raise the number.
+    for now in (0, 10):
+        scaling.take(report("p1"), meanwhile, now)
+        assert scaling.decide(meanwhile, now) == ()
+    scaling.take(report("p1", ongoing=12), meanwhile, 11)
+    (event,) = scaling.decide(meanwhile, 11)
+    assert scaled(events.learn(meanwhile, event, 11))[0] == 6
+    # They have moved: the load alone decides again.
+    moved = events.learn(meanwhile, events.TargetSet(before.targets["app"]), 12)
+    assert scaled(moved)[0] == 4
+    scaling.take(report("p1"), moved, 20)
+    (event,) = scaling.decide(moved, 20)
+    assert scaled(events.learn(moved, event, 20))[0] == 1
+
+
+def test_what_serves_elsewhere_is_bounded_by_what_the_new_spec_allows() -> None:
+    before = autoscaled(max_replicas=3)
+    limited = before.targets["app"].model_copy(update={"at_least": {"A": 9}})
+    assert scaled(events.learn(before, events.TargetSet(limited), 0)) == (3, "9 serve until requests have moved here")

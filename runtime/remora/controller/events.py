@@ -237,9 +237,15 @@ def _scaled(world: World, serving: Serving) -> Serving:
         if before is None:
             before = _beginning(world, serving, deployment.name)
         first = before or Scaled(limits.first, counts.begins(limits))
-        count = min(max(first.count, limits.min_replicas), limits.max_replicas)
-        bound = "minReplicas" if count > first.count else "maxReplicas"
-        scaled[deployment.name] = first if count == first.count else Scaled(count, f"{bound} is {count}")
+        meanwhile = serving.target.at_least.get(deployment.name, 0)
+        count = min(max(first.count, limits.min_replicas, meanwhile), limits.max_replicas)
+        if count == first.count:
+            scaled[deployment.name] = first
+        elif first.count < count and meanwhile > limits.min_replicas:
+            scaled[deployment.name] = Scaled(count, f"{meanwhile} serve until requests have moved here")
+        else:
+            bound = "minReplicas" if count > first.count else "maxReplicas"
+            scaled[deployment.name] = Scaled(count, f"{bound} is {count}")
     return serving if scaled == serving.scaled else replace(serving, scaled=scaled)
 
 

@@ -93,18 +93,23 @@ def _failures(world: World, now: float, new_id: NewId) -> Iterator[Action]:
 def _departures(world: World, now: float, new_id: NewId) -> Iterator[Action]:
     """Take away replicas of applications that were deleted, and of deployments that the code does not have any more.
 
-    The latter only once the rest of the application is as wanted: replicas of the old version may still call them.
+    The latter only once the rest of the application is as wanted, and nothing older than that is left: replicas of the
+    old version may still call them. The ingress always goes first, as what it works on calls the others to the end.
     """
-    for replica in world.replicas.values():
-        serving = world.serving.get(replica.application)
-        if replica.application in world.targets and serving is not None:
-            if any(deployment.name == replica.deployment for deployment in serving.graph.deployments):
+    for application in {it.application: None for it in world.replicas.values()}:
+        departing = [it for it in world.replicas.values() if it.application == application]
+        serving = world.serving.get(application)
+        if application in world.targets:
+            if serving is None or not _is_complete(world, serving):
                 continue
-            if not _is_complete(world, serving):
+            wanted = {it.name: it.version for it in versions.resolve(serving)}
+            stay = [it for it in departing if it.deployment in wanted]
+            if any(it.is_leaving or it.version != wanted[it.deployment] for it in stay):
                 continue
-        elif replica.application in world.targets:
-            continue
-        yield from _take_away(replica)
+            departing = [it for it in departing if it.deployment not in wanted]
+        first = [it for it in departing if it.ingress] or departing
+        for replica in first:
+            yield from _take_away(replica)
 
 
 def _deployments(world: World, now: float, new_id: NewId) -> Iterator[Action]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -93,6 +94,8 @@ class Scaling:
         name = (application, deployment.name)
         figures = self._figures.setdefault(name, Figures(limits))
         floor, advice = self._floor(limits, now), self._advisers.advice(world, application, deployment, now)
+        meanwhile = world.serving[application].target.at_least.get(deployment.name, 0)
+        floor = replace(floor, least=max(floor.least, meanwhile))
         sample = self._loads.sample(name, now)
         decision = autoscaler.decide(limits, figures.state, sample, deployment.count, now, floor, advice)
         figures.state, figures.count, figures.limits, figures.least = (

@@ -71,11 +71,13 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, *, is_wa
     count = deployment.count if is_wanted else 0
     crashes = world.crashes.get((serving.target.application, deployment.name, deployment.version))
     is_short = updated < count
+    scaling = deployment.autoscaling
+    least = max(1, scaling.min_replicas, serving.target.at_least.get(deployment.name, 0)) if scaling else count
     return DeploymentStatus(
         name=deployment.name,
         ingress=deployment.ingress,
         desired=count,
-        needed=min(count, max(1, deployment.autoscaling.min_replicas)) if deployment.autoscaling else count,
+        needed=min(count, least),
         reason=deployment.reason,
         autoscaled=deployment.autoscaling is not None,
         ready=sum(r.is_ready for r in members),
