@@ -14,8 +14,18 @@ from datetime import datetime
 from remora_api.v1alpha1 import ServeApplication
 from remora_operator import events
 from remora_operator.cluster import Cluster
-from remora_operator.errors import Conflict, OperatorError
-from remora_operator.kinds import EVENT, POD, SECRET, SERVE_APPLICATION, Key, Manifest, kind_of
+from remora_operator.errors import Conflict, OperatorError, Permanent, Refused
+from remora_operator.kinds import (
+    EVENT,
+    POD,
+    REPLICA_SET,
+    SECRET,
+    SERVE_APPLICATION,
+    STATEFUL_SET,
+    Key,
+    Manifest,
+    kind_of,
+)
 from remora_operator.observe import Observer
 from remora_operator.observed import DELETION_COST, Observed
 from remora_operator.plan import Plan
@@ -94,7 +104,12 @@ class Applier:
             await self._refuse_foreign(manifest, application)
         self.may_write()
         log.info("apply", extra=_about(application, object=f"{kind.name} {metadata['name']}"))
-        self._seen(await self.cluster.apply(kind, manifest))
+        try:
+            self._seen(await self.cluster.apply(kind, manifest))
+        except Permanent as error:
+            if kind in (REPLICA_SET, STATEFUL_SET):
+                raise Refused(str(error)) from error
+            raise
 
     async def _refuse_foreign(self, manifest: Manifest, application: ServeApplication) -> None:
         """An apply would take over what somebody else made: raise Conflict instead."""

@@ -33,6 +33,8 @@ class Facts:
     code_problem: str = ""
     head_ready: bool = False
     head_trouble: str = ""
+    head_missing: str = ""
+    """Where to look while there is no head pod."""
     controller_reachable: bool = False
     controller_error: str = ""
     application: wire.ApplicationStatus | None = None
@@ -286,6 +288,13 @@ def _with_deadline(
     if not still and now - since < deadline:
         return outcome
     message = f"no progress for {int(deadline.total_seconds())} s: {outcome.message}"
+    if facts.head_missing:
+        message += f"; {facts.head_missing}"
+    elif not (facts.worker_trouble or facts.head_trouble or facts.proxy_trouble):
+        message += (
+            f"; `kubectl describe pods` and `kubectl logs` with -l remora.dev/application={facts.name} say more, "
+            "spec.rollout.progressDeadlineSeconds is how long it may take"
+        )
     return Verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, message, is_stalled=True)
 
 

@@ -19,5 +19,9 @@ class NotLeading(Transient):
     """Another operator leads, or may lead by now: nothing may be written."""
 
 
+class Refused(Permanent):
+    """The API server does not take the head or the workers of a revision: what it was made from has to change."""
+
+
 class Conflict(Permanent):
     """An object with the name of a child exists and belongs to somebody else."""

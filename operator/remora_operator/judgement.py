@@ -12,6 +12,7 @@ from remora_api.meta import Reason
 from remora_api.v1alpha1 import ServeApplication
 from remora_operator.conditions import Verdict
 from remora_operator.incarnations import Clusters
+from remora_operator.observed import Observed
 from remora_operator.revisions import Choice
 
 HOPELESS = frozenset(
@@ -36,3 +37,13 @@ def judged(
     elif application.spec.rollout.auto_rollback and outcome.is_stalled and outcome.reason in HOPELESS:
         wanted = replace(wanted, failed=f"{outcome.reason.value}: {outcome.message}"[:900])
     return choice.having(wanted)
+
+
+def refusal(choice: Choice, observed: Observed, application: ServeApplication) -> str:
+    """Return why the API server does not take the wanted revision; empty unless it was refused, and may go back."""
+    refused, wanted = observed.refused, choice.wanted
+    if refused is None or wanted is None or not application.spec.rollout.auto_rollback:
+        return ""
+    if (refused.revision, refused.number) != (wanted.name, wanted.number):
+        return ""
+    return f"{Reason.APPLY_FAILED.value}: {refused.message}"[:900]

@@ -74,6 +74,8 @@ class Child:
     replicas: int
     counted: int | None
     """Pods that Kubernetes counts for it; None before it has counted."""
+    trouble: str = ""
+    """Why Kubernetes makes no pods for it, in its own words: a quota, an admission rule, a missing account."""
 
     @property
     def uid(self) -> str:
@@ -114,6 +116,15 @@ class ControllerView:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """The API server did not take what a revision is made of."""
+
+    revision: str
+    number: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that a plan is made from, besides the resource itself and the time."""
 
@@ -130,6 +141,8 @@ class Observed:
     """What each proxy that is listened to said last, by the pod's boot; only with `scaleToZero`."""
     figures: tuple[wire.ProxyFigures, ...] = ()
     """What each proxy has counted lately of two revisions."""
+    refused: Refusal | None = None
+    """What this operator was refused last."""
 
     def of_component(self, component: Component) -> tuple[Pod, ...]:
         """Return the pods of one component, oldest first."""
@@ -168,6 +181,7 @@ def child_from(manifest: Manifest) -> Child:
         template=labels.get(Label.POD_TEMPLATE_HASH, ""),
         replicas=(manifest.get("spec") or {}).get("replicas", 0) or 0,
         counted=(manifest.get("status") or {}).get("replicas"),
+        trouble=_failure_to_create(manifest.get("status") or {}),
     )
 
 
@@ -200,6 +214,13 @@ def pod_from(manifest: Manifest) -> Pod | None:
         exits=tuple(_exits(containers)),
         trouble=_trouble(status, containers),
     )
+
+
+def _failure_to_create(status: Mapping[str, Any]) -> str:
+    for it in status.get("conditions") or []:
+        if it.get("type") == "ReplicaFailure" and it.get("status") == "True":
+            return f"{it.get('reason', 'FailedCreate')}: {it.get('message', '')}"[:500]
+    return ""
 
 
 def _exits(containers: list[Mapping[str, Any]]) -> list[Exit]:

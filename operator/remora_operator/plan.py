@@ -89,6 +89,8 @@ class Plan:
     push: Push | None = None
     watches: tuple[Watch, ...] = ()
     counted: Counted | None = None
+    revision: tuple[str, int] | None = None
+    """Name and number of the revision that all this is to bring about."""
     status: ServeApplicationStatus | None = None
     """To write; None when the one that stands is right."""
     events: tuple[events.Event, ...] = ()
@@ -125,7 +127,8 @@ def plan(application: ServeApplication, observed: Observed, installation: Instal
     deadline = timedelta(seconds=application.spec.rollout.progress_deadline_seconds)
     outcome = judge(facts, application.status.conditions, deadline, now)
     analysis = _analysis(application, clusters, choice)
-    choice = judgement.judged(choice, clusters, outcome, application, _complaint(owner, analysis, observed, choice))
+    fault = _complaint(owner, analysis, observed, choice) or judgement.refusal(choice, observed, application)
+    choice = judgement.judged(choice, clusters, outcome, application, fault)
     wanted = _records(owner, observed, choice)
     wanted += _common(owner, application, installation, routes, clusters, choice)
     suspended = application.spec.suspend
@@ -153,6 +156,7 @@ def plan(application: ServeApplication, observed: Observed, installation: Instal
         push=push,
         watches=_watches(owner, application, observed, installation),
         counted=_counted(owner, observed, installation) if analysis is not None else None,
+        revision=(choice.wanted.name, choice.wanted.number) if choice.wanted else None,
         status=new_status if changed else None,
         events=events.changes(application.status, new_status) if changed else (),
         requeue_after=_next_look(application, observed, new_status, clusters, quiet, now),

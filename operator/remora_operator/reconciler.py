@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,12 +18,13 @@ from remora_api.v1alpha1 import Condition, ConditionStatus, InvalidManifest, Ser
 from remora_operator import events
 from remora_operator.apply import Applier
 from remora_operator.controller_client import ControllerLinks
-from remora_operator.errors import Permanent
+from remora_operator.errors import Permanent, Refused
 from remora_operator.figures_client import ProxyFigures
 from remora_operator.installation import Installation
 from remora_operator.kinds import Key, Manifest
 from remora_operator.metrics import Metrics
 from remora_operator.observe import Observer
+from remora_operator.observed import Refusal
 from remora_operator.plan import Plan, plan
 from remora_operator.proxy_client import ProxyPushes
 from remora_operator.proxy_watch import ProxyWatches
@@ -51,6 +52,8 @@ class Reconciler:
     metrics: Metrics
     clock: Callable[[], datetime]
     monotonic: Callable[[], float]
+    refused: dict[Key, Refusal] = field(default_factory=dict)
+    """Revisions that the API server does not take; a revision that is tried again has another number."""
 
     async def work(self, key: Key) -> float | None:
         """Reconcile one application; return seconds after which to look again though nothing happens."""
@@ -77,7 +80,7 @@ class Reconciler:
             # Only possible for objects stored under an older schema: the API server refuses others.
             await self._refuse(manifest, str(error), now)
             return None
-        observed = await self.observer.observe(key, application, now)
+        observed = replace(await self.observer.observe(key, application, now), refused=self.refused.get(key))
         decided = plan(application, observed, self.installation, now)
         self.links.follow(key, decided.links)
         self.pushes.follow(key, decided.push)
@@ -86,6 +89,8 @@ class Reconciler:
         try:
             await self.applier.apply(application, observed, decided, now)
         except Permanent as error:
+            if isinstance(error, Refused) and decided.revision is not None:
+                self.refused[key] = Refusal(*decided.revision, str(error))
             await self.applier.report(
                 application, _with_problem(application, decided, Reason.APPLY_FAILED, str(error), now), now
             )
@@ -110,6 +115,7 @@ class Reconciler:
         self.watches.follow(key, ())
         self.figures.follow(key, None)
         self.observer.forget(key)
+        self.refused.pop(key, None)
         self.queue.forget(key)
 
 

@@ -5,6 +5,7 @@ Pure. What is not known for the moment keeps its last value: a controller that r
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from remora_api import wire
@@ -18,17 +19,17 @@ from remora_api.v1alpha1 import (
     WorkerGroupStatus,
 )
 from remora_operator import names
+from remora_operator.advice import advice
 from remora_operator.conditions import Facts, Verdict, conditions
 from remora_operator.graph_status import graph_status
 from remora_operator.incarnations import Clusters
-from remora_operator.kinds import SERVICE, Ref
-from remora_operator.observed import CodeMissing, Observed, Pod
+from remora_operator.kinds import DEPLOYMENT, SERVICE, Ref
+from remora_operator.observed import Child, CodeMissing, Observed, Pod
 from remora_operator.resources import proxy
 from remora_operator.resources.metadata import Owner, selector
 from remora_operator.revision_status import held, promoting, revision_statuses, rolled_back, rollout_status
 from remora_operator.revisions import Choice
 from remora_operator.sleep import Rest
-from remora_operator.surge import UNSCHEDULABLE
 from remora_operator.workers import Workers
 
 MAX_REASON = 300
@@ -104,6 +105,8 @@ def facts_of(
     view = observed.controller(clusters.newest)
     proxies = observed.of_component(Component.PROXY)
     worker_pods = [it for it in observed.of_component(Component.WORKER) if it.incarnation == clusters.newest]
+    worker_sets = [it for it in observed.worker_sets() if it.incarnation == clusters.newest]
+    proxy_set = observed.children.get(Ref(DEPLOYMENT, names.proxy(name)))
     since = [it.ready_since for it in observed.pods if it.ready_since]
     return Facts(
         name=name,
@@ -113,18 +116,19 @@ def facts_of(
         asleep=quiet.asleep,
         code_problem=observed.code.message if isinstance(observed.code, CodeMissing) and not choice.is_pinned else "",
         head_ready=head is not None and head.is_ready,
-        head_trouble=_trouble([head] if head else []),
+        head_trouble=_trouble([head]) if head else "",
+        head_missing="" if head else _no_head(application, observed, clusters),
         controller_reachable=view.is_reachable,
         controller_error=view.error,
         application=view.application(name),
         serving=observed.controller(clusters.serving).application(name),
         is_moving=clusters.serving != clusters.newest,
         workers=workers.counts,
-        worker_trouble=_trouble(worker_pods),
+        worker_trouble=_trouble(worker_pods, worker_sets),
         unplaced=workers.unplaced,
         proxies_ready=sum(it.is_ready and it.is_active for it in proxies),
         proxies_desired=0 if application.spec.suspend else application.spec.proxy.replicas,
-        proxy_trouble=_trouble(proxies),
+        proxy_trouble=_trouble(proxies, [proxy_set] if proxy_set else []),
         last_progress=max(since, default=None),
         was_ready=ready is not None and ready.status.value == "True" and ready.observed_generation == generation,
         began=choice.wanted.began if choice.wanted else None,
@@ -179,16 +183,24 @@ def _ingress_replicas(status: wire.ApplicationStatus) -> int:
     return sum(it.total for it in status.deployments if it.ingress)
 
 
-def _trouble(pods: list[Pod] | tuple[Pod, ...]) -> str:
-    """Return the first thing that is wrong with a pod, with its name."""
-    return next((f"pod {it.name}: {it.trouble}{_hint(it)}" for it in pods if it.trouble and it.is_active), "")
+def _trouble(pods: Sequence[Pod], sets: Iterable[Child] = ()) -> str:
+    """Return the first thing that is wrong with a pod, or with a set that should make pods, with its name."""
+    found = [f"pod {it.name}: {it.trouble}{advice(it.trouble, it.component)}" for it in pods if _is_in_trouble(it)]
+    found += [
+        f"{it.ref.kind.name} {it.ref.name}: {it.trouble}{advice(it.trouble, Component.WORKER)}"
+        for it in sets
+        if it.trouble
+    ]
+    return next(iter(found), "")
 
 
-def _hint(pod: Pod) -> str:
-    """Say what helps a worker pod that finds no node."""
-    if pod.component is not Component.WORKER or not pod.trouble.startswith(UNSCHEDULABLE):
+def _is_in_trouble(pod: Pod) -> bool:
+    return bool(pod.trouble) and pod.is_active
+
+
+def _no_head(application: ServeApplication, observed: Observed, clusters: Clusters) -> str:
+    """Say where to look when the head's set makes no pod: it does not tell why, its events do."""
+    name = names.head(application.metadata.name, clusters.newest)
+    if clusters.newest not in observed.heads() or application.spec.suspend:
         return ""
-    return (
-        "; add a node, lower what a worker pod asks for, or let replicas go before their successors come: "
-        "spec.rollout.maxUnavailable"
-    )
+    return f"StatefulSet {name} has no pod: `kubectl describe statefulset {name}` says why"

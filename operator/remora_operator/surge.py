@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from remora_api import wire
+from remora_operator.advice import UNSCHEDULABLE
 from remora_operator.demand import Need
 from remora_operator.observed import Pod
-
-UNSCHEDULABLE = "Unschedulable"
-"""How Kubernetes begins its words about a pod that fits on no node."""
 
 
 def fresh_needs(status: wire.ApplicationStatus, max_surge: int) -> list[Need]:

@@ -290,6 +290,9 @@ def roll(ground: Ground, kinds: Sequence[tuple[Kind, int]], long_s: float) -> It
     labels = f"remora.dev/application={NAME},remora.dev/component=worker"
     for kind, times in kinds:
         result = Result(kind)
+        if ground.spec.pop("rollout", None):
+            # The strategy of the kind before.
+            ground.rolled()
         with watched(ground.stage, "pods", labels) as pods, ground.stage.load(NAME, *LOAD, *long) as load:
             for _ in range(times):
                 began = time.monotonic()

@@ -13,7 +13,7 @@ from remora_api import wire
 from remora_api.meta import Annotation, Component, Label
 from remora_api.v1alpha1 import ServeApplication
 from remora_operator.kinds import DEPLOYMENT, REPLICA_SET, STATEFUL_SET, Manifest, Ref, ref_of
-from remora_operator.observed import Child, ControllerView, Exit, Observed, Pod, child_from
+from remora_operator.observed import Child, ControllerView, Exit, Observed, Pod, Refusal, child_from
 from remora_operator.plan import Plan, plan
 from remora_operator.resources.head import LOST_STORE
 from remora_operator.scale import deletion_rank
@@ -49,6 +49,9 @@ class World:
     secrets: set[str] = field(default_factory=set)
     figures: tuple[wire.ProxyFigures, ...] = ()
     reachable: bool = True
+    refuses: str = "no such word"
+    """A word in a template that the API server does not take."""
+    refused: Refusal | None = None
     counter: Any = field(default_factory=itertools.count)
     writes: int = 0
 
@@ -64,6 +67,7 @@ class World:
             secrets=frozenset(self.secrets),
             routed=dict(self.routed),
             figures=self.figures,
+            refused=self.refused,
         )
 
     def reconcile(self) -> Plan:
@@ -76,6 +80,10 @@ class World:
         decided = plan(self.application, self.observed(), INSTALLATION, self.now)
         self.secrets |= {it["metadata"]["name"] for it in decided.secrets}
         for it in decided.applies:
+            if self.refuses in json.dumps(it) and ref_of(it).kind in (REPLICA_SET, STATEFUL_SET):
+                assert decided.revision is not None
+                self.refused = Refusal(*decided.revision, f"{ref_of(it)} is invalid")
+                return decided
             stored = copy.deepcopy(it)
             stored["metadata"]["uid"] = f"u{next(self.counter)}"
             self.children[ref_of(it)] = stored

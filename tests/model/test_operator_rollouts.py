@@ -116,6 +116,30 @@ def test_pods_that_never_start_are_taken_back_at_the_deadline_with_their_own_wor
     until(world, "RolledBack")
 
 
+def test_what_the_api_server_does_not_take_is_taken_back() -> None:
+    world = fresh(replicas=2)
+    world.settle()
+    sets = {ref for ref in world.children if ref.kind is REPLICA_SET}
+    world.refuses = "unheard-of"
+    world.change(env=env("unheard-of"))
+    until(world, "RolledBack")
+    assert "is invalid" in world.application.status.condition("Ready").message
+    world.settle(stalled=True)
+    assert {ref for ref in world.children if ref.kind is REPLICA_SET} == sets
+    world.change(env=env("good"))
+    world.settle()
+
+
+def test_what_the_api_server_does_not_take_stays_without_auto_rollback() -> None:
+    world = fresh(replicas=2, rollout={"autoRollback": False})
+    world.settle()
+    world.refuses = "unheard-of"
+    world.change(env=env("unheard-of"))
+    step(world, 5)
+    assert world.reason() != "RolledBack"
+    assert world.capacity() == 2
+
+
 def test_an_image_that_cannot_be_pulled_leaves_the_old_ray_cluster_as_it_was() -> None:
     world = fresh(replicas=2, rollout={"progressDeadlineSeconds": 30})
     world.settle()
