@@ -19,10 +19,9 @@ TIMES = {"code": 5, "options of one deployment": 2, "taken back by itself": 2}
 
 def test_no_request_fails_whatever_is_rolled_out(stage: Stage) -> None:
     results = []
-    try:
-        for result in roll(ground(stage), [(it, TIMES.get(it.name, 1)) for it in KINDS], long_s=1.5):
-            results.append(result)
-    finally:
-        print("\n".join([HEADER, *(it.row() for it in results)]))
+    print(f"\n{HEADER}")
+    for result in roll(ground(stage), [(it, TIMES.get(it.name, 1)) for it in KINDS], long_s=1.5):
+        results.append(result)
+        print(result.row(), flush=True)
     assert [fault for it in results for fault in it.faults()] == []
     assert all(it.requests > 80 * sum(it.seconds) for it in results), "the load was there all the time"
