@@ -64,6 +64,7 @@ class DeploymentOverride(Wire):
     user_config: Any = None
     has_user_config: bool = False
     resources: Resources | None = None
+    env: dict[str, str] | None = None
     spread: bool | None = None
     max_surge: int | None = None
     max_unavailable: int | None = None

@@ -143,8 +143,8 @@ def start(**options: Any) -> None:
     runner.current().start(**options)
 
 
-def delete(name: str) -> None:
-    """Take an application away."""
+def delete(name: str, _blocking: bool = True) -> None:
+    """Take an application away, and wait until it is gone."""
     runner.current().delete(name)
 
 

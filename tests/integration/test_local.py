@@ -214,6 +214,8 @@ def test_a_script_that_calls_serve_run_serves(tmp_path: Path) -> None:
         "    def __init__(self, double): self.double = double\n"
         "    async def __call__(self, request): return await self.double.remote(int(request.query_params['x']))\n"
         "    def plus_one(self, x): return x + 1\n"
+        "@serve.deployment(ray_actor_options={'runtime_env': {'env_vars': {'MODE': 'fast'}}})\n"
+        "def mode(): import os; return os.environ['MODE']\n"
         f"serve.start(http_options={{'port': {(port := free_port())}}})\n"
         "handle = serve.run(Ingress.bind(Double.bind()), name='demo')\n"
         f"print('http', urllib.request.urlopen('http://127.0.0.1:{port}/?x=4').read().decode())\n"
@@ -221,12 +223,17 @@ def test_a_script_that_calls_serve_run_serves(tmp_path: Path) -> None:
         "print('found', serve.get_app_handle('demo').plus_one.remote(5).result(), bool(serve.status()))\n"
         "serve.delete('demo')\n"
         "print('deleted')\n"
+        "print('mode', serve.run(mode.bind(), name='left', route_prefix='/left').remote().result())\n"
     )
     with remora("exec", "script.py", cwd=tmp_path) as process:
         printed, _ = process.communicate(timeout=START_S)
     assert process.returncode == 0, printed
-    said = [line for line in printed.splitlines() if line.split(" ")[0] in ("http", "handle", "found", "deleted")]
-    assert said == ["http 8", "handle 5", "found 6 True", "deleted"]
+    said = [
+        line for line in printed.splitlines() if line.split(" ")[0] in ("http", "handle", "found", "deleted", "mode")
+    ]
+    assert said == ["http 8", "handle 5", "found 6 True", "deleted", "mode fast"]
+    # It ends in order also with an application that nobody took away.
+    assert "Traceback" not in printed
 
 
 def test_a_script_serves_grpc_beside_http_and_its_options_hold(tmp_path: Path) -> None:

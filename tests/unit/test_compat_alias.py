@@ -29,6 +29,7 @@ def run(code: str, *, alias: bool = True) -> str:
         "from ray.serve.drivers import DAGDriver\n"
         "from ray.serve.context import ReplicaContext\n"
         "from ray.serve.handle import DeploymentHandle, DeploymentResponse, RayServeHandle\n"
+        "import starlette; starlette.requests.Request\n"
         "from ray.serve.exceptions import BackPressureError, RayServeException\n"
         "from ray.serve.config import AutoscalingConfig; assert AutoscalingConfig(min_replicas=1).min_replicas == 1",
     ],

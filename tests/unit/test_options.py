@@ -36,6 +36,14 @@ def test_resources_are_read_in_rays_words() -> None:
     assert (actor.cpu_milli, actor.memory, actor.custom) == (100, 1024, {"GPU": 0.5, "TPU": 2})
 
 
+def test_a_runtime_env_has_variables_and_the_rest_is_said_to_have_no_effect() -> None:
+    given = {"num_cpus": 0, "runtime_env": {"env_vars": {"MODE": "fast"}, "pip": ["wheel"], "working_dir": None}}
+    made = serve.deployment(ray_actor_options=given)(Model)
+    assert made.settings.ray_actor_options.env == {"MODE": "fast"}
+    assert made.settings.without_effect == ("ray_actor_options[runtime_env][pip]",)
+    assert made.ray_actor_options["runtime_env"] == {"env_vars": {"MODE": "fast"}}
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -55,6 +63,8 @@ def test_resources_are_read_in_rays_words() -> None:
         ({"ray_actor_options": {"num_cpus": "1"}}, "option ray_actor_options['num_cpus'] is '1'"),
         ({"ray_actor_options": {"resources": {"TPU": -1}}}, "option ray_actor_options['resources']['TPU'] is -1"),
         ({"ray_actor_options": 1}, "must be a dict"),
+        ({"ray_actor_options": {"runtime_env": 1}}, "option ray_actor_options['runtime_env'] is 1"),
+        ({"ray_actor_options": {"runtime_env": {"env_vars": {"A": 1}}}}, "must be a dict of strings"),
         ({"name": "a#b"}, "the name 'a#b' must be 1 to 100 letters"),
     ],
     ids=lambda value: value if isinstance(value, str) else str(next(iter(value.items()))),

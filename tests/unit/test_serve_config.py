@@ -85,10 +85,11 @@ def test_is_read_as_it_is_for_this_machine(config: Path) -> None:
         {"word": "hi"},
     )
     assert (shop.route_prefix, shop.request_timeout_s, inner.route_prefix) == ("/shop", 2.5, None)
-    assert shop.target.env == {"MODE": "fast", "INNER": "1"}
+    assert shop.target.env == {"MODE": "fast"}
     assert shop.target.working_dir == str(config.parent / "code")
     (word,) = shop.target.deployments
     assert (word.name, word.replicas, word.max_ongoing_requests, word.max_queued_requests) == ("Word", 2, 10, 3)
+    assert word.env == {"INNER": "1"}
     assert (word.user_config, word.has_user_config) == ({"x": [1, 2]}, True)
     assert (word.graceful_shutdown_timeout_s, word.health_check_period_s, word.health_check_timeout_s) == (0.5, 5, None)
     assert word.resources is not None

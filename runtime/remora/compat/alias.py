@@ -87,6 +87,8 @@ class _Alias(Loader):
             if sys.modules[name] is not serve:
                 missing.explain(name, sys.modules[name])
             serve.__dict__.setdefault(name.rpartition(".")[2], sys.modules[name])
+        # Programs write `import starlette`, then `starlette.requests.Request`: Ray Serve has imported that by then.
+        importlib.import_module("starlette.requests")
         # Ray is imported by now: it is the package in which this module is looked for.
         ray_get.install(sys.modules["ray"])
         # The import system returns what stands under the name after this.

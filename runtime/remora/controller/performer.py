@@ -115,7 +115,7 @@ class Performer:
             memory=replica_to_bytes(replica),
             rank=replica.rank,
             world_size=deployment.count,
-            env=target.env,
+            env={**target.env, **deployment.env},
             working_dir=target.working_dir,
         )
         return await self._cluster.start(config, action.node, deployment.resources)
@@ -184,6 +184,7 @@ def graph_of(result: BuildResult) -> Graph:
                 resources=Resources(
                     cpu_milli=built.cpu_milli, memory_bytes=built.memory_bytes, custom=dict(built.custom)
                 ),
+                env=dict(built.env),
                 graceful_shutdown_timeout_s=built.graceful_shutdown_timeout_s,
                 health_check_period_s=built.health_check_period_s,
                 health_check_timeout_s=built.health_check_timeout_s,

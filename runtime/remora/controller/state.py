@@ -33,6 +33,7 @@ class BuiltDeployment:
     max_queued_requests: int = -1
     user_config: Any = None
     resources: Resources = field(default_factory=Resources)
+    env: Mapping[str, str] = field(default_factory=dict)
     spread: bool = True
     graceful_shutdown_timeout_s: float = 20
     health_check_period_s: float = 10
@@ -85,6 +86,8 @@ class Deployment:
     version: str
     definition: str
     resources: Resources
+    env: Mapping[str, str]
+    """Added to the environment of its application's replicas."""
     spread: bool
     max_queued_requests: int
     in_place: InPlace

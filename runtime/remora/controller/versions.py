@@ -39,6 +39,7 @@ def _deployment(serving: Serving, built: BuiltDeployment, override: DeploymentOv
     ingress = built.name == serving.graph.ingress
     count = counts.decide(target, built, given, serving.scaled.get(built.name), ingress=ingress)
     resources = given.resources or built.resources
+    env = built.env if given.env is None else given.env
     in_place = InPlace(
         max_ongoing_requests=_first(given.max_ongoing_requests, built.max_ongoing_requests),
         user_config=given.user_config if given.has_user_config else built.user_config,
@@ -52,9 +53,10 @@ def _deployment(serving: Serving, built: BuiltDeployment, override: DeploymentOv
         count=count.count,
         reason=count.reason,
         autoscaling=count.autoscaling,
-        version=digest([*_made_from(target), built.name, resources.model_dump()]),
+        version=digest([*_made_from(target), built.name, resources.model_dump(), *([env] if env else [])]),
         definition=built.definition,
         resources=resources,
+        env=env,
         spread=_first(given.spread, built.spread),
         max_queued_requests=_first(given.max_queued_requests, built.max_queued_requests),
         in_place=in_place,

@@ -40,7 +40,6 @@ _WITHOUT_EFFECT: Final = (
 _ACTOR_OPTIONS: Final = ("num_cpus", "num_gpus", "memory", "resources")
 _ACTOR_OPTIONS_WITHOUT_EFFECT: Final = (
     "accelerator_type",
-    "runtime_env",
     "label_selector",
     "fallback_strategy",
     "object_store_memory",
@@ -57,6 +56,8 @@ class ActorOptions:
     """Bytes; 0 is no limit."""
     resources: Mapping[str, float] = field(default_factory=dict)
     """Other Ray resources by name."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Added to the environment of its replicas: `env_vars` of its `runtime_env`."""
 
     @property
     def cpu_milli(self) -> int:
@@ -66,7 +67,13 @@ class ActorOptions:
     @property
     def given(self) -> dict[str, Any]:
         """The options as a program gives them: the number of CPUs always, the rest where it is set."""
-        set_ones = {"num_gpus": self.num_gpus, "memory": self.memory, "resources": dict(self.resources)}
+        runtime_env = {"env_vars": dict(self.env)} if self.env else {}
+        set_ones = {
+            "num_gpus": self.num_gpus,
+            "memory": self.memory,
+            "resources": dict(self.resources),
+            "runtime_env": runtime_env,
+        }
         return {"num_cpus": self.num_cpus, **{name: value for name, value in set_ones.items() if value}}
 
     @property
@@ -145,6 +152,8 @@ def changed(options: DeploymentOptions, given: Mapping[str, Any]) -> DeploymentO
     values["has_user_config"] = values.get("user_config", options.user_config) is not None
     actor = given.get("ray_actor_options") or {}
     idle += [f"ray_actor_options[{key}]" for key in _ACTOR_OPTIONS_WITHOUT_EFFECT if actor.get(key)]
+    runtime_env = actor.get("runtime_env") or {}
+    idle += [f"ray_actor_options[runtime_env][{key}]" for key in runtime_env if key != "env_vars" and runtime_env[key]]
     return replace(options, **values, without_effect=tuple(dict.fromkeys(idle)))
 
 
@@ -227,10 +236,23 @@ def _actor_options(value: Any, where: str) -> ActorOptions:
     for key, wanted in value.items():
         if key in _ACTOR_OPTIONS_WITHOUT_EFFECT or (wanted is None and key in _ACTOR_OPTIONS):
             continue
+        if key == "runtime_env":
+            given["env"] = _runtime_env(wanted, f"{where}['runtime_env']")
+            continue
         if key not in _ACTOR_OPTIONS:
             raise OptionError(f"{where} has an unknown key {key!r}; {_nearest(str(key), _ACTOR_OPTIONS)}")
         given[key] = _ACTOR_CHECKS[key](wanted, f"{where}[{key!r}]")
     return ActorOptions(**given)
+
+
+def _runtime_env(value: Any, where: str) -> dict[str, str]:
+    """Return its environment variables; what else is in it has no effect, which `changed` says."""
+    if value is not None and not isinstance(value, Mapping):
+        raise OptionError(f"{where} is {value!r}, and must be a dict")
+    env = (value or {}).get("env_vars") or {}
+    if not isinstance(env, Mapping) or not all(isinstance(text, str) for pair in env.items() for text in pair):
+        raise OptionError(f"{where}['env_vars'] is {env!r}, and must be a dict of strings")
+    return dict(env)
 
 
 def _resources(value: Any, where: str) -> dict[str, float]:

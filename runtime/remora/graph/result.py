@@ -43,6 +43,7 @@ class BuiltDeployment:
     cpu_milli: int = 1000
     memory_bytes: int = 0
     custom: Mapping[str, float] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
     graceful_shutdown_wait_loop_s: float = 2.0
     graceful_shutdown_timeout_s: float = 20.0
     health_check_period_s: float = 10.0

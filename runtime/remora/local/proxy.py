@@ -53,13 +53,15 @@ class LocalProxy:
         key_file = folder / "proxy.key"
         key_file.touch(mode=0o600)
         key_file.write_text(key)
-        admin_port = _free_port()
+        # Held from here on: a port that is only known to be free may be taken while the process starts.
+        listening = socket.create_server(("127.0.0.1", 0))
+        admin_port: int = listening.getsockname()[1]
         arguments = {
             "--data-key-file": data_key_file,
             "--proxy-key-file": key_file,
             "--host": host,
             "--port": port,
-            "--admin-port": admin_port,
+            "--admin-fd": listening.fileno(),
             "--lame-s": 0,
             "--drain-s": 2,
             "--quiet-s": 0.1,
@@ -70,9 +72,13 @@ class LocalProxy:
             arguments["--grpc-port"] = grpc_port
         words = [str(word) for pair in arguments.items() for word in pair]
         # A session of its own: Ctrl-C reaches the process of `remora run` only, which ends all in order.
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "remora", "proxy", *words, start_new_session=True, stderr=_log_file(folder)
-        )
+        with listening:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "remora", "proxy", *words),
+                start_new_session=True,
+                stderr=_log_file(folder),
+                pass_fds=(listening.fileno(),),
+            )
         # Imported while the process starts: it takes a tenth of a second.
         from remora.http_client import SignedClient
 
@@ -139,13 +145,6 @@ class LocalProxy:
         if self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _log_file(folder: Path) -> int:

@@ -11,7 +11,7 @@ import atexit
 import secrets
 import threading
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from remora.compat import status as statuses
@@ -43,7 +43,7 @@ class ScriptRunner:
         self._here = InProcess()
         self._deployed_at: dict[str, float] = {}
         threading.Thread(target=self._loop.run_forever, name="remora", daemon=True).start()
-        atexit.register(self.shutdown)
+        _at_end(self.shutdown)
 
     @classmethod
     def the(cls) -> ScriptRunner:
@@ -162,6 +162,14 @@ class ScriptRunner:
         except KeyboardInterrupt:
             future.cancel()
             raise
+
+
+def _at_end(work: Callable[[], None]) -> None:
+    """Do it when the program ends, while there are threads yet: `atexit` comes after the last use of a pool.
+
+    It is what `concurrent.futures` ends its own pools by; later ones are called first. Not public, so not relied on.
+    """
+    getattr(threading, "_register_atexit", atexit.register)(work)
 
 
 def _logging(given: Any) -> dict[str, Any] | None:

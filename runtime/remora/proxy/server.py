@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import socket
 from collections.abc import Callable
 from email.utils import formatdate
 from enum import StrEnum
@@ -129,9 +130,8 @@ class ProxyServer:
             settings.port,
             self._root_path,
         )
-        private = await self._listen(
-            cast(ASGIApp, self._admin), HttpToolsProtocol, ServerState(), settings.host, settings.admin_port
-        )
+        where = socket.socket(fileno=settings.admin_fd) if settings.admin_fd is not None else settings.admin_port
+        private = await self._listen(cast(ASGIApp, self._admin), HttpToolsProtocol, ServerState(), settings.host, where)
         self.port, self.admin_port = (server.sockets[0].getsockname()[1] for server in (public, private))
         self._listening = [public, private]
         self._looking = asyncio.create_task(self.holding.watch())
@@ -210,7 +210,7 @@ class ProxyServer:
         protocol: Callable[..., HttpToolsProtocol],
         state: ServerState,
         host: str,
-        port: int,
+        port: int | socket.socket,
         root_path: str = "",
     ) -> asyncio.Server:
         config = Config(
@@ -227,9 +227,10 @@ class ProxyServer:
             timeout_keep_alive=self._settings.keep_alive_s,
         )
         config.load()
-        return await asyncio.get_running_loop().create_server(
-            lambda: protocol(config, state, {}), host, port, backlog=BACKLOG
-        )
+        loop = asyncio.get_running_loop()
+        if isinstance(port, socket.socket):
+            return await loop.create_server(lambda: protocol(config, state, {}), sock=port, backlog=BACKLOG)
+        return await loop.create_server(lambda: protocol(config, state, {}), host, port, backlog=BACKLOG)
 
     def _write_date(self) -> None:
         """Put the second's date into all answers. Uvicorn's server would do this; only its protocol is used here."""

@@ -22,6 +22,8 @@ class Settings:
     host: str = "0.0.0.0"
     port: int = 8000
     admin_port: int = 8001
+    admin_fd: int | None = None
+    """A bound socket in the place of ``admin_port``, whose port whoever starts the proxy knows and nobody can take."""
     lame_s: float = 5.0
     """After SIGTERM: how long to serve as ever while the endpoint disappears from Services and load balancers."""
     drain_s: float = 30.0
@@ -52,6 +54,7 @@ class Settings:
             ("--host", "REMORA_HOST", str, "0.0.0.0"),
             ("--port", "REMORA_PORT", int, 8000),
             ("--admin-port", "REMORA_ADMIN_PORT", int, 8001),
+            ("--admin-fd", "REMORA_ADMIN_FD", int, None),
             ("--lame-s", "REMORA_LAME_S", float, 5.0),
             ("--drain-s", "REMORA_DRAIN_S", float, 30.0),
             ("--quiet-s", "REMORA_QUIET_S", float, 5.0),
@@ -76,6 +79,7 @@ class Settings:
             host=read.host,
             port=read.port,
             admin_port=read.admin_port,
+            admin_fd=read.admin_fd,
             lame_s=read.lame_s,
             drain_s=read.drain_s,
             quiet_s=read.quiet_s,

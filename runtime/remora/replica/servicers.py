@@ -22,6 +22,9 @@ class ServicerError(RemoraError):
 class _AnyServicer:
     """Has every method that generated code asks for."""
 
+    def __call__(self, *_: Any) -> None:
+        """A method of a service may have this name, too."""
+
     def __getattr__(self, name: str) -> Callable[..., None]:
         if name.startswith("__"):
             raise AttributeError(name)

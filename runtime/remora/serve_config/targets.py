@@ -40,12 +40,8 @@ def target(application: ApplicationConfig) -> wire.Target:
 
 
 def environment(application: ApplicationConfig) -> dict[str, str]:
-    """Return the variables of its processes: the application's, then those that its deployments add."""
-    env = dict(application.runtime_env.env_vars)
-    for deployment in application.deployments:
-        if deployment.ray_actor_options is not None:
-            env |= deployment.ray_actor_options.runtime_env.env_vars
-    return env
+    """Return the variables of all its processes."""
+    return dict(application.runtime_env.env_vars)
 
 
 def notes(config: DeployConfig) -> Iterator[str]:
@@ -96,6 +92,8 @@ def _override(deployment: DeploymentConfig) -> wire.DeploymentOverride:
         user_config=deployment.user_config,
         has_user_config=deployment.user_config is not None,
         resources=_resources(options) if options else None,
+        # As in Ray Serve, options in the file stand in the place of all those in the code.
+        env=dict(options.runtime_env.env_vars) if options else None,
         **values,
     )
 
