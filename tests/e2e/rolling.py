@@ -1,8 +1,9 @@
 """Rollouts of every kind, one after the other, under load that counts every request; the suite and the soak share it.
 
-One application takes them all: `Rolling`, two replicas each in a worker pod of its own, calls `Side`, one replica in a
-pod of another group. A client that never retries sends 100 requests a second on kept connections, and beside them holds
-a stream and a slow request, again and again. Pods are counted from a watch, as a poll would miss the peak.
+One application takes them all: `Rolling`, two replicas on two worker pods, calls `Side`, one replica in a pod of
+another group. Each pod has room for two, so that only a changed template, or a second Ray cluster, needs more pods.
+A client that never retries sends 100 requests a second on kept connections, and beside them holds a stream and a slow
+request, again and again. Pods are counted from a watch, as a poll would miss the peak.
 """
 
 from __future__ import annotations
@@ -122,14 +123,14 @@ def _code(ground: Ground) -> None:
 
 def _options(ground: Ground) -> None:
     ground.number += 1
-    ground.spec["deployments"] = [rolling(f"{90 + ground.number % 10}m"), SIDE]
+    ground.spec["deployments"] = [rolling(f"{216 + ground.number % 9}m"), SIDE]
     ground.rolled()
 
 
 def _template(ground: Ground) -> None:
     ground.number += 1
     template = {"metadata": {"annotations": {"number": str(ground.number)}}}
-    ground.spec["workers"] = [group("small", "150m") | {"podTemplate": template}, group("large", "400m")]
+    ground.spec["workers"] = [SMALL | {"podTemplate": template}, LARGE]
     ground.rolled()
 
 
@@ -193,12 +194,12 @@ class Kind:
     """How many processes of Side may have answered, where none of its replicas is to be replaced."""
 
 
-# A surge of 1 for each deployment: Rolling's and Side's replica more each have a pod of their own.
-IN_PLACE, BESIDE = 5, 6
+# The surge's replicas find room on the pods that there are; those of a new template need one pod more.
+IN_PLACE, BESIDE = 3, 6
 KINDS = (
     Kind("code", _code, IN_PLACE),
-    Kind("options of one deployment", _options, 4, sides=1),
-    Kind("template of one worker group", _template, 4, sides=1),
+    Kind("options of one deployment", _options, IN_PLACE, sides=1),
+    Kind("template of one worker group", _template, IN_PLACE + 1, sides=1),
     Kind("head: a second Ray cluster", _head, BESIDE),
     Kind("canary by itself", _canary, BESIDE),
     Kind("canary by hand", _canary_by_hand, BESIDE),
@@ -255,18 +256,16 @@ HEADER = (
 )
 
 
-def group(name: str, cpu: str) -> Manifest:
-    """Return a worker group, each pod of which holds one replica of those that it is for."""
-    return {"name": name, "minReplicas": 1, "maxReplicas": 4, "resources": {"cpu": cpu, "memory": "800Mi"}}
-
-
 def rolling(cpu: str) -> Manifest:
     """Return the ingress."""
     options = {"replicas": 2, "maxOngoingRequests": 100, "gracefulShutdownTimeoutSeconds": 90}
     return deployment("Rolling", **options) | {"resources": {"cpu": cpu, "memory": "200Mi"}}
 
 
-SIDE = deployment("Side", replicas=1, maxOngoingRequests=100) | {"resources": {"cpu": "350m", "memory": "200Mi"}}
+SIDE = deployment("Side", replicas=1, maxOngoingRequests=100) | {"resources": {"cpu": "100m", "memory": "900Mi"}}
+# Rolling has too much CPU for the one, and Side too much memory for what Rolling leaves of the other.
+SMALL = {"name": "small", "minReplicas": 1, "maxReplicas": 4, "resources": {"cpu": "450m", "memory": "1000Mi"}}
+LARGE = {"name": "large", "minReplicas": 1, "maxReplicas": 4, "resources": {"cpu": "210m", "memory": "1900Mi"}}
 
 
 def ground(stage: Stage) -> Ground:
@@ -274,8 +273,8 @@ def ground(stage: Stage) -> Ground:
     manifest = application(
         NAME,
         "rolling:app",
-        deployments=[rolling("100m"), SIDE],
-        workers=[group("small", "150m"), group("large", "400m")],
+        deployments=[rolling("220m"), SIDE],
+        workers=[SMALL, LARGE],
         head={"resources": {"cpu": "200m", "memory": "1Gi"}},
     )
     made = Ground(stage, copy.deepcopy(manifest))
