@@ -78,7 +78,9 @@ def workers(
     for group in groups:
         target = targets[group.name]
         existing = by_ref.pop(Ref(REPLICA_SET, names.worker(owner.name, target)), None)
-        count = _room(group, target, wanted[group.name], existing, observed, fresh, clusters, may_build=may_build)
+        count = _room(
+            group, target, wanted[group.name], existing, observed, fresh, clusters, nodes, may_build=may_build
+        )
         if existing is not None:
             steps.append((existing, _step(existing, count, observed, nodes)))
         elif clusters.has_started:
@@ -133,22 +135,28 @@ def _room(
     observed: Observed,
     fresh: Mapping[str, int] | None,
     clusters: Clusters,
+    nodes: Mapping[str, wire.NodeStatus] | None,
     *,
     may_build: bool,
 ) -> int:
-    """Return how many pods of its template a group may have while there are others of an older one."""
-    is_rolling = any(
-        it.incarnation == clusters.newest
+    """Return how many pods of its template a group may have while there are others of an older one.
+
+    Those of the older one that are empty go first: their places are what the next pods of the new one take.
+    """
+    older = [
+        it
+        for it in observed.of_component(Component.WORKER)
+        if it.incarnation == clusters.newest
         and it.group == group.name
         and it.template != target.template
         and it.phase not in ("Succeeded", "Failed")
-        for it in observed.of_component(Component.WORKER)
-    )
+    ]
+    empty = sum(it.is_active and not nodes[it.name].replicas for it in older if nodes and it.name in nodes)
     return room(
         wanted,
         existing.replicas if existing else 0,
-        None if fresh is None else fresh[group.name],
-        is_rolling=is_rolling,
+        None if fresh is None else max(0, fresh[group.name] - empty),
+        is_rolling=bool(older),
         may_build=may_build,
     )
 

@@ -74,6 +74,11 @@ class Ground:
         spec: Manifest = self.manifest["spec"]
         return spec
 
+    @property
+    def generation(self) -> int:
+        """Of the resource, as the API server counts."""
+        return int(self.stage.get("sapp", NAME)["metadata"]["generation"])
+
     def another_code(self) -> None:
         """Change the code so that it answers another number."""
         self.number += 1
@@ -136,7 +141,7 @@ def _template(ground: Ground) -> None:
 
 def _head(ground: Ground) -> None:
     ground.number += 1
-    ground.spec["head"] = {"resources": {"cpu": f"{200 + ground.number % 10}m", "memory": "1Gi"}}
+    ground.spec["head"] = {"resources": {"cpu": f"{201 + ground.number % 10}m", "memory": "1Gi"}}
     ground.rolled()
 
 
@@ -294,8 +299,9 @@ def roll(ground: Ground, kinds: Sequence[tuple[Kind, int]], long_s: float) -> It
             ground.rolled()
         with watched(ground.stage, "pods", labels) as pods, ground.stage.load(NAME, *LOAD, *long) as load:
             for _ in range(times):
-                began = time.monotonic()
+                began, before = time.monotonic(), ground.generation
                 kind.roll(ground)
+                assert ground.generation > before, f"{kind.name}: nothing was changed"
                 result.seconds.append(time.monotonic() - began)
                 result.rollouts += 1
                 # What answers a long request yet has to be gone before the next one, or pods of three are counted.

@@ -52,6 +52,7 @@ class World:
     refuses: str = "no such word"
     """A word in a template that the API server does not take."""
     refused: Refusal | None = None
+    most_workers: int = 0
     counter: Any = field(default_factory=itertools.count)
     writes: int = 0
 
@@ -91,6 +92,7 @@ class World:
             self.pods[name] = replace(self.pods[name], deletion_cost=cost)
         for ref, replicas in decided.resizes:
             self.children[ref]["spec"]["replicas"] = replicas
+        self.most_workers = max(self.most_workers, self._possible_workers())
         for child in decided.deletes:
             self._delete(child)
         self.controllers = {it.incarnation: self.controllers.get(it.incarnation, Controller()) for it in decided.links}
@@ -103,6 +105,12 @@ class World:
         if decided.status is not None:
             self.resource["status"] = decided.status.model_dump(mode="json", by_alias=True, exclude_none=True)
         return decided
+
+    def _possible_workers(self) -> int:
+        """Return the worker pods that there may be for a moment: Kubernetes adds and removes in no certain order."""
+        owners = list(self.owners().values())
+        sets = {ref: it["spec"]["replicas"] for ref, it in self.children.items() if ref.kind is REPLICA_SET}
+        return sum(max(replicas, owners.count(ref)) for ref, replicas in sets.items())
 
     def tick(self) -> None:
         """Kubernetes and Ray make a step."""
