@@ -75,21 +75,6 @@ def test_a_steady_state_is_silent_also_over_another_leader(stage: Stage) -> None
     assert changed == {"NetworkPolicy/steady-head"}
 
 
-def test_another_environment_replaces_the_workers_and_loses_no_request(stage: Stage) -> None:
-    stage.apply(steady())
-    stage.wait_ready("steady")
-    head = stage.pods("steady", "head")[0]["metadata"]["uid"]
-    old = {pod["metadata"]["uid"] for pod in stage.pods("steady", "worker")}
-    with stage.load("steady", *LOAD) as load:
-        stage.apply(steady(env=[{"name": "MODEL", "value": "small"}]))
-        stage.wait_ready("steady")
-        report = load.stop()
-    assert report["failures"] == []
-    assert stage.pods("steady", "head")[0]["metadata"]["uid"] == head
-    eventually(lambda: not old & {pod["metadata"]["uid"] for pod in stage.pods("steady", "worker")}, 60, "new workers")
-    eventually(lambda: len(stage.list("replicasets", application="steady", component="worker")) == 1, 60, "one set")
-
-
 def test_a_head_that_lost_its_tables_is_replaced_beside_the_workers_that_serve(stage: Stage) -> None:
     stage.apply(steady())
     stage.wait_ready("steady")
