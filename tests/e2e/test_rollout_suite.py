@@ -2,8 +2,8 @@
 
 `make soak-rollouts` runs 100 of every kind with requests of 30 seconds. Here all of it has to fit into three minutes of
 two cores, so that there are 5 of code, 2 of what also takes seconds, and 1 of those that need new pods or a second Ray
-cluster; long requests take 1.5 seconds, since each rollout waits for several. Canaries by hand and blue/green have tests
-of their own in `test_rollouts`.
+cluster; long requests take 1.5 seconds, since each rollout waits for several. Canaries by hand and blue/green have
+tests of their own in `test_rollouts`.
 """
 
 from __future__ import annotations
