@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check format generate test test-unit test-ray test-compat test-cluster soak-rollouts demo demo-down bench bench-quick bench-bodies clean
+.PHONY: help venv check format generate test test-unit test-ray test-compat test-cluster soak-rollouts demo demo-down bench bench-quick bench-bodies soak-leaks clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -57,6 +57,9 @@ demo: venv ## Install the operator and examples/hello on a cluster (CONTEXT=… 
 
 demo-down: venv ## Remove everything that `make demo` made (with the same CONTEXT=… REGISTRY=…)
 	@$(BIN)/python -m demo down $(if $(CONTEXT),--context $(CONTEXT)) $(if $(REGISTRY),--registry $(REGISTRY))
+
+soak-leaks: venv ## What a million requests, 10,000 cancelled and 10,000 disconnected ones leave behind (ARGS="--answered 100000")
+	$(BIN)/python -m benchmarks.leaks $(ARGS)
 
 bench-bodies: venv ## Memory of proxy and replica while 1 GiB bodies pass, either way
 	$(BIN)/python -m benchmarks.large_bodies --out docs/results/large-bodies.md

@@ -29,7 +29,8 @@ def measure(bench: Bench) -> Recorder:
     for side, host in bench.hosts.items():
         if side in (Side.REMORA, Side.DEFAULT):
             with host.scratch() as (scratch, mark):
-                env = environment(scratch, mark, {})
+                # A Ray that one starts asks for a token, which those who attach would have to find.
+                env = environment(scratch, mark, {"RAY_AUTH_MODE": "disabled"})
                 keeper = _popen([host.python, "-c", START], env, scratch)
                 assert keeper.stdout is not None
                 address = keeper.stdout.readline().strip().splitlines()[-1]
@@ -50,9 +51,11 @@ def _attach(python: Path, address: str, env: dict[str, str], scratch: Path) -> f
     began = time.monotonic()
     process = _popen([python, "-c", ATTACH, address], env, scratch)
     assert process.stdout is not None
-    process.stdout.readline()
+    said = process.stdout.readline()
     seconds = time.monotonic() - began
     process.wait(30)
+    if said.strip() != "up":
+        raise SideFailed(f"nothing can attach to Ray at {address}")
     return seconds
 
 

@@ -106,6 +106,19 @@ async def test_cancelling_a_call_cancels_the_user_s_code() -> None:
         await until(lambda: server.ongoing == 0)
 
 
+async def test_a_call_that_is_cancelled_before_its_first_step_leaves_nothing_behind() -> None:
+    async with replica(Steered()) as (host, address), router(address) as calls:
+        await call(calls)
+        doomed = asyncio.create_task(call(calls, WAIT))
+        await asyncio.sleep(0)
+        # In the turn that opened it, so both reach the replica in one read.
+        doomed.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await doomed
+        await call(calls)
+        await until(lambda: not any(connection.streams for connection in host.connections))
+
+
 async def test_a_deadline_ends_the_call_at_both_ends() -> None:
     service = Steered()
     async with replica(service) as (server, address), router(address) as calls:

@@ -116,6 +116,8 @@ class ServerStream(Stream):
         """The client wants no answer any more: cancel the user's code."""
         if self.closed is None:
             self.parts.clear()
+            # Here, too: a task that is cancelled before its first step never comes to its `finish`.
+            self._connection.streams.pop(self.id, None)
             self.close(StreamClosed(reason))
             if self.task is not None:
                 self.task.cancel(reason)
