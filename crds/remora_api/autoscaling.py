@@ -11,6 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+STAYS = "autoscaling stays at"
+"""Reasons that begin so are no decision: they say what is wrong with a policy or a schedule."""
+
 
 class Aggregation(StrEnum):
     """What is made of the samples of the look-back period."""

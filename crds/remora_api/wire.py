@@ -141,7 +141,7 @@ class BuildStatus(Wire):
 
     state: BuildState
     message: str = ""
-    """For FAILED: the import path, and the last line of the traceback."""
+    """For FAILED: the import path, and the last line of the traceback. For BUILT: what of the target has no effect."""
 
 
 class DeploymentStatus(Wire):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from remora_api.autoscaling import STAYS
 from remora_api.meta import ConditionType
 from remora_api.target import digest
 from remora_api.v1alpha1 import Condition, ServeApplication, ServeApplicationStatus
@@ -30,7 +31,13 @@ class Event:
 
 def changes(before: ServeApplicationStatus, after: ServeApplicationStatus) -> tuple[Event, ...]:
     """Return what is to be said: of the state, and of decisions of autoscaling."""
-    return (*_of_state(before, after), *_of_scale(before, after), *_of_replicas(before, after))
+    return (
+        *_of_state(before, after),
+        *_of_scale(before, after),
+        *_of_policies(before, after),
+        *_of_ignored("ReplicasIgnored", before.replicas_ignored, after.replicas_ignored),
+        *_of_ignored("SpecIgnored", before.ignored, after.ignored),
+    )
 
 
 def _of_state(before: ServeApplicationStatus, after: ServeApplicationStatus) -> tuple[Event, ...]:
@@ -59,11 +66,19 @@ def _of_scale(before: ServeApplicationStatus, after: ServeApplicationStatus) -> 
     )
 
 
-def _of_replicas(before: ServeApplicationStatus, after: ServeApplicationStatus) -> tuple[Event, ...]:
-    """Return an event when spec.replicas was set and has no effect."""
-    if not after.replicas_ignored or after.replicas_ignored == before.replicas_ignored:
-        return ()
-    return (Event("ReplicasIgnored", after.replicas_ignored[:MAX_NOTE], True, action="Scale"),)
+def _of_policies(before: ServeApplicationStatus, after: ServeApplicationStatus) -> tuple[Event, ...]:
+    """Return an event for each deployment whose policy or schedule is wrong in a way that it was not, or is right."""
+    known = {it.name: it.reason for it in before.deployments}
+    return tuple(
+        Event("AutoscalingPolicy", f"deployment {it.name}: {it.reason}"[:MAX_NOTE], True, action="Scale")
+        for it in after.deployments
+        if it.autoscaled and it.reason.startswith(STAYS) and known.get(it.name) != it.reason
+    )
+
+
+def _of_ignored(reason: str, before: str, after: str) -> tuple[Event, ...]:
+    """Return an event when something was set that has no effect."""
+    return (Event(reason, after[:MAX_NOTE], True, action="Scale"),) if after and after != before else ()
 
 
 def _is_soon(before: datetime | None, after: datetime | None) -> bool:

@@ -70,6 +70,7 @@ def status(
         url=proxy.url(owner, application, service.manifest.get("status") or {} if service else {}),
         replicas=_ingress_replicas(serving) if serving else (0 if facts.suspended else before.replicas),
         replicas_ignored=_ignored(application, told) if told else before.replicas_ignored,
+        ignored=facts.application.build.message[:1024] if _is_built(facts) else before.ignored,
         selector=",".join(f"{key}={value}" for key, value in selector(owner, Component.WORKER).items()),
         current_revision=stable.name if stable else before.current_revision,
         updated_revision=choice.updated.name if choice.updated else before.updated_revision,
@@ -138,6 +139,10 @@ def facts_of(
         promoting=promoting(clusters, choice),
         is_paused=application.spec.rollout.paused,
     )
+
+
+def _is_built(facts: Facts) -> bool:
+    return facts.application is not None and facts.application.build.state is wire.BuildState.BUILT
 
 
 def _deployments(

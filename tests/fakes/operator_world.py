@@ -257,7 +257,9 @@ class World:
                     application=target.application,
                     generation=target.generation,
                     revision=target.revision,
-                    build=wire.BuildStatus(state=built, message="ImportError: no such module"),
+                    build=wire.BuildStatus(
+                        state=built, message="ImportError: no such module" if built is wire.BuildState.FAILED else ""
+                    ),
                     deployments=(
                         wire.DeploymentStatus(
                             name="Ingress",

@@ -76,6 +76,7 @@ def test_only_args_user_config_and_pod_templates_are_free_form() -> None:
     free = {path for path, schema in ALL.items() if schema.get("x-kubernetes-preserve-unknown-fields")}
     assert free == {
         ".spec.args",
+        ".spec.autoscalingPolicy.args",
         ".spec.graph.deployments[].args",
         ".spec.deployments[].userConfig",
         ".spec.deployments[].autoscaling.policy.args",

@@ -39,3 +39,22 @@ def test_a_number_that_has_no_effect_is_said_once() -> None:
     assert (event.reason, event.note, event.is_warning) == ("ReplicasIgnored", "spec.replicas 3 is not followed", True)
     assert changes(ignored, ignored) == ()
     assert changes(ignored, ServeApplicationStatus()) == ()
+
+
+def test_a_policy_that_fails_is_a_warning_once() -> None:
+    def stays(why: str) -> ServeApplicationStatus:
+        one = DeploymentStatus(name="A", desired=2, reason=f"autoscaling stays at 2: {why}", autoscaled=True)
+        return ServeApplicationStatus(deployments=(one,))
+
+    (event,) = changes(status(2), stays("policy m:f: KeyError: 'q'"))
+    assert (event.reason, event.is_warning) == ("AutoscalingPolicy", True)
+    assert event.note == "deployment A: autoscaling stays at 2: policy m:f: KeyError: 'q'"
+    assert changes(stays("x"), stays("x")) == ()
+    assert len(changes(stays("x"), stays("policy m:f answers again"))) == 1
+
+
+def test_what_the_code_does_not_have_is_said_once() -> None:
+    ignored = ServeApplicationStatus(ignored="no deployment is called 'Modle'; the code has 'Model'")
+    (event,) = changes(ServeApplicationStatus(), ignored)
+    assert (event.reason, event.note, event.is_warning) == ("SpecIgnored", ignored.ignored, True)
+    assert changes(ignored, ignored) == ()

@@ -12,6 +12,7 @@ from remora.controller.routes import routes
 from remora.controller.state import Crashes, World
 from remora.controller.status import applications, nodes
 from remora.types import ReplicaId
+from remora_api.autoscaling import Autoscaling, Policy
 from remora_api.wire import BuildState, DeploymentOverride, GroupTarget
 from tests.unit.worlds import graph, node, target, with_replicas, world
 
@@ -249,6 +250,15 @@ def test_a_replica_that_fits_nowhere_says_what_it_needs() -> None:
 def test_overrides_of_unknown_deployments_are_named() -> None:
     wrong = world(target(deployments=(DeploymentOverride(name="Modle"),)), graph("Model"))
     assert applications(wrong)[0].build.message == "no deployment is called 'Modle'; the code has 'Model'"
+
+
+def test_a_policy_for_nobody_is_named() -> None:
+    policy = Policy(import_path="m:together")
+    idle = world(target(autoscaling_policy=policy), graph("A"))
+    said = "autoscalingPolicy m:together is not asked: no deployment has autoscaling"
+    assert applications(idle)[0].build.message == said
+    used = world(target(autoscaling_policy=policy), graph("A", autoscaling=Autoscaling()))
+    assert applications(used)[0].build.message == ""
 
 
 def test_several_applications_do_not_mix() -> None:

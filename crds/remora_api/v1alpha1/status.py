@@ -157,6 +157,9 @@ class ServeApplicationStatus(Model):
     """Replicas of the ingress deployment that exist; read by `kubectl scale` and by a HorizontalPodAutoscaler."""
     replicas_ignored: str = ""
     """Why spec.replicas, and thus `kubectl scale`, has no effect; empty when it has, or was left at 1."""
+    ignored: str = ""
+    """What of the spec has no effect with this code: names in spec.deployments that it does not have, …; empty if all
+    has."""
     selector: str = ""
     """Label selector of the pods that hold replicas; read by a HorizontalPodAutoscaler."""
     current_revision: str = ""

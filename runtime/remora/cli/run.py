@@ -103,6 +103,8 @@ async def _deploy_all(
             request_timeout_s=application.request_timeout_s,
             grpc_servicers=tuple(application.grpc.servicer_functions) if application.grpc else (),
         )
+        if ignored := instance.ignored(application.target.application):
+            say(ignored)
         counts = instance.counts(application.target.application)
         print(_served(application, counts, instance.url), flush=True)  # noqa: T201 - the command line talks to its user
     print("Ctrl-C ends it.", flush=True)  # noqa: T201 - as above

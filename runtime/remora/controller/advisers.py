@@ -21,7 +21,7 @@ from remora_api.autoscaling import Policy
 STALE_S = 30.0
 """What a policy said longer ago than this does not hold any more."""
 SAY_AGAIN_S = 30.0
-"""A policy that goes wrong in another way each time is heard this often."""
+"""A policy that goes wrong in another way each time is said this often, and one that answers again after this long."""
 MAX_PROBLEM = 200
 """Characters of what is wrong with a policy, for the status."""
 
@@ -47,6 +47,7 @@ class _Adviser:
     heard_at: float = 0
     problem: str = ""
     problem_at: float = 0
+    failed_at: float = 0
     told: dict[str, str] = field(default_factory=dict)
     """The problem that the status of a deployment has."""
 
@@ -102,8 +103,11 @@ class Advisers:
             return
         adviser.pending = False
         if not isinstance(answer, str):
-            adviser.wishes, adviser.heard_at, adviser.problem = answer, now, ""
+            adviser.wishes, adviser.heard_at = answer, now
+            if now - adviser.failed_at >= SAY_AGAIN_S:
+                adviser.problem = ""
             return
+        adviser.failed_at = now
         self.failures[asked.who] = self.failures.get(asked.who, 0) + 1
         # What it remembers stays: it goes on from there.
         adviser.wishes = {name: replace(wish, replicas=None) for name, wish in adviser.wishes.items()}

@@ -20,7 +20,7 @@ from remora.controller.scaling_metrics import Figures
 from remora.controller.state import Deployment, Scaled, World
 from remora.replica.policy import Answer, Situation
 from remora_api import cron
-from remora_api.autoscaling import Autoscaling, Schedule
+from remora_api.autoscaling import STAYS, Autoscaling, Schedule
 from remora_api.wire import LoadReport
 
 log = logging.getLogger("remora.controller")
@@ -119,7 +119,7 @@ class Scaling:
         if not news:
             return None
         log.warning("application %s: deployment %s: %s", application, deployment.name, news)
-        return Scaled(deployment.count, f"autoscaling stays at {deployment.count}: {news}")
+        return Scaled(deployment.count, f"{STAYS} {deployment.count}: {news}")
 
     def _zones(self, application: str, deployment: Deployment) -> str:
         """Say, once, that a schedule's time zone is not known."""

@@ -5,6 +5,8 @@ Pure. Computed anew from the World each time; messages name the deployment and t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from remora.controller import placement, versions
 from remora.controller.planner import FAILING_AFTER, homes_of, members_of
 from remora.controller.state import Build, Deployment, Node, Replica, Serving, World
@@ -48,13 +50,18 @@ def _build(world: World, target: Target, serving: Serving | None) -> BuildStatus
         case BuildState.FAILED:
             return BuildStatus(state=build.state, message=build.message)
         case BuildState.BUILT:
-            unknown = versions.unknown_overrides(serving) if serving else ()
-            return BuildStatus(state=build.state, message=_unknown(serving, unknown) if serving and unknown else "")
+            return BuildStatus(state=build.state, message="; ".join(_idle(serving)) if serving else "")
 
 
-def _unknown(serving: Serving, unknown: tuple[str, ...]) -> str:
-    names = ", ".join(repr(built.name) for built in serving.graph.deployments)
-    return f"no deployment is called {', '.join(map(repr, unknown))}; the code has {names}"
+def _idle(serving: Serving) -> Iterator[str]:
+    """Yield a sentence for each part of the target that has no effect with this code."""
+    unknown = versions.unknown_overrides(serving)
+    if unknown:
+        names = ", ".join(repr(built.name) for built in serving.graph.deployments)
+        yield f"no deployment is called {', '.join(map(repr, unknown))}; the code has {names}"
+    policy, target = serving.target.autoscaling_policy, serving.target
+    if policy is not None and not target.asleep and not any(it.autoscaling for it in versions.resolve(serving)):
+        yield f"autoscalingPolicy {policy.import_path} is not asked: no deployment has autoscaling"
 
 
 def _waits_for_node(world: World, target: Target) -> str:

@@ -226,6 +226,10 @@ class LocalInstance:
         applications, _ = self._controller.status.latest or ((), ())
         return applications
 
+    def ignored(self, application: str) -> str:
+        """Return what of the target has no effect with this code; empty if all has."""
+        return next((it.build.message for it in self.status() if it.application == application), "")
+
     def counts(self, application: str) -> Mapping[str, int]:
         """Return how many replicas each deployment of an application has to have."""
         return {deployment.name: deployment.desired for deployment in self._deployments(application)}
