@@ -70,7 +70,7 @@ def status(
         url=proxy.url(owner, application, service.manifest.get("status") or {} if service else {}),
         replicas=_ingress_replicas(serving) if serving else (0 if facts.suspended else before.replicas),
         replicas_ignored=_ignored(application, told) if told else before.replicas_ignored,
-        ignored=facts.application.build.message[:1024] if _is_built(facts) else before.ignored,
+        ignored=_idle(facts.application, before.ignored),
         selector=",".join(f"{key}={value}" for key, value in selector(owner, Component.WORKER).items()),
         current_revision=stable.name if stable else before.current_revision,
         updated_revision=choice.updated.name if choice.updated else before.updated_revision,
@@ -141,8 +141,9 @@ def facts_of(
     )
 
 
-def _is_built(facts: Facts) -> bool:
-    return facts.application is not None and facts.application.build.state is wire.BuildState.BUILT
+def _idle(told: wire.ApplicationStatus | None, before: str) -> str:
+    """Return what of the spec has no effect, as the controller says once it has built the code."""
+    return told.build.message[:1024] if told is not None and told.build.state is wire.BuildState.BUILT else before
 
 
 def _deployments(
