@@ -40,20 +40,27 @@ class Request(StarletteRequest):
         else:
             super().__init__(scope, receive, send or _no_push)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._inner_receive = self._receive
         self._early: list[Message] = []
         self._arrives_again = False
         """The body was taken from the scope, and is still to come as a message."""
-        self._receive = self._replaying
+
+    @property
+    def _receive(self) -> Receive:
+        """What Starlette reads from. Not kept: request and method would refer to each other, and to the body."""
+        return self._replaying
+
+    @_receive.setter
+    def _receive(self, receive: Receive) -> None:
+        self._inner_receive = receive
 
     async def preload(self, limit_bytes: int = PRELOAD_BYTES) -> None:
         """Read the body now if it is small, or is JSON and turns out to be small. What was read is not lost."""
-        self._loop = asyncio.get_running_loop()
         whole = self.scope.get("extensions", _NONE).get(WHOLE_BODY)
         if whole is not None:
             self._body = whole
             self._arrives_again = True
             return
+        self._loop = asyncio.get_running_loop()
         length = self.headers.get("content-length")
         if length is None:
             chunked = "transfer-encoding" in self.headers or "content-type" in self.headers
