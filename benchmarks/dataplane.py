@@ -112,7 +112,9 @@ def serve_proxy(ready: Connection, replica_port: int, access_log: bool) -> None:
     )
     deployment = DeploymentRoutes(name="Noop", replicas=(address,))
     application = ApplicationRoutes(application="bench", ingress="Noop", deployments=(deployment,))
-    routing = ApplicationRouting(application="bench", controllers=(ControllerEndpoint(url="none"),))
+    routing = ApplicationRouting(
+        application="bench", controllers=(ControllerEndpoint(url="none"),), request_timeout_s=60
+    )
 
     async def serve() -> None:
         import time

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 FLUSH_S: Final = 0.25
+SECONDS: Final = len("2026-11-21T00:00:00")
 MAX_PENDING: Final = 50_000
 """Lines that wait for a slow log; beyond, lines are dropped and counted."""
 
@@ -78,10 +79,13 @@ class AccessLog:
     def _encoded(self) -> bytes:
         lines, self._lines = self._lines, []
         offset = self._wall_clock() - self._clock()
+        second, text = -1, ""
         for line in lines:
             if isinstance(line.time, float):
-                moment = datetime.fromtimestamp(line.time + offset, UTC)
-                line.time = moment.isoformat(timespec="milliseconds")
+                whole, fraction = divmod(line.time + offset, 1)
+                if whole != second:
+                    second, text = whole, datetime.fromtimestamp(whole, UTC).isoformat()[:SECONDS]
+                line.time = f"{text}.{int(fraction * 1000):03d}+00:00"
         encoded = self._encoder.encode_lines(lines)
         if self._dropped:
             encoded += self._encoder.encode({"dropped_lines": self._dropped}) + b"\n"

@@ -40,7 +40,7 @@ class ShortWay:
         self._timer: asyncio.TimerHandle | None = None
         stream.on_event = self._on_event
         if visit.timeout_s is not None:
-            self._timer = asyncio.get_running_loop().call_later(visit.timeout_s, self._go_the_long_way)
+            self._timer = stream.loop.call_later(visit.timeout_s, self._go_the_long_way)
 
     @property
     def opened(self) -> Opened:

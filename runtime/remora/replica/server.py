@@ -153,7 +153,8 @@ class ReplicaServer:
             run = self._reserved(stream)
         else:
             run = self._call(stream, *unpack(CallHead, payload))
-        task = asyncio.get_running_loop().create_task(run)
+        # Not get_running_loop(), which asks the kernel for the process's number each time.
+        task = stream.loop.create_task(run)
         stream.task = task
         self._tasks.add(task)
         self._idle.clear()
@@ -324,7 +325,7 @@ class ReplicaServer:
             return None
         task = stream.task
         assert task is not None
-        return asyncio.get_running_loop().call_later(max(0.0, timeout_s), task.cancel, DEADLINE)
+        return stream.loop.call_later(max(0.0, timeout_s), task.cancel, DEADLINE)
 
 
 async def _send(

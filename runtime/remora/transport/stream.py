@@ -54,6 +54,11 @@ class Stream:
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that all of it belongs to."""
+        return self._wire.loop
+
     # ── out ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def writable(self) -> None:
