@@ -463,6 +463,24 @@ async def test_a_kept_connection_serves_pipelined_requests_in_order() -> None:
         writer.close()
 
 
+@pytest.mark.parametrize("upgrade", [b"", b"connection: upgrade\r\nupgrade: h2c\r\n"])
+async def test_what_follows_a_long_body_is_the_next_request(upgrade: bytes) -> None:
+    body = bytes(range(256)) * 2_000
+    async with replica(Steered("r")) as (_, address), serving(address) as (proxied, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxied.port)
+        long = b"POST /echo HTTP/1.1\r\nhost: x\r\n%scontent-length: %d\r\n\r\n" % (upgrade, len(body)) + body
+        short = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n"
+        wire = long + short + long + long + short
+        for at in range(0, len(wire), 99_991):
+            writer.write(wire[at : at + 99_991])
+        for expected in (body, b"r", body, body, b"r"):
+            assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+            assert await reader.readexactly(len(expected)) == expected
+        writer.write(b"no http at all\r\n\r\n")
+        assert b" 400 " in await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+
 def test_a_taken_port_is_said(tmp_path: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
 

@@ -42,11 +42,11 @@ class Shortcut(Protocol):
 class Client:
     """The client's side of one request."""
 
-    __slots__ = ("_app", "_cycle", "_head_waits", "_protocol")
+    __slots__ = ("_app", "_head_waits", "_protocol", "cycle")
 
     def __init__(self, protocol: ProxyProtocol, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._protocol = protocol
-        self._cycle = cycle
+        self.cycle = cycle
         self._app = app
         self._head_waits = b""
         """Head of the answer, which is written together with the first of its body."""
@@ -54,31 +54,31 @@ class Client:
     @property
     def body(self) -> bytes:
         """What has arrived of the body."""
-        return bytes(self._cycle.body)
+        return bytes(self.cycle.body)
 
     @property
     def body_bytes(self) -> int:
         """How much has arrived of the body, and was not read."""
-        return len(self._cycle.body)
+        return len(self.cycle.body)
 
     @property
     def more_body(self) -> bool:
         """Whether the body goes on."""
-        return self._cycle.more_body
+        return self.cycle.more_body
 
     @property
     def gone(self) -> bool:
         """Whether the client has closed the connection."""
-        return self._cycle.disconnected
+        return self.cycle.disconnected
 
     @property
     def answer_begun(self) -> bool:
         """Whether a status line was written."""
-        return self._cycle.response_started
+        return self.cycle.response_started
 
     def start(self, shortcut: Shortcut) -> None:
         """Serve the request, the short way if it is possible."""
-        cycle = self._cycle
+        cycle = self.cycle
         if not cycle.more_body and len(cycle.body) <= MAX_PART_BYTES and not cycle.disconnected:
             serving = shortcut.take_short_way(cast(Scope, cycle.scope), self)
             if serving is not None:
@@ -88,7 +88,7 @@ class Client:
 
     def start_task(self) -> None:
         """Serve the request, or go on with it, as uvicorn does."""
-        self._protocol.serving = self._protocol.loop.create_task(self._cycle.run_asgi(self._app))
+        self._protocol.serving = self._protocol.loop.create_task(self.cycle.run_asgi(self._app))
 
     def served(self, by: Serving | None) -> None:
         """Nothing of this request is left to cancel when the client goes."""
@@ -100,7 +100,7 @@ class Client:
 
         The same as ASGI's two messages through uvicorn, in one write. Not for HEAD, nor without Content-Length.
         """
-        cycle = self._cycle
+        cycle = self.cycle
         line = STATUS_LINE.get(status)
         if (
             line is None
@@ -120,7 +120,7 @@ class Client:
 
     async def begin(self, status: int, headers: Headers, pieces: list[bytes], *, more: bool) -> None:
         """Write a status line and headers, with what there is of the body; `go_on` follows if there is ``more``."""
-        cycle = self._cycle
+        cycle = self.cycle
         line = STATUS_LINE.get(status)
         if not pieces or line is None or cycle.response_started or cycle.scope["method"] == "HEAD":
             found = None
@@ -138,7 +138,7 @@ class Client:
 
     async def go_on(self, pieces: list[bytes], *, more: bool) -> None:
         """Write pieces of the body; waits first while the client reads slowly. Nothing happens once it has gone."""
-        cycle = self._cycle
+        cycle = self.cycle
         size = sum(map(len, pieces))
         left = cycle.expected_content_length - size
         if (
@@ -170,7 +170,7 @@ class Client:
 
     async def read(self) -> tuple[list[bytes], bool] | None:
         """Wait for more of the body; return its pieces and whether it goes on, or None if the client has gone."""
-        cycle = self._cycle
+        cycle = self.cycle
         if cycle.waiting_for_100_continue and not cycle.transport.is_closing():
             cycle.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             cycle.waiting_for_100_continue = False
@@ -185,7 +185,7 @@ class Client:
 
     def _head(self, line: bytes, headers: Headers) -> tuple[bytes, int] | None:
         """Return the head of an answer and its Content-Length, -1 without one; None if uvicorn has to write it."""
-        cycle = self._cycle
+        cycle = self.cycle
         lines = cycle.default_headers + headers
         content = [line]
         length = -1
@@ -202,7 +202,7 @@ class Client:
         return block + (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"), length
 
     def _complete(self) -> None:
-        cycle = self._cycle
+        cycle = self.cycle
         cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
@@ -211,5 +211,5 @@ class Client:
 
     def cut(self) -> None:
         """Close the connection in the middle of an answer, so that the client sees that it is incomplete."""
-        self._cycle.disconnected = True
+        self.cycle.disconnected = True
         self._protocol.transport.close()

@@ -19,6 +19,8 @@ from remora.transport.frames import MAX_HEAD_BYTES
 from remora.types import Scope
 
 MAX_INCOMPLETE_HEAD_BYTES: Final = 2 * MAX_HEAD_BYTES
+MIN_UNPARSED_BYTES: Final = 64 * 1024
+"""Of the rest of a body, from where on it is worth a parser for what follows it."""
 TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -36,8 +38,14 @@ class ProxyProtocol(HttpToolsProtocol):
         self._framing = b""
         self._ignored_at: int | None = None
         """Where an upgrade that is ignored would have begun, in what was received last."""
+        self._unparsed_bytes = 0
+        """What is still to come of a body that goes past the parser."""
 
     def data_received(self, data: bytes) -> None:
+        if self._unparsed_bytes:
+            data = self._take_body(data)
+            if not data:
+                return
         self._feeding = True
         super().data_received(data)
         while self._ignored_at is not None:
@@ -65,6 +73,29 @@ class ProxyProtocol(HttpToolsProtocol):
         if cycle is not None and not cycle.body:
             cycle.body = cast(bytearray, Pieces())
         super().on_body(body)
+
+    def _pass_parser_by(self, cycle: RequestResponseCycle) -> None:
+        """Let the rest of a long body whose length is known not be copied by the parser, which has it before it."""
+        if cycle is not self.cycle or not cycle.more_body:
+            return
+        length = next((value for name, value in cycle.scope["headers"] if name == b"content-length"), b"0")
+        left = int(length) - len(cycle.body)
+        if left >= MIN_UNPARSED_BYTES:
+            self._unparsed_bytes = left
+
+    def _take_body(self, data: bytes) -> bytes:
+        """Take what belongs to the body, and return what follows it."""
+        self._unset_keepalive_if_required()
+        body, rest = data, b""
+        if len(data) > self._unparsed_bytes:
+            body, rest = data[: self._unparsed_bytes], data[self._unparsed_bytes :]
+        self._unparsed_bytes -= len(body)
+        self.on_body(body)
+        if not self._unparsed_bytes:
+            self.on_message_complete()
+            # The other one still waits for the rest of the body.
+            self.parser = upgrade.parser(self)
+        return rest
 
     def on_chunk_header(self) -> None:
         """A chunk begins. What comes after the last one are trailers: they are no headers (RFC 9110, 6.5.1)."""
@@ -108,6 +139,7 @@ class ProxyProtocol(HttpToolsProtocol):
     def _start(self) -> None:
         client, self._starting = self._starting, None
         if client is not None and not self.transport.is_closing():
+            self._pass_parser_by(client.cycle)
             client.start(self._shortcut)
 
     def connection_lost(self, exc: Exception | None) -> None:

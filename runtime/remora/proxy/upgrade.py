@@ -35,9 +35,14 @@ def framing(headers: Headers) -> bytes:
 
 def resumed(callbacks: Callbacks) -> httptools.HttpRequestParser:
     """Return a parser that begins with a `framing` of its own, and goes on with the connection's later requests."""
-    parser = httptools.HttpRequestParser(_Resumed(callbacks))
-    parser.set_dangerous_leniencies(lenient_data_after_close=True)
-    return parser
+    return parser(_Resumed(callbacks))
+
+
+def parser(callbacks: Callbacks) -> httptools.HttpRequestParser:
+    """Return a parser as uvicorn makes its own."""
+    made = httptools.HttpRequestParser(callbacks)
+    made.set_dangerous_leniencies(lenient_data_after_close=True)
+    return made
 
 
 class _Resumed:
