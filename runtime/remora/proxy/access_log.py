@@ -79,7 +79,7 @@ class AccessLog:
     def _encoded(self) -> bytes:
         lines, self._lines = self._lines, []
         offset = self._wall_clock() - self._clock()
-        second, text = -1, ""
+        second, text = -1.0, ""
         for line in lines:
             if isinstance(line.time, float):
                 whole, fraction = divmod(line.time + offset, 1)
