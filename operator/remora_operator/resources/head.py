@@ -110,7 +110,7 @@ def stateful_set(owner: Owner, application: ServeApplication, incarnation: int, 
             "podManagementPolicy": "Parallel",
             "selector": {"matchLabels": _selector(owner, incarnation)},
             "template": template,
-            **({"volumeClaimTemplates": [_claim(application)]} if head.storage else {}),
+            **(_kept(application) if head.storage else {}),
         }
     }
     return child(
@@ -176,14 +176,19 @@ def _selector(owner: Owner, incarnation: int) -> dict[str, str]:
     return selector(owner, Component.HEAD) | _incarnation(incarnation)
 
 
-def _claim(application: ServeApplication) -> Manifest:
+def _kept(application: ServeApplication) -> Manifest:
     storage = application.spec.head.storage
     assert storage is not None
-    return {
+    claim = {
         "metadata": {"name": "state"},
         "spec": {
             "accessModes": ["ReadWriteOnce"],
             "resources": {"requests": {"storage": storage.size}},
             **({"storageClassName": storage.storage_class_name} if storage.storage_class_name else {}),
         },
+    }
+    return {
+        "volumeClaimTemplates": [claim],
+        # The tables of one Ray cluster are of no use to the next one; one that sleeps wakes up as it was.
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Retain"},
     }
