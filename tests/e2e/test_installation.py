@@ -50,7 +50,9 @@ def test_an_operator_with_roles_alone_serves_its_namespaces_and_no_other(
                 )
             stage.wait_ready("steady")
             assert stage.answer("steady")
-            assert "status" not in other_stage.get("sapp", "steady")
+            assert "observedGeneration" not in other_stage.get("sapp", "steady").get("status", {}), (
+                "nobody looked at it"
+            )
             assert not other_stage.list("pods", application="steady")
             stage.kubectl("delete", "sapp", "steady", "--wait=true")
             eventually(lambda: not stage.list("pods", application="steady"), 90, "no pods")
