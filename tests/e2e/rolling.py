@@ -135,7 +135,7 @@ def _options(ground: Ground) -> None:
 def _template(ground: Ground) -> None:
     ground.number += 1
     template = {"metadata": {"annotations": {"number": str(ground.number)}}}
-    ground.spec["workers"] = [SMALL | {"podTemplate": template}, LARGE]
+    ground.spec["workers"] = [LARGE, SMALL | {"podTemplate": template}]
     ground.rolled()
 
 
@@ -279,7 +279,8 @@ def ground(stage: Stage) -> Ground:
         NAME,
         "rolling:app",
         deployments=[rolling("220m"), SIDE],
-        workers=[SMALL, LARGE],
+        # In this order: groups are filled one after the other, and Side would fit on an empty pod of SMALL.
+        workers=[LARGE, SMALL],
         head={"resources": {"cpu": "200m", "memory": "1Gi"}},
     )
     made = Ground(stage, copy.deepcopy(manifest))
