@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from remora_api import wire
-from remora_operator.errors import OperatorError
+from remora_operator.errors import OperatorError, Transient
 from remora_operator.kinds import Key
 from remora_operator.observed import ControllerView
 from remora_operator.plan import Link
@@ -24,6 +24,7 @@ from remora_operator.signed_http import SignedHttp
 log = logging.getLogger(__name__)
 
 POLL_S = 30.0
+"""How long a controller may keep a poll that has no news. One that knows nothing at all by then is as good as gone."""
 PUT_S = 10.0
 RETRY = Backoff(base_s=0.5, limit_s=10.0)
 
@@ -38,9 +39,10 @@ class Leave:
 class ControllerLinks:
     """All links, by application and Ray cluster."""
 
-    def __init__(self, http: SignedHttp, wake: Callable[[Key], None]) -> None:
+    def __init__(self, http: SignedHttp, wake: Callable[[Key], None], *, poll_s: float = POLL_S) -> None:
         self._http = http
         self._wake = wake
+        self._poll_s = poll_s
         self._links: dict[Key, dict[int, _Link]] = {}
 
     def __len__(self) -> int:
@@ -57,7 +59,7 @@ class ControllerLinks:
             links.pop(number).close()
         for it in wanted:
             if it.incarnation not in links:
-                links[it.incarnation] = _Link(key, it, self._http, self._wake)
+                links[it.incarnation] = _Link(key, it, self._http, self._wake, self._poll_s)
             links[it.incarnation].aim(it.target, leaves=it.leaves)
         if not links:
             del self._links[key]
@@ -71,13 +73,14 @@ class ControllerLinks:
 class _Link:
     """The way to one controller."""
 
-    def __init__(self, key: Key, link: Link, http: SignedHttp, wake: Callable[[Key], None]) -> None:
+    def __init__(self, key: Key, link: Link, http: SignedHttp, wake: Callable[[Key], None], poll_s: float) -> None:
         self.view = ControllerView()
         self._key = key
         self._url = link.url
         self._secret = link.key
         self._http = http
         self._wake = wake
+        self._poll_s = poll_s
         self._target: wire.Target | Leave | None = None
         self._epoch = ""
         self._taken: tuple[str, wire.Target | Leave | None] = ("", None)
@@ -109,9 +112,11 @@ class _Link:
 
     async def _poll_once(self) -> None:
         after = self.view.status.version if self.view.status and self.view.is_reachable else 0
-        query = f"/v1/status?epoch={self._epoch}&after={after}&timeout_s={POLL_S:.0f}"
-        status, body = await self._http.request("GET", self._url, query, self._secret, timeout_s=POLL_S + PUT_S)
+        query = f"/v1/status?epoch={self._epoch}&after={after}&timeout_s={self._poll_s:g}"
+        status, body = await self._http.request("GET", self._url, query, self._secret, timeout_s=self._poll_s + PUT_S)
         if status == 204:
+            if not after:
+                raise Transient(f"{self._url} answers, but has had no status for {self._poll_s:g} s: it waits for Ray")
             return
         said = wire.ControllerStatus.model_validate_json(body)
         if said.epoch != self._epoch:

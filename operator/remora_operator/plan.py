@@ -22,7 +22,7 @@ from remora_operator.conditions import judge
 from remora_operator.incarnations import INCARNATION_ANNOTATION, LAST_ANNOTATION, LOST_AFTER, Clusters
 from remora_operator.installation import Installation
 from remora_operator.kinds import CONFIG_MAP, CONTROLLER_REVISION, DEPLOYMENT, POD_BEARING, Manifest, Ref, ref_of
-from remora_operator.observed import Child, CodeMissing, ControllerView, Observed, Pod
+from remora_operator.observed import Child, CodeMissing, Observed, Pod
 from remora_operator.resources import head, keys, network, proxy, revision, serviceaccount, worker
 from remora_operator.resources.metadata import Owner
 from remora_operator.revisions import STABLE_ANNOTATION, Choice
@@ -149,7 +149,7 @@ def plan(application: ServeApplication, observed: Observed, installation: Instal
         resizes=tuple(it for side in sides for it in side.crew.replicas)
         + _proxy_resize(owner, application, observed, applies),
         costs=tuple(it for side in sides for it in side.crew.costs),
-        deletes=tuple(_pruned(owner, observed, kept, sides, clusters, suspended or quiet.without_head, is_routed)),
+        deletes=tuple(_pruned(owner, observed, kept, sides, clusters, suspended or quiet.without_head, is_routed, now)),
         links=()
         if suspended or quiet.without_head
         else _links(application, sides, _left(observed, clusters) if is_routed else (), installation),
@@ -354,6 +354,7 @@ def _pruned(
     clusters: Clusters,
     without_cluster: bool,
     is_routed: bool,
+    now: datetime,
 ) -> Iterable[Child]:
     """Return children that nobody wants any more.
 
@@ -362,7 +363,7 @@ def _pruned(
     it: pods that all end at once would take deployments away from others that still work on a request.
     """
     finished = {ref for side in sides for ref in side.crew.finished}
-    drained = {it for it in _left(observed, clusters) if _is_drained(observed.controller(it), owner.name)}
+    drained = {it for it in _left(observed, clusters) if _is_drained(it, owner.name, observed, now)}
     for ref, child in observed.children.items():
         if ref in kept:
             continue
@@ -380,8 +381,12 @@ def _left(observed: Observed, clusters: Clusters) -> tuple[int, ...]:
     return tuple(sorted({it.incarnation for it in observed.children.values()} - clusters.kept - {0}))
 
 
-def _is_drained(view: ControllerView, application: str) -> bool:
-    """Whether no replica is left, or nobody is there who could drain them."""
+def _is_drained(number: int, application: str, observed: Observed, now: datetime) -> bool:
+    """Whether no replica is left in a Ray cluster, or nobody is there who could drain them."""
+    if incarnations.is_lost(observed.head_pod(number), now):
+        # Its controller answers without a word: it waits for tables that never come.
+        return True
+    view = observed.controller(number)
     return not view.is_untried and (not view.is_reachable or view.application(application) is None)
 
 

@@ -234,8 +234,15 @@ class World:
             it.component is Component.HEAD and it.incarnation == number and it.is_ready for it in self.pods.values()
         )
 
+    def _head_is_lost(self, number: int) -> bool:
+        heads = (it for it in self.pods.values() if it.component is Component.HEAD and it.incarnation == number)
+        return any(end.code == LOST_STORE for it in heads for end in it.exits)
+
     def _view(self, number: int) -> ControllerView:
         controller = self.controllers[number]
+        if self.reachable and self._head_is_lost(number):
+            # The controller beside lost tables takes the poll and keeps it: it has nothing to say.
+            return ControllerView()
         if not self.reachable or not self._head_ready(number):
             return ControllerView(is_reachable=False, error="nobody answers")
         target, nodes = controller.target, self._nodes(number)
