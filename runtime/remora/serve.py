@@ -7,13 +7,14 @@ in `graph`.
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from remora import metrics, runner
 from remora.batching import batch
-from remora.compat import config
+from remora.compat import config, schema
 from remora.errors import OptionError, RemoraError
 from remora.graph import prefix
 from remora.graph.application import Application
@@ -54,7 +55,6 @@ DEFAULT_APP_NAME = "default"
 
 _NOT_YET = frozenset(
     {
-        "TracingConfig",
         "get_deployment_actor",
         "get_deployment_actor_context",
     }
@@ -67,6 +67,8 @@ def __getattr__(name: str) -> Any:
     if name in ("ControllerOptions", "HTTPOptions"):
         # With pydantic behind them, which importing `serve` does not need.
         return getattr(config, name)
+    if name == "TracingConfig":
+        return schema.TracingConfig
     if name in _NOT_YET:
         raise AttributeError(f"serve.{name} is not supported by Remora yet")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -140,6 +142,8 @@ def run_many(targets: Sequence[RunTarget], blocking: bool = False, **options: An
 
 def start(**options: Any) -> None:
     """Start an instance on this machine unless there is one; `serve.run` does so by itself."""
+    if options.get("tracing_config"):
+        warnings.warn("serve.start: tracing_config is accepted, and spans are not exported yet", stacklevel=2)
     runner.current().start(**options)
 
 

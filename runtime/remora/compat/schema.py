@@ -1,8 +1,9 @@
-"""Stands for `ray.serve.schema`: what `serve.status()` returns, and `LoggingConfig`."""
+"""Stands for `ray.serve.schema`: what `serve.status()` returns, `LoggingConfig` and `TracingConfig`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import TYPE_CHECKING, Any, Final
 
 from remora.compat.status import (
     ApplicationStatus,
@@ -16,6 +17,7 @@ from remora.compat.status import (
 
 if TYPE_CHECKING:
     from remora.compat.logging_config import LoggingConfig
+    from remora.compat.tracing_config import TracingConfig
 
 __all__ = [
     "ApplicationStatus",
@@ -26,13 +28,17 @@ __all__ = [
     "ProxyStatus",
     "ReplicaState",
     "ServeStatus",
+    "TracingConfig",
 ]
+
+_ELSEWHERE: Final = {
+    "LoggingConfig": "remora.compat.logging_config",
+    "TracingConfig": "remora.compat.tracing_config",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Return the model, imported now: every replica imports this module."""
-    if name != "LoggingConfig":
+    if name not in _ELSEWHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from remora.compat.logging_config import LoggingConfig
-
-    return LoggingConfig
+    return getattr(importlib.import_module(_ELSEWHERE[name]), name)

@@ -11,7 +11,7 @@ from ray.serve.config import (
     RequestRouterConfig,
     gRPCOptions,
 )
-from ray.serve.schema import LoggingConfig
+from ray.serve.schema import LoggingConfig, TracingConfig
 
 
 def policy(context):
@@ -103,6 +103,14 @@ def test_a_logging_level_may_be_a_number():
 def test_logging_encoding_is_checked():
     with pytest.raises(ValueError, match="encoding"):
         LoggingConfig(encoding="XML")
+
+
+def test_tracing_is_off_and_its_values_are_checked():
+    found = TracingConfig()
+    assert (found.enabled, found.exporter_import_path, found.sampling_ratio) == (False, "", 0.01)
+    for wrong in ({"sampling_ratio": 2}, {"enabled": "perhaps"}, {"exporter": "mine"}):
+        with pytest.raises(ValueError):
+            TracingConfig(**wrong)
 
 
 def test_proxy_locations():
