@@ -14,7 +14,7 @@ from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentRes
 class Adder:
     def __init__(self, increment: int = 1):
         self.increment = increment
-        self.cancelled = 0
+        self.begun = self.cancelled = 0
 
     def __call__(self, x: int = 0) -> int:
         return x + self.increment
@@ -27,6 +27,7 @@ class Adder:
         return x
 
     async def forever(self):
+        self.begun += 1
         try:
             await asyncio.sleep(600)
         except asyncio.CancelledError:
@@ -35,6 +36,9 @@ class Adder:
 
     def cancellations(self):
         return self.cancelled
+
+    def beginnings(self):
+        return self.begun
 
     def thread(self):
         return threading.current_thread() is threading.main_thread()
@@ -214,8 +218,9 @@ def test_functions_travel(adder):
 
 def test_a_response_is_cancelled(adder):
     before = adder.cancellations.remote().result()
+    begun = adder.beginnings.remote().result()
     response = adder.forever.remote()
-    time.sleep(1)
+    until(lambda: adder.beginnings.remote().result() == begun + 1)
     response.cancel()
     with pytest.raises(Exception):
         response.result(timeout_s=20)
@@ -226,8 +231,9 @@ def test_a_response_is_cancelled(adder):
 def test_a_cancelled_response_raises_request_cancelled(adder):
     from ray.serve.exceptions import RequestCancelledError
 
+    begun = adder.beginnings.remote().result()
     response = adder.forever.remote()
-    time.sleep(1)
+    until(lambda: adder.beginnings.remote().result() == begun + 1)
     response.cancel()
     with pytest.raises(RequestCancelledError):
         response.result(timeout_s=20)

@@ -24,9 +24,10 @@ class Full:
 @serve.deployment
 class Inner:
     def __init__(self):
-        self.cancelled = 0
+        self.begun = self.cancelled = 0
 
     async def forever(self):
+        self.begun += 1
         try:
             await asyncio.sleep(600)
         except asyncio.CancelledError:
@@ -35,6 +36,9 @@ class Inner:
 
     async def cancellations(self):
         return self.cancelled
+
+    async def beginnings(self):
+        return self.begun
 
     async def seen(self):
         return {"model": serve.get_multiplexed_model_id(), "route": route()}
@@ -70,6 +74,9 @@ class Outer:
 
     async def cancellations(self):
         return await self.inner.cancellations.remote()
+
+    async def beginnings(self):
+        return await self.inner.beginnings.remote()
 
 
 @pytest.fixture(scope="module")
@@ -162,8 +169,9 @@ def test_a_client_that_leaves_cancels_what_was_called(outer, http):
 
 def test_cancelling_a_call_cancels_the_calls_below(outer):
     before = outer.cancellations.remote().result()
+    begun = outer.beginnings.remote().result()
     response = outer.wait.remote()
-    time.sleep(1)
+    until(lambda: outer.beginnings.remote().result() == begun + 1)
     response.cancel()
     until(lambda: outer.cancellations.remote().result() == before + 1)
 

@@ -127,16 +127,18 @@ def test_an_async_del_is_awaited(run, tmp_path):
     until(mark.exists)
 
 
-def test_requests_finish_before_the_end(run):
+def test_requests_finish_before_the_end(run, tmp_path):
+    begun = tmp_path / "begun"
+
     @serve.deployment
     class Slow:
-        async def __call__(self, s):
-            await asyncio.sleep(s)
+        async def __call__(self):
+            begun.write_text("yes")
+            await asyncio.sleep(2)
             return "finished"
 
-    handle = run(Slow.bind(), name="slow")
-    response = handle.remote(2)
-    time.sleep(0.7)
+    response = run(Slow.bind(), name="slow").remote()
+    until(begun.exists)
     serve.delete("slow")
     assert response.result(timeout_s=10) == "finished"
 
