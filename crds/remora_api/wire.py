@@ -11,6 +11,7 @@ operator → controller         ``DELETE /v1/targets/{application}``            
 operator → controller         ``GET /v1/status?epoch=E&after=N&timeout_s=T`` ControllerStatus  control
 proxy, replica → controller   ``GET /v1/routes?epoch=E&after=N&timeout_s=T`` RoutesSnapshot    data
 proxy, replica → controller   ``POST /v1/loads`` LoadReport, while something is autoscaled     data
+replica → controller          ``GET /v1/status``, for ``serve.status()`` in user code          data
 replica → controller          ``GET /v1/definitions/{digest}`` bytes (an opaque definition)    data
 replica → controller          ``GET /v1/code/{digest}`` CodeBundle                          data
 operator → proxy              ``PUT /v1/routing`` Routing                                   proxy

@@ -25,12 +25,13 @@ MAX_POLL_S = 60.0
 def application(controller: Controller, *, control_key: str, data_key: str) -> Starlette:
     """Return the ASGI application of one controller."""
     endpoints = _Endpoints(controller)
-    control, data = (lambda: (control_key,)), (lambda: (data_key,))
+    # Code in replicas may ask for the status, as in Ray Serve; what it says, they know of each other.
+    control, data, either = (lambda: (control_key,)), (lambda: (data_key,)), (lambda: (control_key, data_key))
     return Starlette(
         routes=[
             Route("/v1/targets/{application}", signed(endpoints.put_target, keys=control), methods=["PUT"]),
             Route("/v1/targets/{application}", signed(endpoints.delete_target, keys=control), methods=["DELETE"]),
-            Route("/v1/status", signed(endpoints.status, keys=control), methods=["GET"]),
+            Route("/v1/status", signed(endpoints.status, keys=either), methods=["GET"]),
             Route("/v1/routes", signed(endpoints.routes, keys=data), methods=["GET"]),
             Route("/v1/loads", signed(endpoints.loads, keys=data), methods=["POST"]),
             Route("/v1/definitions/{digest}", signed(endpoints.definition, keys=data), methods=["GET"]),

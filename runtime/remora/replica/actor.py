@@ -129,6 +129,7 @@ class ReplicaActor:
         from remora.http_client import SignedClient
         from remora.multiplexing.holdings import HOLDINGS
         from remora.replica import code, context, control, facts
+        from remora.replica.program import ReplicaProgram
         from remora.replica.server import ReplicaServer
         from remora.replica.user import Identity, UserCallable
         from remora.router.router import Router
@@ -143,7 +144,7 @@ class ReplicaActor:
             sys.path.insert(0, str(folder))
         alias.install()
         script.install()
-        runner.set_runner(runner.Importing())
+        runner.set_runner(ReplicaProgram(config.controller_url, settings.data_key))
         router = Router(settings.data_key, controllers=[config.controller_url], own=self._load, choosers=chooser)
         await router.start()
         runtime.set_caller(router)

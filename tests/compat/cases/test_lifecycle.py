@@ -40,6 +40,9 @@ class Word:
     def of_another(self):
         return serve.get_deployment_handle("Word", "second").remote().result()
 
+    def seen_from_inside(self):
+        return serve.status().applications["word"].status.value
+
     def of_my_own(self):
         return serve.get_deployment_handle("Word").deployment_name
 
@@ -144,6 +147,10 @@ def test_status_of_deployments(word):
     assert list(deployments) == ["Word"]
     assert deployments["Word"].status == "HEALTHY"
     assert deployments["Word"].replica_states == {"RUNNING": 1}
+
+
+def test_status_is_there_inside_replicas(word):
+    assert word.seen_from_inside.remote().result() == "RUNNING"
 
 
 def test_status_of_proxies(word):
