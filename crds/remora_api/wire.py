@@ -11,7 +11,7 @@ operator → controller         ``DELETE /v1/targets/{application}``            
 operator → controller         ``GET /v1/status?epoch=E&after=N&timeout_s=T`` ControllerStatus  control
 proxy, replica → controller   ``GET /v1/routes?epoch=E&after=N&timeout_s=T`` RoutesSnapshot    data
 proxy, replica → controller   ``POST /v1/loads`` LoadReport, while something is autoscaled     data
-replica → controller          ``GET /v1/status``, for ``serve.status()`` in user code          data
+replica → controller          ``GET /v1/applications`` ApplicationsSnapshot, for ``serve.status()``  data
 replica → controller          ``GET /v1/definitions/{digest}`` bytes (an opaque definition)    data
 replica → controller          ``GET /v1/code/{digest}`` CodeBundle                          data
 operator → proxy              ``PUT /v1/routing`` Routing                                   proxy
@@ -209,6 +209,14 @@ class ControllerStatus(Wire):
     remora_version: str
     applications: tuple[ApplicationStatus, ...] = ()
     nodes: tuple[NodeStatus, ...] = ()
+
+
+class ApplicationsSnapshot(Wire):
+    """Answer of ``GET /v1/applications``: what user code may know, so nothing of nodes."""
+
+    epoch: str
+    version: int
+    applications: tuple[ApplicationStatus, ...] = ()
 
 
 # ── controller → proxies and replicas ────────────────────────────────────────────────────────────────────────────

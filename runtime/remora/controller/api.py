@@ -17,7 +17,7 @@ from starlette.routing import Route
 from remora.controller import events
 from remora.controller.loop import Controller
 from remora.signed_app import signed
-from remora_api.wire import ControllerStatus, LoadReport, RoutesSnapshot, Target
+from remora_api.wire import ApplicationsSnapshot, ControllerStatus, LoadReport, RoutesSnapshot, Target
 
 MAX_POLL_S = 60.0
 
@@ -25,13 +25,13 @@ MAX_POLL_S = 60.0
 def application(controller: Controller, *, control_key: str, data_key: str) -> Starlette:
     """Return the ASGI application of one controller."""
     endpoints = _Endpoints(controller)
-    # Code in replicas may ask for the status, as in Ray Serve; what it says, they know of each other.
-    control, data, either = (lambda: (control_key,)), (lambda: (data_key,)), (lambda: (control_key, data_key))
+    control, data = (lambda: (control_key,)), (lambda: (data_key,))
     return Starlette(
         routes=[
             Route("/v1/targets/{application}", signed(endpoints.put_target, keys=control), methods=["PUT"]),
             Route("/v1/targets/{application}", signed(endpoints.delete_target, keys=control), methods=["DELETE"]),
-            Route("/v1/status", signed(endpoints.status, keys=either), methods=["GET"]),
+            Route("/v1/status", signed(endpoints.status, keys=control), methods=["GET"]),
+            Route("/v1/applications", signed(endpoints.applications, keys=data), methods=["GET"]),
             Route("/v1/routes", signed(endpoints.routes, keys=data), methods=["GET"]),
             Route("/v1/loads", signed(endpoints.loads, keys=data), methods=["POST"]),
             Route("/v1/definitions/{digest}", signed(endpoints.definition, keys=data), methods=["GET"]),
@@ -76,6 +76,13 @@ class _Endpoints:
                 **self._versions,
             )
         )
+
+    async def applications(self, request: Request, body: bytes) -> Response:
+        found = await self._controller.status.newer(*_poll(request))
+        if found is None:
+            return Response(status_code=204)
+        version, (applications, _) = found
+        return _json(ApplicationsSnapshot(epoch=self._controller.epoch, version=version, applications=applications))
 
     async def routes(self, request: Request, body: bytes) -> Response:
         found = await self._controller.routes.newer(*_poll(request))

@@ -6,12 +6,15 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from remora.errors import RemoraError
 from remora.http_client import SignedClient
 from remora.runner import Importing
-from remora_api.wire import ControllerStatus
+from remora_api.wire import ApplicationsSnapshot
 
 if TYPE_CHECKING:
     from remora.compat.status import ServeStatus
+
+PATIENCE_S = 5
 
 
 class ReplicaProgram(Importing):
@@ -23,7 +26,7 @@ class ReplicaProgram(Importing):
         self._data_key = data_key
 
     def status(self) -> ServeStatus:
-        """Return what the controller says; raise HttpError when it is away.
+        """Return what the controller says; raise RemoraError while it recovers, and HttpError when it is away.
 
         Blocks its thread for the time of one request, and so the loop when it is called there, as in Ray Serve.
         """
@@ -34,6 +37,9 @@ class ReplicaProgram(Importing):
             found = elsewhere.submit(asyncio.run, self._ask()).result()
         return status.of(found.applications, deployed_at={}, proxies=())
 
-    async def _ask(self) -> ControllerStatus:
+    async def _ask(self) -> ApplicationsSnapshot:
         async with SignedClient(self._controller_url, self._data_key) as client:
-            return ControllerStatus.model_validate_json((await client.get("/v1/status")).body)
+            answer = await client.get("/v1/applications", {"timeout_s": PATIENCE_S})
+        if answer.status == 204:
+            raise RemoraError(f"the controller at {self._controller_url} has no status yet, as it recovers: ask again")
+        return ApplicationsSnapshot.model_validate_json(answer.body)
