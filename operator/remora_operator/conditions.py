@@ -157,8 +157,11 @@ def _build_failed(facts: Facts) -> Verdict | None:
 
 def _failing(facts: Facts) -> Verdict | None:
     status = facts.application
-    failing = [it for it in status.deployments if it.failing] if status else []
-    if not failing or facts.is_behind:
+    if status is None or facts.is_behind or status.build.state is not wire.BuildState.BUILT:
+        # Until its own graph is known, the deployments that are reported are those of the revision before.
+        return None
+    failing = [it for it in status.deployments if it.failing]
+    if not failing:
         return None
     return Verdict(Reason.REPLICAS_FAILING, "; ".join(map(_say, failing)), is_stalled=True)
 

@@ -67,6 +67,15 @@ WELL = Facts(
             True,
             id="constructor",
         ),
+        pytest.param(
+            replace(
+                WELL,
+                application=said(deployment("A", 1, ready=0, failing=True), state=wire.BuildState.BUILDING),
+            ),
+            Reason.BUILDING,
+            False,
+            id="constructor of the revision before",
+        ),
         pytest.param(replace(WELL, unplaced=("A",)), Reason.NO_CAPACITY, True, id="too large"),
         pytest.param(replace(WELL, head_ready=False), Reason.WAITING_FOR_HEAD, False, id="no head"),
         pytest.param(
