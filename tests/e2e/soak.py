@@ -36,31 +36,38 @@ def main() -> int:
             print("\n".join([result.row(), *result.faults()]), flush=True)
     if given.into is not None:
         given.into.parent.mkdir(parents=True, exist_ok=True)
-        given.into.write_text(page(results, began, given.times, given.long))
+        before = given.into.read_text() if given.into.exists() else HEAD
+        given.into.write_text(before + section(results, began, given))
     return 1 if any(it.faults() for it in results) else 0
 
 
-def page(results: list[Result], began: datetime, times: int, long_s: float) -> str:
-    """Return the results as a page."""
+HEAD = """# Rollouts under load
+
+Each run of `make soak-rollouts` adds its table here. A client that never retries sends 100 requests a second on 8 kept
+connections, and holds a stream and a slow request of some seconds, again and again (long ones). A failure is any answer
+but a whole 2xx. Pods are counted from a watch. A rollout's time includes the long requests that old replicas finish.
+The cluster is a real Kubernetes of two nodes on one machine, with the load generator beside it.
+"""
+
+
+def section(results: list[Result], began: datetime, given: argparse.Namespace) -> str:
+    """Return what one run adds to the page."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
-    faults = [f"* {it}" for result in results for it in result.faults()]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    kinds = f' KINDS="{given.kinds}"' if given.kinds else ""
+    faults = [f"* {it}" for result in results for it in result.faults()]
     lines = [
-        "# Rollouts under load",
         "",
-        f"{began:%Y-%m-%d %H:%M} UTC, commit {commit}, `make soak-rollouts TIMES={times} LONG={long_s:g}`, a machine "
-        f"of {os.cpu_count()} cores, {memory:.0f} GiB: a real Kubernetes of two nodes, the load generator beside it.",
+        f"## {began:%Y-%m-%d %H:%M} UTC, commit {commit}",
         "",
-        "A client that never retries sends 100 requests a second on 8 kept connections, and holds a stream and a slow "
-        f"request of {long_s:g} seconds each, again and again (long ones). A failure is any answer but a whole 2xx. "
-        "Pods are counted from a watch; the longest time of a rollout includes its last long request.",
+        f"`make soak-rollouts TIMES={given.times} LONG={given.long:g}{kinds}`, {os.cpu_count()} cores, {memory:.0f} GiB",
         "",
         HEADER,
         *(it.row() for it in results),
         "",
-        f"Together: {sum(it.rollouts for it in results):,} rollouts, {sum(it.requests for it in results):,} requests, "
+        f"{sum(it.rollouts for it in results):,} rollouts, {sum(it.requests for it in results):,} requests, "
         f"{sum(it.failed for it in results)} failures.",
         *(["", "What was not as it has to be:", "", *faults] if faults else []),
         "",
