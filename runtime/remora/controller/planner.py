@@ -139,7 +139,7 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, now: flo
         moving = placement.misplaced(current, nodes, world.replicas.values(), deployment.resources)
         if moving is not None:
             current, stale = [it for it in current if it is not moving], [moving]
-    budget = _budget(serving, deployment.name)
+    budget = _budget(world.targets[application], deployment.name)
     step = rollout.step(deployment.count, current, stale, len(members) - len(here), budget)
 
     for id_ in step.drain:
@@ -158,9 +158,12 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, now: flo
         world = enact(world, start, now)
 
 
-def _budget(serving: Serving, deployment: str) -> rollout.Budget:
-    """Return a deployment's own surge and unavailability, else those of its application."""
-    target = serving.target
+def _budget(target: Target, deployment: str) -> rollout.Budget:
+    """Return a deployment's own surge and unavailability, else those of its application.
+
+    By the latest target, not by the one that is served: where no node has room for a pod of the new template there is
+    nothing to build the new target on, until a replica of the old one is free to go.
+    """
     given = next((it for it in target.deployments if it.name == deployment), None)
     surge = given.max_surge if given is not None else None
     missing = given.max_unavailable if given is not None else None
