@@ -99,9 +99,18 @@ async def test_a_life(machine: RayMachine) -> None:
     assert deployment.message == "deployment 'Model': the constructor of m.Model failed: KeyError: 'weights'"
     assert (deployment.ready, deployment.updated) == (2, 0)
     assert serving <= machine.replica_pids()
+
+    # Code whose health check does not pass from the start never counts as ready.
+    ill = GOOD.replace("def reconfigure", "def check_health(self): raise OSError('no store')\n    def reconfigure")
+    await machine.put(**code(ill), generation=5, deployments=({"name": "Model", "replicas": 2},))
+    status = await machine.until(lambda s: any(d.failing and "check_health" in d.message for d in s.deployments))
+    (deployment,) = status.deployments
+    assert deployment.message == "deployment 'Model': check_health failed: OSError: no store"
+    assert (deployment.ready, deployment.updated) == (2, 0)
+    assert serving <= machine.replica_pids()
     repaired = GOOD.replace('"one"', '"two"')
-    await machine.put(**code(repaired), generation=5, deployments=({"name": "Model", "replicas": 2},))
-    await machine.until(lambda s: s.generation == 5 and is_complete(s))
+    await machine.put(**code(repaired), generation=6, deployments=({"name": "Model", "replicas": 2},))
+    await machine.until(lambda s: s.generation == 6 and is_complete(s))
     await until(lambda: not serving & machine.replica_pids())
 
     # Deleted: nothing is left.

@@ -112,6 +112,7 @@ class Performer:
             controller_url=self._url,
             max_ongoing_requests=deployment.in_place.max_ongoing_requests,
             user_config=deployment.in_place.user_config,
+            health_check_timeout_s=deployment.in_place.health_check_timeout_s,
             memory=replica_to_bytes(replica),
             rank=replica.rank,
             world_size=deployment.count,

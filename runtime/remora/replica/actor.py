@@ -67,14 +67,10 @@ class ReplicaActor:
 
     async def check_health(self) -> str:
         """Return what the user's check says is wrong; empty when nothing is."""
-        from remora.replica.failure import DeploymentFailure
+        from remora.replica import health
 
         assert self._user is not None
-        try:
-            await self._user.check_health()
-        except DeploymentFailure as error:
-            return str(error)
-        return ""
+        return await health.complaint(self._user)
 
     async def reconfigure(self, user_config: Any, max_ongoing_requests: int) -> str:
         """Apply settings that need no restart; return what the user's code says is wrong with them."""
@@ -128,7 +124,7 @@ class ReplicaActor:
         from remora.handle import runtime
         from remora.http_client import SignedClient
         from remora.multiplexing.holdings import HOLDINGS
-        from remora.replica import code, context, control, facts
+        from remora.replica import code, context, control, facts, health
         from remora.replica.program import ReplicaProgram
         from remora.replica.server import ReplicaServer
         from remora.replica.user import Identity, UserCallable
@@ -151,6 +147,7 @@ class ReplicaActor:
         context.claim()
         identity = Identity(config.application, config.id, config.max_ongoing_requests, config.rank, config.world_size)
         self._user = await UserCallable.create(definition.body, identity, config.user_config)
+        await health.first_check(self._user, config.deployment, config.health_check_timeout_s)
         self._server = ReplicaServer(
             self._user,
             key=settings.data_key,

@@ -24,6 +24,8 @@ class ReplicaConfig:
     controller_url: str
     max_ongoing_requests: int
     user_config: Any
+    health_check_timeout_s: float
+    """How long the first check may take, before which nobody relies on the replica."""
     memory: bytes
     """The controller's own record of the replica, unread here: it comes back to a controller that lost its file."""
     rank: ReplicaRank = FIRST_RANK
