@@ -24,7 +24,7 @@ _BY_WORDS = (
         "create it, or take it out of podTemplate",
     ),
     (
-        ("RunContainerError", "CreateContainerError", "StartError"),
+        ("RunContainerError", "CreateContainerError", "StartError", "failed to create containerd task"),
         "the image, or a command in podTemplate, is not one that can run: spec.image has to hold Remora's runtime",
     ),
 )

@@ -20,6 +20,7 @@ from remora_operator.observed import child_from
         ('FailedCreate: pods "a" is forbidden: error looking up service account n/x: serviceaccount', "podTemplate"),
         ('Unschedulable: 0/2 nodes are available: persistentvolumeclaim "x" not found.', "create the claim"),
         ("Unschedulable: 0/2 nodes are available: 2 Insufficient cpu.", "spec.rollout.maxUnavailable"),
+        ("container ray ended with exit code 128: failed to create containerd task: no such file", "Remora's runtime"),
         ('container worker: RunContainerError: exec: "x": not found', "Remora's runtime"),
     ],
 )
