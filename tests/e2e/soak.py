@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,8 +10,9 @@ from demo.ground import Ground as Demo
 from demo.story import install
 from tests.cluster.cluster import running
 from tests.e2e.conftest import namespace
+from tests.e2e.page import add, heading
 from tests.e2e.rolling import HEADER, KINDS, Result, ground, roll
-from tests.e2e.stage import ROOT, Stage
+from tests.e2e.stage import Stage
 
 
 def main() -> int:
@@ -35,9 +34,7 @@ def main() -> int:
             results.append(result)
             print("\n".join([result.row(), *result.faults()]), flush=True)
     if given.into is not None:
-        given.into.parent.mkdir(parents=True, exist_ok=True)
-        before = given.into.read_text() if given.into.exists() else HEAD
-        given.into.write_text(before + section(results, began, given))
+        add(given.into, HEAD, section(results, began, given))
     return 1 if any(it.faults() for it in results) else 0
 
 
@@ -50,30 +47,19 @@ The cluster is a real Kubernetes of two nodes on one machine, with the load gene
 """
 
 
-def section(results: list[Result], began: datetime, given: argparse.Namespace) -> str:
+def section(results: list[Result], began: datetime, given: argparse.Namespace) -> list[str]:
     """Return what one run adds to the page."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     kinds = f' KINDS="{given.kinds}"' if given.kinds else ""
     faults = [f"* {it}" for result in results for it in result.faults()]
-    lines = [
-        "",
-        f"## {began:%Y-%m-%d %H:%M} UTC, commit {commit}",
-        "",
-        f"`make soak-rollouts TIMES={given.times} LONG={given.long:g}{kinds}`",
-        f"on {os.cpu_count()} cores and {memory:.0f} GiB.",
-        "",
+    return [
+        *heading(began, f"make soak-rollouts TIMES={given.times} LONG={given.long:g}{kinds}"),
         HEADER,
         *(it.row() for it in results),
         "",
         f"{sum(it.rollouts for it in results):,} rollouts, {sum(it.requests for it in results):,} requests, "
         f"{sum(it.failed for it in results)} failures.",
         *(["", "What was not as it has to be:", "", *faults] if faults else []),
-        "",
     ]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
