@@ -64,6 +64,7 @@ def serve_replica(ready: Connection, program: str = "noop") -> None:
     import uvloop
 
     import remora.compat.alias
+    from remora import memory
     from remora.graph.build import build
     from remora.replica.server import ReplicaServer
     from remora.replica.user import Identity, UserCallable
@@ -84,6 +85,7 @@ def serve_replica(ready: Connection, program: str = "noop") -> None:
         )
         gc.collect()
         gc.freeze()
+        memory.keep_freed()
         ready.send(await server.start("127.0.0.1"))
         await asyncio.Event().wait()
 
@@ -94,7 +96,7 @@ def serve_proxy(ready: Connection, replica_port: int, access_log: bool) -> None:
     """One proxy, routed to the replica."""
     import uvloop
 
-    from remora.proxy import tune_garbage_collection
+    from remora.proxy import tune_memory
     from remora.proxy.server import ProxyServer
     from remora.proxy.settings import Settings
     from remora_api.wire import (
@@ -125,7 +127,7 @@ def serve_proxy(ready: Connection, replica_port: int, access_log: bool) -> None:
             await server.start()
             server.router.cluster("none").update(RoutesSnapshot(epoch="1", version=1, applications=(application,)))
             server.routing.apply(Routing(version=1, applications=(routing,)))
-            tune_garbage_collection()
+            tune_memory()
             ready.send(server.port)
             await asyncio.Event().wait()
 

@@ -13,9 +13,10 @@ import sys
 import time
 from collections.abc import Sequence
 
+from remora import memory
 from remora.proxy.settings import Settings
 
-__all__ = ["main", "tune_garbage_collection"]
+__all__ = ["main", "tune_memory"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,8 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def tune_garbage_collection() -> None:
-    """Collect rarely: what a request leaves behind is freed by counting references."""
+def tune_memory() -> None:
+    """Keep what is freed, and collect rarely: what a request leaves behind is freed by counting references."""
+    memory.keep_freed()
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -49,7 +51,7 @@ async def _run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     await server.start()
-    tune_garbage_collection()
+    tune_memory()
     await first.wait()
     draining = asyncio.ensure_future(server.drain())
     hurried = asyncio.ensure_future(second.wait())

@@ -119,7 +119,7 @@ class ReplicaActor:
             return NotStarted(f"replica cannot start: {error}")
 
     async def _begin(self) -> Started:
-        from remora import runner
+        from remora import memory, runner
         from remora.compat import alias, script
         from remora.handle import runtime
         from remora.http_client import SignedClient
@@ -163,6 +163,7 @@ class ReplicaActor:
         # What is there now stays until the end: collections need not look at it again.
         gc.collect()
         gc.freeze()
+        memory.keep_freed()
         return Started(settings.host, port, os.getpid())
 
     def _load(self) -> tuple[str, int]:
