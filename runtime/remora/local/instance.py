@@ -19,7 +19,7 @@ from remora.controller import connection
 from remora.controller.connection import ClusterLost
 from remora.controller.settings import START_TIMEOUT_S, ControllerSettings
 from remora.graph.result import BuildResult
-from remora.local import settings
+from remora.local import ray_address, settings
 from remora.local.errors import CannotServe
 from remora.local.output import Output
 from remora.local.proxy import LocalProxy
@@ -115,6 +115,8 @@ class LocalInstance:
     async def start(cls, options: LocalOptions) -> LocalInstance:
         """Start controller, proxy, and Ray unless this process has one, all at once; raise CannotServe."""
         cls.check(options)
+        if options.ray_address:
+            await asyncio.to_thread(ray_address.check, options.ray_address, settings.ray_login(), Path.home())
         folder = Path(tempfile.mkdtemp(prefix="remora-"))
         data_key = secrets.token_hex(32)
         key_file = folder / "data.key"
@@ -167,6 +169,7 @@ class LocalInstance:
 
         Without a route prefix only handles reach it.
         """
+        self._raise_if_ended()
         options = self._options
         _check_prefix(target.application, route_prefix, self._routed.values())
         self._controller.deploy(target, built)

@@ -34,6 +34,11 @@ def of_import(extra: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": _python_path(), **extra}  # noqa: TID251 - this is a settings.py
 
 
+def ray_login() -> dict[str, str]:
+    """Return what Ray itself reads to show who we are to a Ray that asks for a token."""
+    return {k: v for k, v in os.environ.items() if k.startswith("RAY_AUTH_")}  # noqa: TID251 - this is a settings.py
+
+
 def _python_path() -> str:
     """Modules that this process could import, its children can import as well."""
     return os.pathsep.join(dict.fromkeys(path or str(Path.cwd()) for path in sys.path))
