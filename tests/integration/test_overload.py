@@ -27,6 +27,8 @@ async def wave(server: ProxyServer, client: httpx.AsyncClient, service: Steered)
     pool = server.router.cluster(CONTROLLER).ingress("app")
     assert pool is not None
     assert (pool.ongoing, pool.queued) == (WORKING, WAITING)
+    # Without a body to be written at once, by a task; the same answer for all that.
+    assert (await client.head("/wait")).status_code == 503
     service.gate.set()
     answers = [await task for task in asked]
     refused = [answer for answer in answers if answer.status_code == 503]

@@ -14,17 +14,29 @@ from typing import Final
 
 import msgspec
 
-from remora.errors import BackPressureError, DeploymentUnavailable, ProtocolError, RemoraError, ReplicaUnavailableError
+from remora.errors import DeploymentUnavailable, RemoraError
 from remora.proxy.access_log import AccessLog, Line, TracedLine
 from remora.proxy.client import CLIENT, Client
 from remora.proxy.figures import Figures
 from remora.proxy.holding import Holding
 from remora.proxy.metrics import Metrics
 from remora.proxy.mirroring import Mirroring
+from remora.proxy.refusals import (
+    CLIENT_GONE,
+    NONE,
+    RETRY_SOON,
+    TEXT,
+    Refusals,
+    Refused,
+    advice_of,
+    headers_of,
+    refusal,
+    status_of,
+)
 from remora.proxy.routing import CurrentRouting, Picked
 from remora.proxy.short_way import ShortWay
 from remora.proxy.visit import Visit, read
-from remora.router.forward import ApplicationFailed, Opened, forward
+from remora.router.forward import Opened, forward
 from remora.router.pool import Pool
 from remora.router.socket import ABNORMAL, Carried, ClientGone, carry, refuse
 from remora.transport.frames import END, MAX_PART_BYTES, REQUEST
@@ -34,14 +46,10 @@ from remora_api.wire import ApplicationRouting
 
 logger = logging.getLogger(__name__)
 
-NONE: Final[Mapping[str, str]] = {}
-RETRY_SOON: Final[Mapping[str, str]] = {"retry-after": "1"}
-CLIENT_GONE: Final = 499
-TEXT: Final = b"text/plain; charset=utf-8"
 WEBSOCKET: Final = "WEBSOCKET"
 """In the place of a method, in the access log."""
 OPENED: Final = "remora.opened"
-"""Key in the scope of the `ShortWay` that did not end."""
+"""Key in the scope of the `ShortWay`, or `Refused`, that did not end."""
 
 
 class ProxyApp:
@@ -71,9 +79,10 @@ class ProxyApp:
         self._clock = clock
         self._not_ready = not_ready
         self._own_paths = f"{root_path}/-/"
+        self._refusals = Refusals(self._record)
 
-    def take_short_way(self, scope: Scope, client: Client) -> ShortWay | None:
-        """Begin to serve a whole request without a task, if a replica has room."""
+    def take_short_way(self, scope: Scope, client: Client) -> ShortWay | Refused | None:
+        """Begin to serve a whole request without a task, if a replica has room; or refuse it, if nobody has any."""
         found = self._routing.table.match(scope["path"])
         if found is None or scope["path"].startswith(self._own_paths):
             return None
@@ -84,7 +93,7 @@ class ProxyApp:
         visit.goes_to(picked)
         link = picked.pool.try_acquire(visit.wanted)
         if link is None:
-            return None
+            return self._refuse_soon(visit, picked.pool, client)
         try:
             payload = pack(visit.head(visit.timeout_s), client.body)
         except HeadTooLarge:
@@ -100,12 +109,20 @@ class ProxyApp:
         short_way = scope[OPENED] = ShortWay(visit, client, link, stream, self._record)
         return short_way
 
+    def _refuse_soon(self, visit: Visit, pool: Pool, client: Client) -> Refused | None:
+        error = pool.refused()
+        if error is None:
+            return None
+        self._metrics.begin(visit.name)
+        refused = visit.scope[OPENED] = self._refusals.add(visit, client, error)
+        return refused
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or WebSocket, or go on where the short way stopped."""
         if scope["type"] != "http":
             await self._converse(scope, receive, send)
             return
-        short_way: ShortWay | None = scope.get(OPENED)
+        short_way: ShortWay | Refused | None = scope.get(OPENED)
         if short_way is None:
             visit = self._read(scope, self._routing.table.match(scope["path"]))
             opened = None
@@ -160,17 +177,17 @@ class ProxyApp:
                 raise
             return CLIENT_GONE, "the client went away"  # The task ends here, and its owner asks for no more.
         except TimeoutError:
-            refusal: tuple[int, str, Mapping[str, str]] = (408, _late(visit), {})
+            refused: tuple[int, str, Mapping[str, str]] = (408, _late(visit), {})
         except RemoraError as error:
-            refusal = _status(error), str(error), _advice(error)
+            refused = status_of(error), str(error), advice_of(error)
         finally:
             client.served(asyncio.current_task())
         if client.gone:
             return CLIENT_GONE, "the client went away"
         if client.answer_begun:
             client.cut()
-            return refusal[:2]
-        status, reason, advice = refusal
+            return refused[:2]
+        status, reason, advice = refused
         return await _refuse(send, status, reason, visit.extra, advice)
 
     async def _forward(
@@ -242,22 +259,22 @@ class ProxyApp:
                 async with asyncio.timeout(timeout_s):
                     pool = await self._holding.until_ready(application, application.hold, 0)
             if application is None:
-                refusal: tuple[int, str, Mapping[str, str]] = (404, _nowhere(visit.scope["path"]), {})
+                refused: tuple[int, str, Mapping[str, str]] = (404, _nowhere(visit.scope["path"]), {})
             elif pool is None:
                 reason = f"application {application.application!r} is not ready"
-                refusal = (503, reason, RETRY_SOON)
+                refused = (503, reason, RETRY_SOON)
             else:
                 async with asyncio.timeout(timeout_s) as handshake:
                     head, accepted = visit.head(None), partial(handshake.reschedule, None)
                     return await carry(pool, head, receive, send, visit.extra, accepted, visit.wanted)
         except TimeoutError:
-            refusal = (408, _late(visit), {})
+            refused = (408, _late(visit), {})
         except ClientGone as error:
             return Carried(CLIENT_GONE, str(error))
         except RemoraError as error:
-            refusal = _status(error), str(error), _advice(error)
-        status, reason, advice = refusal
-        headers, body = _refusal(reason, visit.extra, advice)
+            refused = status_of(error), str(error), advice_of(error)
+        status, reason, advice = refused
+        headers, body = refusal(reason, visit.extra, advice)
         await refuse(send, status, body, headers)
         return Carried(status, reason)
 
@@ -277,49 +294,13 @@ class ProxyApp:
         return 200
 
 
-def _status(error: RemoraError) -> int:
-    match error:
-        case BackPressureError():
-            return error.status_code
-        case DeploymentUnavailable():
-            return 503
-        case ReplicaUnavailableError():
-            return 502
-        case HeadTooLarge():
-            return 431
-        case ApplicationFailed():
-            return 500
-        case ProtocolError():
-            return 502
-        case _:
-            return 500
-
-
-def _advice(error: RemoraError) -> Mapping[str, str]:
-    """Return headers that say when to come back."""
-    match error:
-        case BackPressureError():
-            return error.headers
-        case DeploymentUnavailable():
-            return RETRY_SOON
-        case _:
-            return {}
-
-
 async def _refuse(
     send: Send, status: int, reason: str, extra: Headers, advice: Mapping[str, str] = NONE
 ) -> tuple[int, str]:
-    headers, body = _refusal(reason, extra, advice)
+    headers, body = refusal(reason, extra, advice)
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
     return status, reason
-
-
-def _refusal(reason: str, extra: Headers, advice: Mapping[str, str]) -> tuple[Headers, bytes]:
-    """Return headers and body of an answer of the proxy's own: plain text, as Ray Serve's."""
-    body = reason.encode()
-    more = ((name.encode(), value.encode()) for name, value in advice.items())
-    return [*_headers(body, TEXT, extra), *more], body
 
 
 def _late(visit: Visit) -> str:
@@ -333,9 +314,5 @@ def _nowhere(path: str) -> str:
 
 
 async def _answer(send: Send, status: int, body: bytes, kind: bytes, extra: Headers) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": _headers(body, kind, extra)})
+    await send({"type": "http.response.start", "status": status, "headers": headers_of(body, kind, extra)})
     await send({"type": "http.response.body", "body": body})
-
-
-def _headers(body: bytes, kind: bytes, extra: Headers) -> Headers:
-    return [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *extra]

@@ -108,6 +108,13 @@ class Pool:
         """Requests that may wait here; -1 is no limit."""
         return self._max_queued
 
+    def refused(self) -> BackPressureError | None:
+        """Return what a request ends with that found no room, if it cannot wait for it either."""
+        if self._closed or not self._ready or not 0 <= self._max_queued <= len(self._waiters):
+            return None
+        self.arrived += 1
+        return self.refusal(len(self._waiters))
+
     def refusal(self, queued: int) -> BackPressureError:
         """Return what a request ends with that finds so many waiting."""
         said = self._backpressure

@@ -1,0 +1,125 @@
+"""How the proxy says no: what it answers in its own name, and in which order those hear it who are refused at once.
+
+Whoever finds all replicas and the queue full is refused without a task. Such answers wait in a line of their own, of
+which every turn of the loop tells a few: under ten times as many requests as there is room for, a turn that told all
+of them would last many milliseconds, in which the answers of the replicas lie unread and their places stay empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from remora.errors import BackPressureError, DeploymentUnavailable, ProtocolError, RemoraError, ReplicaUnavailableError
+from remora.proxy.client import Client
+from remora.proxy.visit import Visit
+from remora.router.forward import ApplicationFailed
+from remora.transport.messages import Headers, HeadTooLarge
+
+NONE: Final[Mapping[str, str]] = {}
+RETRY_SOON: Final[Mapping[str, str]] = {"retry-after": "1"}
+CLIENT_GONE: Final = 499
+TEXT: Final = b"text/plain; charset=utf-8"
+A_TURN: Final = 4
+"""Refusals in one turn of the loop: a fifth of a millisecond's work."""
+
+
+class Refused:
+    """One request that is refused; `Refusals` tells it so, unless its client goes before."""
+
+    __slots__ = ("client", "error", "refusals", "visit")
+
+    opened: Final = None
+    """In the place of a `ShortWay`, whose task goes on where it stopped: no replica has this request."""
+
+    def __init__(self, visit: Visit, client: Client, error: BackPressureError, refusals: Refusals) -> None:
+        self.visit = visit
+        self.client = client
+        self.error = error
+        self.refusals = refusals
+
+    def cancel(self) -> None:
+        """The client has gone."""
+        self.refusals.leave(self)
+
+
+class Refusals:
+    """The line of those who are to be told. ``record`` is called once for each that ends here."""
+
+    def __init__(self, record: Callable[[Visit, int, str | None], None]) -> None:
+        self._record = record
+        self._waiting: deque[Refused] = deque()
+        self._telling: asyncio.Handle | None = None
+
+    def add(self, visit: Visit, client: Client, error: BackPressureError) -> Refused:
+        """Tell the client soon."""
+        refused = Refused(visit, client, error, self)
+        self._waiting.append(refused)
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().call_soon(self._tell)
+        return refused
+
+    def leave(self, refused: Refused) -> None:
+        """The client of this one has gone."""
+        self._waiting.remove(refused)
+        refused.client.served(refused)
+        self._record(refused.visit, CLIENT_GONE, "the client went away")
+
+    def _tell(self) -> None:
+        self._telling = None
+        waiting = self._waiting
+        for _ in range(min(A_TURN, len(waiting))):
+            refused = waiting.popleft()
+            visit, client, error = refused.visit, refused.client, refused.error
+            client.served(refused)
+            headers, body = refusal(str(error), visit.extra, error.headers)
+            if client.answer(error.status_code, headers, body):
+                self._record(visit, error.status_code, str(error))
+            else:
+                client.start_task()
+        if waiting:
+            self._telling = asyncio.get_running_loop().call_soon(self._tell)
+
+
+def refusal(reason: str, extra: Headers, advice: Mapping[str, str]) -> tuple[Headers, bytes]:
+    """Return headers and body of an answer of the proxy's own: plain text, as Ray Serve's."""
+    body = reason.encode()
+    more = ((name.encode(), value.encode()) for name, value in advice.items())
+    return [*headers_of(body, TEXT, extra), *more], body
+
+
+def headers_of(body: bytes, kind: bytes, extra: Headers) -> Headers:
+    """Return the headers of an answer of the proxy's own."""
+    return [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *extra]
+
+
+def status_of(error: RemoraError) -> int:
+    """Return the status of the answer to a request that ended with this error."""
+    match error:
+        case BackPressureError():
+            return error.status_code
+        case DeploymentUnavailable():
+            return 503
+        case ReplicaUnavailableError():
+            return 502
+        case HeadTooLarge():
+            return 431
+        case ApplicationFailed():
+            return 500
+        case ProtocolError():
+            return 502
+        case _:
+            return 500
+
+
+def advice_of(error: RemoraError) -> Mapping[str, str]:
+    """Return headers that say when to come back."""
+    match error:
+        case BackPressureError():
+            return error.headers
+        case DeploymentUnavailable():
+            return RETRY_SOON
+        case _:
+            return NONE
