@@ -62,6 +62,8 @@ class Annotation:
     """On a copy of user code: what its files are known by."""
     ROLLOUT: Final = f"{GROUP}/rollout"
     """On a resource, by a person: `promote|abort|retry REVISION/NUMBER [STEP]`; says nothing of any other rollout."""
+    PAUSED: Final = f"{GROUP}/paused"
+    """On a resource, by a person: with `true` the operator observes and reports, and writes nothing but the status."""
     DEPLOYMENTS: Final = f"{GROUP}/deployments"
     """On a revision: `spec.deployments` as they were last while it was wanted."""
     ROLLOUT_BEGAN: Final = f"{GROUP}/rollout-began"
@@ -122,6 +124,10 @@ class ConditionType(Explained):
         "The Ray head and the controller answer. Requests are served without them, but nothing changes.",
     )
     PROXY_READY = "ProxyReady", "At least one proxy takes requests."
+    PAUSED = (
+        "Paused",
+        "Only while the annotation `remora.dev/paused` is `true`: the operator observes and reports, and changes nothing.",
+    )
 
 
 class Reason(Explained):
@@ -158,6 +164,10 @@ class Reason(Explained):
     )
     REVISION_NOT_FOUND = "RevisionNotFound", "`spec.revision` names a revision that is not kept."
     PAUSED = "Paused", "`spec.rollout.paused` is true: the rollout goes no further."
+    RECONCILE_PAUSED = (
+        "ReconcilePaused",
+        "The annotation `remora.dev/paused` is `true`, and something is not as wanted; the message says what.",
+    )
     PROMOTING = "Promoting", "The new revision is ready, and gets requests step by step, or waits to be promoted."
     NO_REPLICAS = "NoReplicas", "No replica answers requests."
     POD_FAILED = (

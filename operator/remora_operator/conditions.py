@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from remora_api import wire
-from remora_api.meta import ConditionType, Reason
+from remora_api.meta import Annotation, ConditionType, Reason
 from remora_api.v1alpha1 import Condition, ConditionStatus
 from remora_operator.workers import GroupCount
 
 MAX_MESSAGE = 1024
-UNHURRIED = frozenset((Reason.PAUSED, Reason.PROMOTING))
+FROZEN = f"{Annotation.PAUSED} is true: the operator observes and reports, and writes nothing but this status"
+UNHURRIED = frozenset((Reason.PAUSED, Reason.PROMOTING, Reason.RECONCILE_PAUSED))
 """Somebody wants it to wait: no deadline runs."""
 _UNHURRIED = frozenset(it.value for it in UNHURRIED)
 
@@ -29,6 +30,8 @@ class Facts:
     generation: int
     revision: str
     suspended: bool = False
+    frozen: bool = False
+    """Reconciling is paused by annotation: what is found is said, and nothing is done about it."""
     asleep: bool = False
     code_problem: str = ""
     head_ready: bool = False
@@ -88,7 +91,9 @@ def verdict(facts: Facts) -> Verdict:
 
 
 def judge(facts: Facts, before: Sequence[Condition], deadline: timedelta, now: datetime) -> Verdict:
-    """Return the verdict, and take no progress for too long into account."""
+    """Return the verdict, and take no progress for too long into account; while reconciling is paused none is due."""
+    if facts.frozen:
+        return _as_found(verdict(facts))
     return _with_deadline(facts, verdict(facts), {it.type: it for it in before}, deadline, now)
 
 
@@ -111,6 +116,8 @@ def conditions(facts: Facts, outcome: Verdict, before: Sequence[Condition], now:
     if not outcome.is_ready:
         kind = ConditionType.STALLED if outcome.is_stalled else ConditionType.RECONCILING
         wanted.append((kind, True, outcome.reason, outcome.message))
+    if facts.frozen:
+        wanted.append((ConditionType.PAUSED, True, Reason.RECONCILE_PAUSED, FROZEN))
     return tuple(
         _condition(kind, holds, reason, message, facts.generation, known.get(kind.value), now)
         for kind, holds, reason, message in wanted
@@ -267,6 +274,14 @@ _QUESTIONS: tuple[Callable[[Facts], Verdict | None], ...] = (
     _proxies,
     _moving,
 )
+
+
+def _as_found(found: Verdict) -> Verdict:
+    """Return the verdict of a state about which nothing is done."""
+    if found.is_ready:
+        return found
+    message = f"{Annotation.PAUSED} is true, so nothing is done about this: {found.reason.value}: {found.message}"
+    return Verdict(Reason.RECONCILE_PAUSED, message, is_stalled=found.is_stalled)
 
 
 # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from remora_api.autoscaling import STAYS
-from remora_api.meta import ConditionType
+from remora_api.meta import Annotation, ConditionType
 from remora_api.target import digest
 from remora_api.v1alpha1 import Condition, ServeApplication, ServeApplicationStatus
 from remora_operator.kinds import EVENT, Manifest
@@ -33,6 +33,7 @@ def changes(before: ServeApplicationStatus, after: ServeApplicationStatus) -> tu
     """Return what is to be said: of the state, and of decisions of autoscaling."""
     return (
         *_of_state(before, after),
+        *_of_pause(before, after),
         *_of_scale(before, after),
         *_of_policies(before, after),
         *_of_ignored("ReplicasIgnored", before.replicas_ignored, after.replicas_ignored),
@@ -51,6 +52,16 @@ def _of_state(before: ServeApplicationStatus, after: ServeApplicationStatus) -> 
     if ready is None or (was_ready is not None and was_ready.reason == ready.reason):
         return ()
     return (Event(ready.reason, ready.message[:MAX_NOTE]),)
+
+
+def _of_pause(before: ServeApplicationStatus, after: ServeApplicationStatus) -> tuple[Event, ...]:
+    """Return an event when reconciling is paused or goes on."""
+    was, now = (it.condition(ConditionType.PAUSED.value) for it in (before, after))
+    if now is not None and was is None:
+        return (Event(now.reason, now.message[:MAX_NOTE]),)
+    if was is not None and now is None:
+        return (Event("ReconcileResumed", f"{Annotation.PAUSED} is not true any more: what differs is set right"),)
+    return ()
 
 
 def _of_scale(before: ServeApplicationStatus, after: ServeApplicationStatus) -> tuple[Event, ...]:

@@ -16,7 +16,7 @@ from remora_api.keys import Purpose
 from remora_api.meta import Annotation, Component, ConditionType, Port
 from remora_api.target import target_from
 from remora_api.v1alpha1 import Analysis, ServeApplication, ServeApplicationStatus
-from remora_operator import events, incarnations, judgement, names, revisions, routing, sleep, surge
+from remora_operator import events, incarnations, judgement, names, pause, revisions, routing, sleep, surge
 from remora_operator.analysis import complaint
 from remora_operator.conditions import judge
 from remora_operator.incarnations import INCARNATION_ANNOTATION, LAST_ANNOTATION, LOST_AFTER, Clusters
@@ -114,6 +114,7 @@ def plan(application: ServeApplication, observed: Observed, installation: Instal
     if application.metadata.deletion_timestamp is not None:
         # Everything is owned by the resource: Kubernetes deletes it.
         return Plan()
+    application = pause.not_suspended_yet(application, observed)
     owner = Owner.of(application)
     choice = revisions.choose(application, observed, installation, now)
     wanted_app = revisions.applied(choice.wanted, application) if choice.wanted else application
@@ -128,7 +129,8 @@ def plan(application: ServeApplication, observed: Observed, installation: Instal
     outcome = judge(facts, application.status.conditions, deadline, now)
     analysis = _analysis(application, clusters, choice)
     fault = _complaint(owner, analysis, observed, choice) or judgement.refusal(choice, observed, application)
-    choice = judgement.judged(choice, clusters, outcome, application, fault)
+    if not facts.frozen:
+        choice = judgement.judged(choice, clusters, outcome, application, fault)
     wanted = _records(owner, observed, choice)
     wanted += _common(owner, application, installation, routes, clusters, choice)
     suspended = application.spec.suspend
@@ -143,7 +145,7 @@ def plan(application: ServeApplication, observed: Observed, installation: Instal
     is_routed = push is None and not any(ref_of(it).name == names.routing(owner.name) for it in applies)
     new_status = status(application, observed, clusters, crew, choice, quiet, facts, outcome, now)
     changed = new_status != application.status
-    return Plan(
+    decided = Plan(
         secrets=tuple(it for it in keys.secrets(owner, installation) if it["metadata"]["name"] not in observed.secrets),
         applies=tuple(applies),
         resizes=tuple(it for side in sides for it in side.crew.replicas)
@@ -161,6 +163,7 @@ def plan(application: ServeApplication, observed: Observed, installation: Instal
         events=events.changes(application.status, new_status) if changed else (),
         requeue_after=_next_look(application, observed, new_status, clusters, quiet, now),
     )
+    return pause.only_watching(decided) if facts.frozen else decided
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from remora_operator.graph_status import graph_status
 from remora_operator.incarnations import Clusters
 from remora_operator.kinds import DEPLOYMENT, SERVICE, Ref
 from remora_operator.observed import Child, CodeMissing, Observed, Pod
+from remora_operator.pause import is_paused
 from remora_operator.resources import proxy
 from remora_operator.resources.metadata import Owner, selector
 from remora_operator.revision_status import held, promoting, revision_statuses, rolled_back, rollout_status
@@ -114,6 +115,7 @@ def facts_of(
         generation=generation,
         revision=choice.wanted.name if choice.wanted else "",
         suspended=application.spec.suspend,
+        frozen=is_paused(application),
         asleep=quiet.asleep,
         code_problem=observed.code.message if isinstance(observed.code, CodeMissing) and not choice.is_pinned else "",
         head_ready=head is not None and head.is_ready,
