@@ -126,7 +126,7 @@ class ConditionType(Explained):
     PROXY_READY = "ProxyReady", "At least one proxy takes requests."
     PAUSED = (
         "Paused",
-        "Only while the annotation `remora.dev/paused` is `true`: the operator observes and reports, and changes nothing.",
+        "Only while the annotation `remora.dev/paused` is `true`: the operator observes, reports, and changes nothing.",
     )
 
 
