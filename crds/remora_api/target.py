@@ -38,7 +38,7 @@ def target_from(
         graph=graph_from(wanted.graph),
         code=code,
         deployments=tuple(_override(deployment) for deployment in wanted.deployments),
-        ingress_replicas=wanted.replicas,
+        ingress_replicas=wanted.replicas if "replicas" in wanted.model_fields_set else None,
         groups=tuple(groups),
         max_surge=wanted.rollout.max_surge,
         max_unavailable=wanted.rollout.max_unavailable or 0,

@@ -16,7 +16,7 @@ from remora_api.keys import Purpose
 from remora_api.meta import Annotation, Component, ConditionType, Port
 from remora_api.target import target_from
 from remora_api.v1alpha1 import Analysis, ServeApplication, ServeApplicationStatus
-from remora_operator import events, incarnations, judgement, names, pause, revisions, routing, sleep, surge
+from remora_operator import chosen, events, incarnations, judgement, names, pause, revisions, routing, sleep, surge
 from remora_operator.analysis import complaint
 from remora_operator.conditions import judge
 from remora_operator.incarnations import INCARNATION_ANNOTATION, LAST_ANNOTATION, LOST_AFTER, Clusters
@@ -221,6 +221,8 @@ def _side(
         at_least=_in_force(application, observed, clusters),
         asleep=quiet.asleep,
     )
+    if not chosen.has_replicas(application):
+        target = target.model_copy(update={"ingress_replicas": None})
     view = observed.controller(clusters.newest).application(name)
     is_free = application.spec.rollout.max_unavailable is None
     if is_free and view is not None and surge.is_stuck(observed.pods, crew.targets, clusters.newest):

@@ -20,6 +20,7 @@ from remora_api.v1alpha1 import (
 )
 from remora_operator import names
 from remora_operator.advice import advice
+from remora_operator.chosen import has_replicas
 from remora_operator.conditions import Facts, Verdict, conditions
 from remora_operator.graph_status import graph_status
 from remora_operator.incarnations import Clusters
@@ -171,7 +172,9 @@ def _ignored(application: ServeApplication, told: wire.ApplicationStatus) -> str
     """Say why the number in spec.replicas is not followed; nothing about the default, which nobody chose."""
     wanted = application.spec.replicas
     ingress = next((it for it in told.deployments if it.ingress), None)
-    if ingress is None or wanted in (1, ingress.desired) or ingress.reason in ("", SPEC_REPLICAS):
+    if ingress is None or wanted == ingress.desired or ingress.reason in ("", SPEC_REPLICAS):
+        return ""
+    if not has_replicas(application):
         return ""
     ignored = f"spec.replicas {wanted} is not followed"
     if ingress.autoscaled:

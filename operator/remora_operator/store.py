@@ -10,9 +10,11 @@ import json
 from collections.abc import Iterable
 
 from remora_api.meta import Label
+from remora_operator.chosen import chooses_replicas
 from remora_operator.kinds import CONFIG_MAP, SERVE_APPLICATION, Key, Kind, Manifest
 
 _UNREAD = ("managedFields", "selfLink", "generateName")
+_OF_REPLICAS = {"f:spec": {"f:replicas": {}}}
 
 
 class Store:
@@ -137,4 +139,9 @@ def _version(metadata: Manifest) -> int:
 def _trimmed(kind: Kind, manifest: Manifest) -> Manifest:
     """Return an object with its kind, which lists leave out, and without what nobody reads."""
     metadata = {name: value for name, value in manifest["metadata"].items() if name not in _UNREAD}
+    if kind is SERVE_APPLICATION:
+        # All that is read of it is who chose spec.replicas.
+        deliberate = [it for it in manifest["metadata"].get("managedFields") or () if chooses_replicas(it)]
+        if deliberate:
+            metadata["managedFields"] = [it | {"fieldsV1": _OF_REPLICAS} for it in deliberate]
     return manifest | {"apiVersion": kind.api_version, "kind": kind.name, "metadata": metadata}

@@ -87,14 +87,21 @@ def test_load_raises_replicas_and_worker_pods_and_its_end_lowers_them(stage: Sta
 
 def test_kubectl_scale_sets_the_ingress_unless_something_else_does(stage: Stage) -> None:
     small = {"name": "Slow", "resources": {"cpu": "100m", "memory": "200Mi"}}
-    stage.apply(slow(deployments=[small]))
+    code = {"inline": {"slow.py": SLOW.replace("deployment(", "deployment(num_replicas=2, ")}}
+    unscaled = slow(deployments=[small])
+    stage.apply(unscaled | {"spec": unscaled["spec"] | {"code": code}})
     stage.wait_ready("slow")
+    assert (of(stage)["desired"], of(stage)["reason"]) == (2, "num_replicas in the code")
+    assert stage.get("sapp", "slow")["spec"]["replicas"] == 1, "the default, for the scale subresource"
     stage.kubectl("scale", "sapp/slow", "--replicas=3")
     eventually(lambda: is_at(stage, 3, 2), 90, "three replicas")
     scale = json.loads(stage.kubectl("get", "--raw", _scale_path(stage)))
     assert scale["status"]["replicas"] == 3
     assert len(stage.kubectl("get", "pods", "-l", scale["status"]["selector"], "-o", "name").split()) == 2
     assert of(stage)["reason"] == "spec.replicas"
+    stage.kubectl("scale", "sapp/slow", "--replicas=1")
+    eventually(lambda: of(stage).get("desired") == 1, 30, "one, as somebody asked for it")
+    stage.kubectl("scale", "sapp/slow", "--replicas=3")
 
     stage.kubectl(
         "patch", "sapp/slow", "--type=merge", "-p", json.dumps({"spec": {"deployments": [small | {"replicas": 1}]}})

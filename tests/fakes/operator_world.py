@@ -213,7 +213,7 @@ class World:
         good = [
             name for name, it in nodes.items() if (it.group, it.template) in wanted and name not in target.drain_nodes
         ]
-        desired = target.ingress_replicas or 0
+        desired = _desired(target)
         on_good = sum(controller.replicas.get(it, 0) for it in good)
         room = desired + max(target.max_surge, 1) - sum(controller.replicas.values())
         for name in sorted(good):
@@ -258,7 +258,7 @@ class World:
                 for name, count in controller.replicas.items()
                 if nodes[name].template in {it.template for it in target.groups}
             )
-            desired = target.ingress_replicas or 0
+            desired = _desired(target)
             applications = (
                 wire.ApplicationStatus(
                     application=target.application,
@@ -366,6 +366,11 @@ class World:
     def generation(self) -> int:
         generation: int = self.resource["metadata"]["generation"]
         return generation
+
+
+def _desired(target: wire.Target) -> int:
+    """Return the ingress's number: what the resource says, else that of the program, which is 1."""
+    return 1 if target.ingress_replicas is None else target.ingress_replicas
 
 
 def fresh(**spec: Any) -> World:

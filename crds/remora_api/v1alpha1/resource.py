@@ -62,6 +62,8 @@ class Metadata(Model):
     """Labels."""
     annotations: dict[str, str] = Field(default_factory=dict)
     """Annotations."""
+    managed_fields: tuple[dict[str, Any], ...] = ()
+    """Who wrote which fields, as Kubernetes records it."""
     creation_timestamp: datetime | None = None
     """When it was created."""
     deletion_timestamp: datetime | None = None

@@ -340,7 +340,8 @@ class ServeApplicationSpec(Model):
     """Path below which the application answers, for instance `/api`. Other paths are answered 404."""
     replicas: Count = 1
     """Replicas of the ingress deployment, the one that takes HTTP requests, unless `deployments` gives its number or it
-    is autoscaled. This is what `kubectl scale` and a HorizontalPodAutoscaler set."""
+    is autoscaled. This is what `kubectl scale` and a HorizontalPodAutoscaler set. The default gives them a number to go
+    on from: while nobody has set one, num_replicas of the code holds."""
     deployments: Annotated[tuple[Deployment, ...], MaxLen(64), ListMap()] = ()
     """Settings of deployments by name, over what the code says: replicas, resources, userConfig, …"""
     autoscaling_policy: Policy | None = None

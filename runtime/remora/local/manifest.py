@@ -7,7 +7,7 @@ the code of its ConfigMap may be a module beside it, as where `kubectl create co
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +53,7 @@ def read(subject: str, *, route_prefix: str | None = None, args: Mapping[str, An
     if not subject.endswith((".yaml", ".yml", ".json")):
         if ":" not in subject:
             raise CannotRead(f"{subject!r} is neither a file (app.yaml) nor an import path (module:app)")
-        found = _manifests(subject, [_manifest(subject)], None, route_prefix, args)
-        return replace(found, applications=tuple(_counted_by_code(one) for one in found.applications))
+        return _manifests(subject, [_manifest(subject)], None, route_prefix, args)
     # Imported where it is needed: an import path starts the sooner.
     from remora.serve_config import file
 
@@ -158,11 +157,6 @@ def working_dir(given: str | None, path: Path) -> Path | None:
     if not folder.is_dir():
         raise CannotRead(f"{path}: runtime_env.working_dir {given!r}: {folder} is no folder")
     return folder
-
-
-def _counted_by_code(application: LocalApplication) -> LocalApplication:
-    """Leave the number of the ingress's replicas to the code: nobody wrote a manifest, whose default is 1."""
-    return replace(application, target=application.target.model_copy(update={"ingress_replicas": None}))
 
 
 def _manifest(import_path: str) -> dict[str, Any]:
