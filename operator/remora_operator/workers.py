@@ -96,7 +96,7 @@ def workers(
         creates=tuple(creates),
         replicas=tuple((it.ref, step.replicas) for it, step in steps if step.replicas != it.replicas),
         costs=tuple(cost for _, step in steps for cost in step.costs),
-        drain=tuple(sorted(name for _, step in steps for name in step.drain)),
+        drain=tuple(sorted({name for _, step in steps for name in step.drain} | _ending(observed, clusters))),
         finished=tuple(it.ref for it in stale if it.replicas == 0 and not _active(it, observed)),
     )
 
@@ -193,6 +193,12 @@ def _step(
     active = sum(pod.is_active for pod in pods)
     is_settled = replica_set.counted in (None, active)
     return scale.step(replica_set.replicas, wanted, pods, nodes, is_settled=is_settled)
+
+
+def _ending(observed: Observed, clusters: Clusters) -> set[str]:
+    """Return the pods that are being deleted: until Ray has noticed, a controller might start a replica there."""
+    workers = observed.of_component(Component.WORKER)
+    return {it.name for it in workers if it.incarnation == clusters.newest and it.deleting_since is not None}
 
 
 def _active(replica_set: Child, observed: Observed) -> bool:

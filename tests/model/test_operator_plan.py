@@ -85,6 +85,16 @@ def test_another_environment_rolls_the_workers_and_leaves_the_head_alone() -> No
     assert not new & old
 
 
+def test_nothing_is_started_on_a_pod_that_is_being_deleted() -> None:
+    world = fresh(replicas=4)
+    world.settle()
+    ending = next(it for it in world.pods.values() if it.component is Component.WORKER)
+    world.pods[ending.name] = replace(ending, deleting_since=world.now)
+    (link,) = plan(world.application, world.observed(), INSTALLATION, world.now).links
+    assert link.target is not None
+    assert ending.name in link.target.drain_nodes
+
+
 def test_a_lost_head_is_replaced_beside_the_old_workers() -> None:
     world = fresh()
     world.settle()
