@@ -87,10 +87,21 @@ def test_a_head_that_lost_its_tables_is_replaced_beside_the_workers_that_serve(s
     assert report["failures"] == []
 
 
-def test_suspend_takes_all_pods_away_and_brings_them_back(stage: Stage) -> None:
+def test_suspend_waits_while_paused_takes_all_pods_away_and_brings_them_back(stage: Stage) -> None:
     stage.apply(steady())
     stage.wait_ready("steady")
+    eventually(lambda: two_on_two_pods(stage), 90, "two replicas on two pods")
+    stage.kubectl("annotate", "sapp/steady", "remora.dev/paused=true")
+    eventually(lambda: stage.condition("steady", "Paused"), 20, "Paused")
+    stage.kubectl("delete", "networkpolicy", "steady-head")
+    before = writes(stage)
     stage.apply(steady(suspend=True))
+    eventually(lambda: stage.condition("steady", "Ready")["reason"] == "ReconcilePaused", 20, "that it waits is told")
+    assert stage.answer("steady")
+    after = writes(stage)
+    assert {name for name in before if before[name] != after.get(name)} <= {"ServeApplication/steady"}
+    assert before.keys() == after.keys()
+    stage.kubectl("annotate", "sapp/steady", "remora.dev/paused-")
     eventually(lambda: not stage.list("pods", application="steady"), 150, "no pods")
     assert stage.condition("steady", "Ready")["reason"] == "Suspended"
     stage.apply(steady())
