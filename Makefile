@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check format generate test test-unit test-ray test-compat test-cluster soak-rollouts demo demo-down bench bench-quick bench-bodies soak-leaks clean
+.PHONY: help venv check format generate test test-unit test-ray test-compat test-cluster soak-rollouts soak-bad-specs soak-decisions demo demo-down bench bench-quick bench-bodies soak-leaks clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -51,6 +51,12 @@ test-cluster: venv ## On the real Kubernetes of tests/cluster
 
 soak-rollouts: venv ## 100 rollouts of every kind under load, and their table in docs/results (TIMES=100 LONG=30 KINDS=code,canary INTO=file)
 	$(BIN)/python -m tests.e2e.soak --times $(or $(TIMES),100) --long $(or $(LONG),30) $(if $(KINDS),--kinds "$(KINDS)") --into $(or $(INTO),docs/results/rollouts.md)
+
+soak-bad-specs: venv ## Every bad spec that no schema can refuse, on the cluster, and what is said of it (INTO=file)
+	$(BIN)/python -m tests.e2e.bad_specs --into $(or $(INTO),docs/results/bad-specs.md)
+
+soak-decisions: venv ## 1,000 autoscaling decisions, and what kubectl diff and Helm find after them (DECISIONS=1000 INTO=file)
+	$(BIN)/python -m tests.e2e.decisions --decisions $(or $(DECISIONS),1000) --into $(or $(INTO),docs/results/autoscaling-decisions.md)
 
 demo: venv ## Install the operator and examples/hello on a cluster (CONTEXT=… REGISTRY=… to name one) and call it
 	@$(BIN)/python -m demo up $(if $(CONTEXT),--context $(CONTEXT)) $(if $(REGISTRY),--registry $(REGISTRY))

@@ -65,29 +65,6 @@ def test_a_canary_gets_its_share_is_promoted_and_undone_without_a_failed_request
     report(whole.report)
 
 
-def test_what_cannot_start_is_taken_back_and_fixing_forward_recovers(stage: Stage) -> None:
-    rollout = {"progressDeadlineSeconds": 15}
-    stage.apply(speaker("one", rollout=rollout))
-    stage.wait_ready("speaker")
-    replicas = pods(stage)
-    with stage.load("speaker", *LOAD) as load:
-        stage.apply(speaker("bad", rollout=rollout, image="nowhere.invalid/none:1"))
-        message = eventually(lambda: said(stage, "RolledBack"), 90, "taken back for its image")
-        assert "nowhere.invalid/none:1" in message
-        eventually(lambda: pods(stage) == replicas, 60, "only the pods that were there")
-
-        stage.apply(speaker("bad", rollout=rollout) | {"spec": {**speaker("bad")["spec"], "importPath": "speaker:no"}})
-        message = eventually(lambda: said(stage, "RolledBack", "has no attribute 'no'"), 90, "taken back for its code")
-        assert condition(stage, "Available")["status"] == "True"
-        assert condition(stage, "Stalled")["status"] == "True"
-
-        stage.apply(speaker("two", rollout=rollout))
-        stage.wait_ready("speaker", within_s=90)
-        assert {stage.answer("speaker") for _ in range(5)} == {"two"}
-    assert set(load.report["answers"]) == {"one", "two"}, "nothing else has answered"
-    report(load.report)
-
-
 def test_blue_green_is_previewed_by_header_and_moved_at_once(stage: Stage) -> None:
     stage.apply(speaker("blue", rollout={"strategy": "BlueGreen"}))
     stage.wait_ready("speaker")
@@ -107,29 +84,15 @@ def status(stage: Stage) -> dict[str, Any]:
     return dict(stage.get("sapp", "speaker").get("status", {}))
 
 
-def condition(stage: Stage, kind: str) -> dict[str, Any]:
-    return stage.condition("speaker", kind)
-
-
 def reason(stage: Stage) -> str:
     """Return why it is not Ready, said of the spec that stands."""
     resource = stage.get("sapp", "speaker")
-    ready = condition(stage, "Ready")
+    ready = stage.condition("speaker", "Ready")
     return str(ready.get("reason")) if ready.get("observedGeneration") == resource["metadata"]["generation"] else ""
-
-
-def said(stage: Stage, wanted: str, words: str = "") -> str:
-    """Return Ready's message once it has this reason and these words."""
-    message = str(condition(stage, "Ready").get("message", ""))
-    return message if reason(stage) == wanted and words in message else ""
 
 
 def preview(stage: Stage) -> str:
     return stage.ask("speaker", headers={"x-remora-preview": "1"})[1]
-
-
-def pods(stage: Stage) -> set[str]:
-    return {pod["metadata"]["uid"] for kind in ("head", "worker") for pod in stage.pods("speaker", kind)}
 
 
 def report(figures: dict[str, Any]) -> None:
