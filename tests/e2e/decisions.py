@@ -133,7 +133,7 @@ def main() -> int:
         count = decide(Stage(cluster, name), Path(chart), given.decisions)
     found = (
         f"{count:,} decisions of {DEPLOYMENTS} deployments in {time.monotonic() - clock:.0f} s, the start included: "
-        "`spec` and generation as they were, nothing found by `kubectl diff`, `kubectl diff --server-side` and Helm."
+        "`spec` and generation as they were,\nnothing found by `kubectl diff`, `kubectl diff --server-side` and Helm."
     )
     print(found)
     if given.into is not None:
