@@ -9,7 +9,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -176,6 +176,20 @@ async def test_a_slow_application_is_408_and_cancelled() -> None:
         assert (await client.get("/wait")).status_code == 408
         await asyncio.wait_for(service.cancelled.wait(), 2)
         await until(lambda: server.ongoing == 0)
+
+
+async def test_a_replica_whose_timer_comes_first_is_408_as_well() -> None:
+    class Cancelled:
+        """As a replica cancels it, just before the proxy would; the request without a deadline is the user's own."""
+
+        async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
+            await asyncio.sleep(0.47 if scope["path"] == "/late" else 0)
+            raise asyncio.CancelledError
+
+    async with replica(cast(Any, Cancelled())) as (_, address), serving(address, request_timeout_s=0.5) as (_, client):
+        answer = await client.get("/late")
+        assert (answer.status_code, "no answer within 0.5 s" in answer.text) == (408, True)
+        assert (await client.get("/early")).status_code == 500
 
 
 async def test_a_client_sets_its_own_timeout() -> None:

@@ -36,16 +36,17 @@ from remora.proxy.refusals import (
 from remora.proxy.routing import CurrentRouting, Picked
 from remora.proxy.short_way import ShortWay
 from remora.proxy.visit import Visit, read
-from remora.router.forward import Opened, forward
+from remora.router.forward import ApplicationFailed, Opened, forward
 from remora.router.pool import Pool
 from remora.router.socket import ABNORMAL, Carried, ClientGone, carry, refuse
 from remora.transport.frames import END, MAX_PART_BYTES, REQUEST
-from remora.transport.messages import Headers, HeadTooLarge, pack
+from remora.transport.messages import Cause, Headers, HeadTooLarge, pack
 from remora.types import Receive, Scope, Send
 from remora_api.wire import ApplicationRouting
 
 logger = logging.getLogger(__name__)
 
+TIMER_SLACK_S: Final = 0.05
 WEBSOCKET: Final = "WEBSOCKET"
 """In the place of a method, in the access log."""
 OPENED: Final = "remora.opened"
@@ -179,7 +180,8 @@ class ProxyApp:
         except TimeoutError:
             refused: tuple[int, str, Mapping[str, str]] = (408, _late(visit), {})
         except RemoraError as error:
-            refused = status_of(error), str(error), advice_of(error)
+            late = self._is_late(visit, error)
+            refused = (408, _late(visit), {}) if late else (status_of(error), str(error), advice_of(error))
         finally:
             client.served(asyncio.current_task())
         if client.gone:
@@ -189,6 +191,12 @@ class ProxyApp:
             return refused[:2]
         status, reason, advice = refused
         return await _refuse(send, status, reason, visit.extra, advice)
+
+    def _is_late(self, visit: Visit, error: RemoraError) -> bool:
+        """Tell whether the replica cancelled it at the deadline: its timer may come before ours, which began first."""
+        if visit.timeout_s is None or not isinstance(error, ApplicationFailed) or error.cause is not Cause.CANCELLED:
+            return False
+        return self._clock() - visit.begun >= visit.timeout_s - TIMER_SLACK_S
 
     async def _forward(
         self, visit: Visit, application: ApplicationRouting, left_s: float | None, opened: Opened | None
