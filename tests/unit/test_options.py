@@ -116,10 +116,27 @@ def test_a_policy_is_kept_by_its_import_path() -> None:
         AutoscalingPolicy(lambda context: 1)
 
 
+def test_the_oldest_factor_is_for_both_ways_unless_a_newer_one_says_otherwise() -> None:
+    given = {"max_replicas": 3, "smoothing_factor": 0.5, "downscale_smoothing_factor": 0.25}
+    settings = serve.deployment(autoscaling_config=given)(Model).settings
+    assert settings.autoscaling == {"max_replicas": 3, "upscaling_factor": 0.5, "downscaling_factor": 0.25}
+    assert settings.warnings == ()
+
+
+@pytest.mark.parametrize("as_object", [False, True])
+def test_an_unknown_key_of_autoscaling_has_no_effect_and_is_said(as_object: bool) -> None:
+    given: Any = {"min_replicas": 1, "max_replica": 2}
+    with pytest.warns(NoEffectYetWarning, match="unknown key 'max_replica', which has no effect; did you mean max_re"):
+        made = serve.deployment(autoscaling_config=AutoscalingConfig(**given) if as_object else given)(Model)
+    assert made.settings.autoscaling == {"min_replicas": 1, "max_replicas": 1}
+    again = made.options(autoscaling_config={"max_replicas": 2})
+    assert again.settings.without_effect == ()
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"autoscaling_config": {"max_replica": 2}}, "unknown key 'max_replica'; did you mean max_replicas"),
+        ({"autoscaling_config": {"smoothing_factor": 0}}, "['smoothing_factor'] is 0, and must be a number above 0"),
         ({"autoscaling_config": {"max_replicas": 0}}, "must be a whole number above 0"),
         ({"autoscaling_config": {"target_ongoing_requests": 0}}, "must be a number above 0"),
         ({"autoscaling_config": {"min_replicas": 5, "max_replicas": 2}}, "must be in this order"),

@@ -57,7 +57,7 @@ applications:
     num_replicas: auto
     autoscaling_config:
       {min_replicas: 2, target_ongoing_requests: 1.5, upscale_delay_s: 2.5, aggregation_function: max,
-       policy: {policy_function: "shop:count", policy_kwargs: {most: 3}}, smoothing_factor: 1}
+       policy: {policy_function: "shop:count", policy_kwargs: {most: 3}}, max_replica: 1}
 """
 
 
@@ -117,7 +117,8 @@ def test_says_each_thing_that_has_no_effect_here(config: Path) -> None:
         "application 'Shop_1': deployment 'Word': max_replicas_per_node has no effect here",
         "application 'Shop_1': deployment 'Word': some_later_option has no effect here",
         "application 'Shop_1': deployment 'Word': ray_actor_options.accelerator_type has no effect here",
-        "application 'inner': deployment 'Scaled': autoscaling_config.smoothing_factor has no effect here",
+        "application 'inner': deployment 'Scaled': autoscaling_config.max_replica (did you mean max_replicas or "
+        "min_replicas?) has no effect here",
     }
 
 
@@ -229,7 +230,9 @@ def test_nothing_is_lost_in_silence(config: Path, capsys: pytest.CaptureFixture[
         assert any(what in line for line in warned), what
     assert "route_prefix: null" in printed.err
     assert "module shop has to be in spec.image" in printed.err
-    assert "deployment 'Scaled': autoscaling_config.smoothing_factor: there is no field for it" in printed.err
+    assert "deployment 'Scaled': autoscaling_config.max_replica (did you mean max_replicas or min_replicas?): " in (
+        printed.err
+    )
     assert "deployment 'Scaled': autoscaling_config.upscale_delay_s: 2.5 s became 3" in printed.err
 
 
@@ -260,9 +263,9 @@ def test_what_was_converted_runs_here_as_the_config_does(config: Path, tmp_path:
             id="replicas and autoscaling",
         ),
         pytest.param(
-            ("min_replicas: 2", "min_replica: 2"),
-            "applications[1].deployments[0]: autoscaling_config has an unknown key 'min_replica'",
-            id="misspelt autoscaling",
+            ("min_replicas: 2", "min_replicas: two"),
+            "applications[1].deployments[0]: autoscaling_config['min_replicas'] is 'two'",
+            id="wrong autoscaling",
         ),
         pytest.param(
             ("import_path: shop:inner", "import: shop:inner"),

@@ -1,6 +1,7 @@
 """Autoscaling as code asks for it: `autoscaling_config` and `num_replicas="auto"`, in Ray Serve's names and defaults.
 
-Pure. `options` calls `chosen` when the decorator runs; an unknown key or a wrong value is an OptionError.
+Pure. `options` calls `chosen` when the decorator runs; a wrong value is an OptionError. A key that is not known has no
+effect, as in Ray Serve, whose model lets it pass; here it is said (`unknown`).
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ _FIELDS: Final = {
 }
 _IGNORED: Final = ("metrics_interval_s",)
 """How often load is reported is the controller's to say."""
-_NOT_YET: Final = ("smoothing_factor",)
+_BOTH_WAYS: Final = "smoothing_factor"
+"""The oldest name: for both factors, where a newer one does not give them."""
 _MAX_REPLICAS: Final = 1
 """Without a word of it; "auto" means 100."""
 _DEFAULTS: Final = {
@@ -88,15 +90,18 @@ class AutoscalingConfig:
 
     def get_upscaling_factor(self) -> float:
         """Return the share of the way up that one decision goes."""
-        return float(self.upscaling_factor or 1)
+        return self._factor("upscaling_factor", "upscale_smoothing_factor")
 
     def get_downscaling_factor(self) -> float:
         """Return the share of the way down that one decision goes."""
-        return float(self.downscaling_factor or 1)
+        return self._factor("downscaling_factor", "downscale_smoothing_factor")
+
+    def _factor(self, *names: str) -> float:
+        return next((float(self.given[name]) for name in (*names, _BOTH_WAYS) if self.given.get(name)), 1.0)
 
     def __getattr__(self, name: str) -> Any:
         """Return a setting: as given, or Ray Serve's default."""
-        if (name in _FIELDS or name == "policy") and "given" in self.__dict__:
+        if (name in (*_FIELDS, *_IGNORED, _BOTH_WAYS) or name == "policy") and "given" in self.__dict__:
             return self.given.get(name, _DEFAULTS.get(name))
         raise AttributeError(f"AutoscalingConfig has no {name!r}")
 
@@ -146,18 +151,18 @@ def read(given: Mapping[str, Any], most: int, where: str) -> Mapping[str, Any]:
     """Return the fields of an `Autoscaling`, with `most` replicas unless it is given; raise OptionError."""
     values: dict[str, Any] = {"max_replicas": most}
     for name, value in given.items():
-        if name in _NOT_YET and value is not None:
-            raise OptionError(f"{where} has {name}, which Remora does not know yet: leave it out")
-        if name in _IGNORED or name in _NOT_YET or value is None:
+        if value is None:
             continue
-        if name not in _FIELDS and name != "policy":
-            close = difflib.get_close_matches(name, _FIELDS, n=3, cutoff=0.5) or sorted(_FIELDS)
-            raise OptionError(f"{where} has an unknown key {name!r}; did you mean {' or '.join(close)}?")
         if name == "policy":
             values["policy"] = policy(value, f"{where}['policy']")
+        if name not in _FIELDS:
             continue
         check = _aggregation if name == "aggregation_function" else _number
         values[_FIELDS[name].name] = check(value, _FIELDS[name], f"{where}[{name!r}]")
+    if (both := given.get(_BOTH_WAYS)) is not None:
+        field = _FIELDS["upscaling_factor"]
+        factor = _number(both, field, f"{where}[{_BOTH_WAYS!r}]")
+        values = {"upscaling_factor": factor, "downscaling_factor": factor} | values
     least, most = values.get("min_replicas", 1), values["max_replicas"]
     first = values.get("initial_replicas", least)
     if not least <= first <= most:
@@ -165,6 +170,17 @@ def read(given: Mapping[str, Any], most: int, where: str) -> Mapping[str, Any]:
             f"{where}: min_replicas {least}, initial_replicas {first} and max_replicas {most} must be in this order"
         )
     return values
+
+
+def unknown(config: Any) -> Mapping[str, str]:
+    """Return the keys that have no effect, as nobody knows them, with what may have been meant."""
+    given = config.given if isinstance(config, AutoscalingConfig) else config or {}
+    known = (*_FIELDS, *_IGNORED, _BOTH_WAYS, "policy")
+    return {
+        str(name): " or ".join(difflib.get_close_matches(str(name), known, n=2, cutoff=0.6))
+        for name, value in given.items()
+        if name not in known and value is not None
+    }
 
 
 def _given(config: Any, where: str) -> Mapping[str, Any]:

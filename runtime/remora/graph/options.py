@@ -119,10 +119,16 @@ class DeploymentOptions:
     @property
     def warnings(self) -> tuple[str, ...]:
         """One sentence for each option that has no effect yet."""
-        return tuple(
-            f"deployment {self.name!r}: option {option} is accepted and has no effect yet"
-            for option in self.without_effect
-        )
+        return tuple(f"deployment {self.name!r}: option {_idle(option)}" for option in self.without_effect)
+
+
+def _idle(option: str) -> str:
+    """Say that an option has no effect: it is not there yet, or nobody knows it."""
+    outer, _, key = option.removesuffix("]").partition("[")
+    if outer != "autoscaling_config":
+        return f"{option} is accepted and has no effect yet"
+    meant = autoscaling.unknown({key: ""})[key]
+    return f"{outer} has an unknown key {key!r}, which has no effect" + (f"; did you mean {meant}?" if meant else "")
 
 
 def of(default_name: str, given: Mapping[str, Any]) -> DeploymentOptions:
@@ -150,6 +156,7 @@ def changed(options: DeploymentOptions, given: Mapping[str, Any]) -> DeploymentO
             raise OptionError(f"deployment {name!r}: unknown option {option!r}; {_nearest(option, _NAMES)}")
     values |= autoscaling.chosen(given, options.autoscaling, f"deployment {name!r}: option")
     values["has_user_config"] = values.get("user_config", options.user_config) is not None
+    idle += [f"autoscaling_config[{key}]" for key in autoscaling.unknown(given.get("autoscaling_config"))]
     actor = given.get("ray_actor_options") or {}
     idle += [f"ray_actor_options[{key}]" for key in _ACTOR_OPTIONS_WITHOUT_EFFECT if actor.get(key)]
     runtime_env = actor.get("runtime_env") or {}

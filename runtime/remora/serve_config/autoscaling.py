@@ -12,8 +12,6 @@ from typing import Any, Final
 from remora.graph import autoscaling
 from remora.serve_config.file import ApplicationConfig, DeploymentConfig
 
-_IDLE: Final = ("smoothing_factor",)
-"""Settings that have no effect."""
 _NUMBERS: Final = ("min_replicas", "max_replicas", "initial_replicas", "panic_threshold_percent")
 _AMOUNTS: Final = ("target_ongoing_requests", "upscaling_factor", "downscaling_factor")
 _AT_LEAST_1: Final = ("look_back_period_s", "panic_window_s")
@@ -23,8 +21,8 @@ def fields(config: DeploymentConfig) -> Mapping[str, Any] | None:
     """Return the fields of a `remora_api.autoscaling.Autoscaling`; None for a fixed number. Raises OptionError."""
     if config.num_replicas != "auto" and not config.autoscaling_config:
         return None
-    given = {name: value for name, value in (config.autoscaling_config or {}).items() if name not in _IDLE}
-    return autoscaling.read(given, 100 if config.num_replicas == "auto" else 1, "autoscaling_config")
+    most = 100 if config.num_replicas == "auto" else 1
+    return autoscaling.read(config.autoscaling_config or {}, most, "autoscaling_config")
 
 
 def policy(config: ApplicationConfig) -> Mapping[str, Any] | None:
@@ -39,10 +37,9 @@ def manifest_policy(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def idle(config: DeploymentConfig) -> Iterator[str]:
-    """Yield the settings that are given and have no effect."""
-    for name in _IDLE:
-        if (config.autoscaling_config or {}).get(name) is not None:
-            yield f"autoscaling_config.{name}"
+    """Yield the settings that are given and have no effect, as nobody knows them."""
+    for name, meant in autoscaling.unknown(config.autoscaling_config).items():
+        yield f"autoscaling_config.{name}" + (f" (did you mean {meant}?)" if meant else "")
 
 
 def manifest(values: Mapping[str, Any], where: str, notes: list[str]) -> dict[str, Any]:

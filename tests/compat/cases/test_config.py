@@ -75,6 +75,17 @@ def test_autoscaling_takes_a_policy_by_import_path():
     assert config.policy.policy_function == "math:floor"
 
 
+def test_autoscaling_lets_unknown_keys_pass():
+    assert AutoscalingConfig(min_replicas=1, max_replica=2).max_replicas == 1
+    made = serve.deployment(autoscaling_config={"max_replicas": 2, "target_ongoing_request": 7})(policy)
+    assert made.name == "policy"
+
+
+def test_autoscaling_takes_the_oldest_factor_for_both_ways():
+    config = AutoscalingConfig(max_replicas=3, smoothing_factor=0.5, downscale_smoothing_factor=0.25)
+    assert (config.get_upscaling_factor(), config.get_downscaling_factor()) == (0.5, 0.25)
+
+
 def test_scale_to_zero_is_accepted():
     assert AutoscalingConfig(min_replicas=0, max_replicas=1).min_replicas == 0
 
