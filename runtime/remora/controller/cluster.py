@@ -106,6 +106,7 @@ class RayCluster:
     def __init__(self, settings: ControllerSettings) -> None:
         self._local = settings.local
         self._runtime_env = {"env_vars": dict(settings.worker_env)} if settings.worker_env else None
+        self._at_start = settings.worker_env_at_start
         self._own_node = ray.get_runtime_context().get_node_id()
         self._actor_class = ray.remote(ReplicaActor)
         self._build = ray.remote(builds.run)
@@ -142,7 +143,8 @@ class RayCluster:
                 resources={k: v for k, v in resources.custom.items() if k != "GPU"} or None,
                 num_gpus=resources.custom.get("GPU", 0),
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
-                runtime_env=self._runtime_env,
+                # Else the replica takes the environment on by itself, in a process that Ray has waiting.
+                runtime_env=self._runtime_env if self._at_start else None,
             ).remote(config)
 
         return RayReplica(await _in_thread(create))

@@ -118,6 +118,7 @@ class Performer:
             world_size=deployment.count,
             env={**target.env, **deployment.env},
             working_dir=target.working_dir,
+            worker_env=self._settings.worker_env,
         )
         return await self._cluster.start(config, action.node, deployment.resources)
 

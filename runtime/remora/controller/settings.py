@@ -34,6 +34,9 @@ class ControllerSettings:
     """One machine that holds everything: nodes have no capacity to count, and the head takes replicas."""
     worker_env: Mapping[str, str] = field(default_factory=dict)
     """Environment of replicas and builds on a Ray that somebody else started, whose processes do not inherit it."""
+    worker_env_at_start: bool = False
+    """It holds what is read when an interpreter starts. Ray then starts a process for each replica, which takes the
+    better part of a second, instead of giving one that waits already."""
     start_timeout_s: float = START_TIMEOUT_S
     """What a replica has from its creation until it serves: its constructor, mostly."""
     build_timeout_s: float = 120

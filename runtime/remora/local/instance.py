@@ -136,6 +136,7 @@ class LocalInstance:
             state_dir=folder / "state",
             local=True,
             worker_env={} if is_ours else env,
+            worker_env_at_start=bool(options.env),
             start_timeout_s=options.start_timeout_s,
         )
         proxy = await LocalProxy.start(

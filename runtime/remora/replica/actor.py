@@ -33,6 +33,7 @@ class ReplicaActor:
 
     def __init__(self, config: ReplicaConfig) -> None:
         self._config = config
+        take_on(config.worker_env)
         self._settings = ReplicaSettings.read()
         self._starting: asyncio.Task[Started | NotStarted] | None = None
         self._draining: asyncio.Task[None] | None = None

@@ -35,6 +35,8 @@ class ReplicaConfig:
     """Set before user code is imported; a pod has its variables from the start."""
     working_dir: str = ""
     """Folder to work in and to import from first; empty leaves both as they are."""
+    worker_env: Mapping[str, str] = field(default_factory=dict)
+    """What the environment of a worker container would hold, on a Ray that somebody else started."""
 
 
 @dataclass(frozen=True, slots=True)

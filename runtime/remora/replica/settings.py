@@ -46,7 +46,7 @@ class ReplicaSettings:
         )
 
 
-def take_on(env: Mapping[str, str], working_dir: str) -> None:
+def take_on(env: Mapping[str, str], working_dir: str = "") -> None:
     """Give this process the environment and the folder of its application, before the user's code is imported.
 
     Raises FileNotFoundError when there is no such folder.
