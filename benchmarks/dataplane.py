@@ -96,27 +96,14 @@ def serve_proxy(ready: Connection, replica_port: int, access_log: bool) -> None:
     """One proxy, routed to the replica."""
     import uvloop
 
+    from remora.local import fixed
     from remora.proxy import tune_memory
     from remora.proxy.server import ProxyServer
     from remora.proxy.settings import Settings
-    from remora_api.wire import (
-        ApplicationRoutes,
-        ApplicationRouting,
-        ControllerEndpoint,
-        DeploymentRoutes,
-        ReplicaAddress,
-        RoutesSnapshot,
-        Routing,
-    )
+    from remora_api.wire import ApplicationRoutes
 
-    address = ReplicaAddress(
-        replica="bench#Noop#1", host="127.0.0.1", port=replica_port, max_ongoing_requests=1000, revision="1"
-    )
-    deployment = DeploymentRoutes(name="Noop", replicas=(address,))
+    deployment = fixed.deployment_routes("bench", "Noop", replica_port, max_ongoing_requests=1000)
     application = ApplicationRoutes(application="bench", ingress="Noop", deployments=(deployment,))
-    routing = ApplicationRouting(
-        application="bench", controllers=(ControllerEndpoint(url="none"),), request_timeout_s=60
-    )
 
     async def serve() -> None:
         import time
@@ -125,8 +112,8 @@ def serve_proxy(ready: Connection, replica_port: int, access_log: bool) -> None:
         with Path("/dev/null").open("wb") as log:  # noqa: ASYNC230 - opened once, before anything is served
             server = ProxyServer(settings, write=log.write, wall_clock=time.time)
             await server.start()
-            server.router.cluster("none").update(RoutesSnapshot(epoch="1", version=1, applications=(application,)))
-            server.routing.apply(Routing(version=1, applications=(routing,)))
+            fixed.tell(server.router, [application])
+            fixed.route(server, [fixed.routing("bench", request_timeout_s=60)])
             tune_memory()
             ready.send(server.port)
             await asyncio.Event().wait()

@@ -17,15 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from remora_api.wire import (
-    ApplicationRoutes,
-    ApplicationRouting,
-    ControllerEndpoint,
-    DeploymentRoutes,
-    ReplicaAddress,
-    RoutesSnapshot,
-    Routing,
-)
+from remora.local import fixed
+from remora_api.wire import ApplicationRoutes
 
 if TYPE_CHECKING:
     from remora.replica.server import ReplicaServer
@@ -33,7 +26,6 @@ if TYPE_CHECKING:
 
 KEY = "leaks"
 APP = "leaks"
-CONTROLLER = "none"
 START_S = 30.0
 
 
@@ -111,8 +103,8 @@ async def _replica(deployment: str, callees: dict[str, int]) -> tuple[int, Calla
     digest = next(it.digest for it in built.deployments if it.name == deployment)
     router = Router(KEY)
     runtime.set_caller(router, asyncio.get_running_loop())
-    router.cluster(CONTROLLER).update(_snapshot(callees))
-    replica = f"{APP}#{deployment}#1"
+    fixed.tell(router, [_routes(callees)])
+    replica = fixed.replica_id(APP, deployment)
     # A task of its own: it sets context variables.
     creating = UserCallable.create(built.definitions[digest], Identity(APP, replica, 1000))
     user = await asyncio.create_task(creating)
@@ -129,9 +121,8 @@ async def _proxy(ports: dict[str, int]) -> tuple[int, Callable[[], Held]]:
     settings = Settings(data_key=KEY, host="127.0.0.1", port=0, admin_port=0, access_log=True)
     server = ProxyServer(settings, write=lambda lines: None, wall_clock=time.time)
     await server.start()
-    server.router.cluster(CONTROLLER).update(_snapshot(ports))
-    routing = ApplicationRouting(application=APP, controllers=(ControllerEndpoint(url=CONTROLLER),))
-    server.routing.apply(Routing(version=1, applications=(routing,)))
+    fixed.tell(server.router, [_routes(ports)])
+    fixed.route(server, [fixed.routing(APP)])
     clients = server._state.connections
     return server.port, lambda: _held(server.router, clients, server.metrics.ongoing, 0)
 
@@ -156,16 +147,12 @@ def _serve(pipe: Connection, start: Callable[[], Any]) -> None:
     uvloop.run(serve())
 
 
-def _snapshot(ports: dict[str, int]) -> RoutesSnapshot:
-    def routes(deployment: str, port: int) -> DeploymentRoutes:
-        replica = f"{APP}#{deployment}#1"
-        address = ReplicaAddress(replica=replica, host="127.0.0.1", port=port, max_ongoing_requests=1000, revision="1")
-        return DeploymentRoutes(name=deployment, replicas=(address,), max_queued_requests=2000)
-
-    application = ApplicationRoutes(
-        application=APP, ingress="Caller", deployments=tuple(routes(name, port) for name, port in ports.items())
+def _routes(ports: dict[str, int]) -> ApplicationRoutes:
+    deployments = tuple(
+        fixed.deployment_routes(APP, name, port, max_ongoing_requests=1000, max_queued_requests=2000)
+        for name, port in ports.items()
     )
-    return RoutesSnapshot(epoch="1", version=1, applications=(application,))
+    return ApplicationRoutes(application=APP, ingress="Caller", deployments=deployments)
 
 
 def _streams(server: ReplicaServer) -> int:
@@ -173,7 +160,7 @@ def _streams(server: ReplicaServer) -> int:
 
 
 def _held(router: Router, connections: Any, ongoing: int, streams: int) -> Held:
-    pools = list(router.cluster(CONTROLLER)._pools.values())
+    pools = list(router.cluster(fixed.CONTROLLER)._pools.values())
     links = [link for pool in pools for link in pool.links]
     outgoing = sum(len(link._connection.streams) for link in links if link._connection is not None)
     gc.collect()

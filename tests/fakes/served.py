@@ -13,21 +13,14 @@ import httpx
 from remora.graph import build
 from remora.graph.application import Application
 from remora.handle import runtime
+from remora.local import fixed
 from remora.proxy.server import ProxyServer
 from remora.replica.server import ReplicaServer
 from remora.replica.user import Identity, UserCallable
 from remora.router.router import Router
-from remora_api.wire import (
-    ApplicationRoutes,
-    ApplicationRouting,
-    ControllerEndpoint,
-    DeploymentRoutes,
-    ReplicaAddress,
-    RoutesSnapshot,
-    Routing,
-)
+from remora_api.wire import ApplicationRoutes, DeploymentRoutes
 from tests.fakes.processes import proxy
-from tests.fakes.services import CONTROLLER, KEY, until
+from tests.fakes.services import KEY, until
 
 
 @dataclass(slots=True)
@@ -68,31 +61,30 @@ async def served(
         users: dict[str, UserCallable] = {}
         routes: list[DeploymentRoutes] = []
         for one in built.deployments:
-            id, limit = f"{name}#{one.name}#1", one.max_ongoing_requests
+            id, limit = fixed.replica_id(name, one.name), one.max_ongoing_requests
             # A task of its own: it sets context variables.
             creating = UserCallable.create(built.definitions[one.digest], Identity(name, id, limit), one.user_config)
             users[one.name] = user = await asyncio.create_task(creating)
             stack.push_async_callback(user.close)
             server = ReplicaServer(
-                user, key=KEY, application=name, revision="1", replica=id, max_ongoing_requests=limit
+                user, key=KEY, application=name, revision=fixed.REVISION, replica=id, max_ongoing_requests=limit
             )
             port = await server.start("127.0.0.1")
             stack.push_async_callback(server.stop)
             replicas[one.name] = server
-            address = ReplicaAddress(replica=id, host="127.0.0.1", port=port, max_ongoing_requests=limit, revision="1")
             routes.append(
-                DeploymentRoutes(name=one.name, replicas=(address,), max_queued_requests=one.max_queued_requests)
+                fixed.deployment_routes(
+                    name, one.name, port, max_ongoing_requests=limit, max_queued_requests=one.max_queued_requests
+                )
             )
         shop = ApplicationRoutes(application=name, ingress=built.ingress, deployments=tuple(routes))
-        snapshot = RoutesSnapshot(epoch="1", version=1, applications=(shop,))
-        router.cluster(CONTROLLER).update(snapshot)
+        fixed.tell(router, [shop])
         server_in_front = proxy(**settings or {})
         await server_in_front.start()
         stack.push_async_callback(server_in_front.stop)
-        server_in_front.router.cluster(CONTROLLER).update(snapshot)
-        there = ApplicationRouting(application=name, controllers=(ControllerEndpoint(url=CONTROLLER),), **routing)
-        server_in_front.routing.apply(Routing(version=1, applications=(there,)))
-        pool = server_in_front.router.cluster(CONTROLLER).ingress(name)
+        fixed.tell(server_in_front.router, [shop])
+        fixed.route(server_in_front, [fixed.routing(name, **routing)])
+        pool = server_in_front.router.cluster(fixed.CONTROLLER).ingress(name)
         assert pool is not None
         await until(lambda: pool.ready)
         url = f"http://127.0.0.1:{server_in_front.port}"

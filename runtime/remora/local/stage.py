@@ -19,27 +19,16 @@ from remora.errors import RemoraError
 from remora.graph import build
 from remora.graph.result import BuildResult
 from remora.handle import runtime
+from remora.local import fixed
 from remora.proxy.server import ProxyServer
 from remora.proxy.settings import Settings
 from remora.replica import facts
 from remora.replica.server import ReplicaServer
 from remora.replica.user import Identity, UserCallable
-from remora_api.wire import (
-    ApplicationRoutes,
-    ApplicationRouting,
-    ControllerEndpoint,
-    DeploymentRoutes,
-    ReplicaAddress,
-    RoutesSnapshot,
-    Routing,
-)
+from remora_api.wire import ApplicationRoutes, DeploymentRoutes
 
 T = TypeVar("T")
 
-HOST: Final = "127.0.0.1"
-HERE: Final = "http://here"
-"""Stands for a controller's address; nobody asks it."""
-REVISION: Final = "test"
 ANSWER_S: Final = 2.0
 """In which the stage's loop answers unless user code blocks it."""
 
@@ -124,7 +113,7 @@ class Stage:
     @property
     def url(self) -> str:
         """Where the proxy takes requests."""
-        return f"http://{HOST}:{self._proxy.port}"
+        return f"http://{fixed.HOST}:{self._proxy.port}"
 
     async def deploy(self, app: Any, name: str, route_prefix: str, args: Mapping[str, Any]) -> None:
         """Construct every deployment and route the application; raise what construction does."""
@@ -160,24 +149,20 @@ class Stage:
 
     async def _construct(self, name: str, deployment: str, built: BuildResult) -> None:
         one = next(found for found in built.deployments if found.name == deployment)
-        replica, limit = f"{name}#{deployment}#1", one.max_ongoing_requests
+        replica, limit = fixed.replica_id(name, deployment), one.max_ongoing_requests
         self._constructing = deployment
         creating = UserCallable.create(built.definitions[one.digest], Identity(name, replica, limit), one.user_config)
         # A task of its own, in which the constructor's context stays.
         user = await asyncio.create_task(creating)
         self._constructing = ""
         server = ReplicaServer(
-            user, key=self._key, application=name, revision=REVISION, replica=replica, max_ongoing_requests=limit
+            user, key=self._key, application=name, revision=fixed.REVISION, replica=replica, max_ongoing_requests=limit
         )
         self._served[name].telling.append(asyncio.create_task(facts.keep_telling(user, server.state)))
-        address = ReplicaAddress(
-            replica=replica,
-            host=HOST,
-            port=await server.start(HOST),
-            max_ongoing_requests=limit,
-            revision=REVISION,
+        port = await server.start(fixed.HOST)
+        routes = fixed.deployment_routes(
+            name, deployment, port, max_ongoing_requests=limit, max_queued_requests=one.max_queued_requests
         )
-        routes = DeploymentRoutes(name=deployment, max_queued_requests=one.max_queued_requests, replicas=(address,))
         self._served[name].replicas[deployment] = (user, server, routes)
         # Constructors after it may call it.
         self._tell()
@@ -185,25 +170,24 @@ class Stage:
     def _tell(self) -> None:
         """Tell the router and the proxy what there is."""
         self._version += 1
-        routes = tuple(
+        routes = [
             ApplicationRoutes(
                 application=name,
                 ingress=one.ingress,
                 deployments=tuple(routes for _, _, routes in one.replicas.values()),
             )
             for name, one in self._served.items()
-        )
-        self._proxy.router.cluster(HERE).update(RoutesSnapshot(epoch="1", version=self._version, applications=routes))
-        here = (ControllerEndpoint(url=HERE),)
-        routing = tuple(
-            ApplicationRouting(application=name, route_prefix=one.route_prefix, controllers=here)
+        ]
+        fixed.tell(self._proxy.router, routes, self._version)
+        routing = [
+            fixed.routing(name, route_prefix=one.route_prefix)
             for name, one in self._served.items()
             if one.ingress in one.replicas
-        )
-        self._proxy.routing.apply(Routing(version=self._version, applications=routing))
+        ]
+        fixed.route(self._proxy, routing, self._version)
 
     async def _start(self) -> ProxyServer:
-        settings = Settings(data_key=self._key, host=HOST, port=0, admin_port=0, access_log=False)
+        settings = Settings(data_key=self._key, host=fixed.HOST, port=0, admin_port=0, access_log=False)
         proxy = ProxyServer(settings, write=lambda data: None, wall_clock=time.time)  # noqa: TID251 - the edge: its clock
         await proxy.start()
         runtime.set_caller(proxy.router, asyncio.get_running_loop())
