@@ -164,6 +164,8 @@ class Controller:
         self.status.publish((status.applications(self._world), status.nodes(self._world)))
         for action in plan.actions:
             self._performer.perform(action, self._world)
+        if self._scaling.begins(self._world):
+            self._scaling_wanted.set()
         if self._waits_for_nodes():
             self._nodes_wanted.set()
         else:
@@ -192,7 +194,7 @@ class Controller:
     async def _scale(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SCALING_S):
+                async with asyncio.timeout(SCALING_S if self._scaling.goes_on else None):
                     await self._scaling_wanted.wait()
             self._scaling_wanted.clear()
             for event in self._scaling.decide(self._world, self._clock()):

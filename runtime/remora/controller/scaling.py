@@ -1,6 +1,7 @@
 """Scaling: joins what is reported (`loads`), what is decided (`autoscaler`), and what the planner follows.
 
-The loop asks once a second, and at once when a request has come to a deployment without replicas.
+The loop asks once a second while anything is autoscaled, and at once when a request has come to a deployment without
+replicas.
 """
 
 from __future__ import annotations
@@ -41,6 +42,15 @@ class Scaling:
             return False
         asleep = {(app, it.name) for app, it in _autoscaled(world) if it.count == 0}
         return any((it.application, it.deployment) in asleep for it in report.deployments if it.arrived)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether anything was autoscaled when `decide` looked last; if not, nobody needs to ask until `begins`."""
+        return bool(self._figures)
+
+    def begins(self, world: World) -> bool:
+        """Return whether something is autoscaled now, and nothing was before."""
+        return not self._figures and any(True for _ in _autoscaled(world))
 
     def questions(self, world: World, now: float) -> tuple[Asked, ...]:
         """Return the policies to ask now; `answered` takes what they say. One that has not answered is not asked."""
