@@ -6,16 +6,15 @@ other half. Answers count only with a valid signature, so nobody on the address 
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlencode
-
-import aiohttp
-from yarl import URL
+from urllib.parse import urlencode, urlsplit
 
 from remora.errors import RemoraError
+from remora.http_connection import Connections
 from remora_api import signing
 
 CONNECT_TIMEOUT_S = 3.0
@@ -64,7 +63,8 @@ class SignedClient:
         self.base_url = base_url.rstrip("/")
         self._key = key
         self._clock = clock or time.time  # noqa: TID251 - the edge: signatures carry wall-clock time
-        self._session: aiohttp.ClientSession | None = None
+        self._prefix = urlsplit(self.base_url).path
+        self._connections: Connections | None = None
 
     def __repr__(self) -> str:
         return f"<SignedClient {self.base_url}>"
@@ -77,9 +77,9 @@ class SignedClient:
 
     async def close(self) -> None:
         """Close the connections; a later request opens new ones."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        connections, self._connections = self._connections, None
+        if connections is not None:
+            connections.close()
 
     async def get(
         self, path: str, query: Mapping[str, object] | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S
@@ -104,20 +104,14 @@ class SignedClient:
         if body:
             headers["Content-Type"] = "application/json"
         where = f"{method} {self.base_url}{target}"
-        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S)
         try:
-            async with self._connections().request(
-                method,
-                # Already encoded: what is signed is what is sent.
-                URL(self.base_url + target, encoded=True),
-                data=body or None,
-                headers=headers,
-                timeout=timeout,
-                allow_redirects=False,
-            ) as response:
-                status, content, given = response.status, await response.read(), response.headers
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            if self._connections is None:
+                self._connections = Connections(self.base_url, CONNECT_TIMEOUT_S)
+            async with asyncio.timeout(timeout_s):
+                response = await self._connections.request(method, self._prefix + target, headers, body)
+        except (OSError, ValueError) as error:
             raise Unreachable(f"{where}: {str(error) or type(error).__name__}") from error
+        status, content, given = response.status, response.body, response.headers
         if status >= 300:
             reason = content[:MAX_REASON_CHARS].decode(errors="replace")
             raise Rejected(status, reason, f"{where}: {status} {reason}")
@@ -126,9 +120,3 @@ class SignedClient:
         except signing.BadSignature as error:
             raise Untrusted(f"{where}: {error}") from error
         return Answer(status, content)
-
-    def _connections(self) -> aiohttp.ClientSession:
-        # Made on first use: aiohttp wants a running loop.
-        if self._session is None:
-            self._session = aiohttp.ClientSession(auto_decompress=False)
-        return self._session
