@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+import uvloop
 
 from remora.http_connection import ConnectionBroken, Connections
 
@@ -54,6 +55,14 @@ async def test_a_connection_is_used_again() -> None:
             response = await connections.request("PUT", path, {"X-Mine": "1"}, b"body")
             assert (response.status, response.body, response.headers["x-name"]) == (200, b"ok", "Value")
     assert seen == [(1, b"PUT /a?b=c%20d HTTP/1.1 body"), (1, b"PUT /e HTTP/1.1 body")]
+
+
+def test_on_the_loop_of_proxies_and_replicas_too() -> None:
+    async def ask() -> bytes:
+        async with served(ok) as (connections, _):
+            return (await connections.request("GET", "/", {}, b"")).body
+
+    assert uvloop.run(ask()) == b"ok"
 
 
 async def test_requests_at_a_time_have_a_connection_each() -> None:
