@@ -16,6 +16,7 @@ from remora import serve
 from remora.errors import BackPressureError
 from remora.grpc_util import RayServegRPCContext, gRPCInputStream
 from remora.handle import DeploymentHandle, context
+from remora.local import fixed
 from tests.fakes.served import Served, served
 from tests.fakes.services import until
 
@@ -208,7 +209,7 @@ async def test_what_goes_wrong_has_its_status() -> None:
 
 async def test_a_full_queue_is_resource_exhausted() -> None:
     async with words() as (app, stub):
-        pool = app.proxy.router.cluster("http://controller").ingress("shop")
+        pool = app.proxy.router.cluster(fixed.CONTROLLER).ingress("shop")
         assert pool is not None
         pool._max_queued = 0
         calls = [stub.Echo() for _ in range(3)]

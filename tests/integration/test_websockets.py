@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from remora import serve
+from remora.local import fixed
 from remora.proxy.server import Phase
 from remora.types import Receive, Scope, Send
 from tests.fakes.served import served
@@ -279,7 +280,7 @@ async def test_a_deployment_without_sockets_refuses_them() -> None:
 
 async def test_a_full_queue_refuses_with_503() -> None:
     async with served(Talk.options(max_ongoing_requests=1, max_queued_requests=0).bind()) as talk:
-        snapshot = talk.proxy.router.cluster("http://controller").ingress("shop")
+        snapshot = talk.proxy.router.cluster(fixed.CONTROLLER).ingress("shop")
         assert snapshot is not None
         async with connect(f"{talk.ws}/echo/you") as socket:
             await socket.recv()
