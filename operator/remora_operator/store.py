@@ -14,7 +14,7 @@ from remora_operator.chosen import chooses_replicas
 from remora_operator.kinds import CONFIG_MAP, SERVE_APPLICATION, Key, Kind, Manifest
 
 _UNREAD = ("managedFields", "selfLink", "generateName")
-_OF_REPLICAS = {"f:spec": {"f:replicas": {}}}
+_OF_REPLICAS: dict[str, object] = {"f:spec": {"f:replicas": {}}}
 
 
 class Store:
