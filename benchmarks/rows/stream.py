@@ -40,19 +40,24 @@ def one(connection: socket.socket, host: str) -> tuple[float, float]:
     return first, time.perf_counter() - began
 
 
+def of(url: str, seconds: float) -> Mapping[str, float]:
+    """Ask again and again on one connection, and return the figures."""
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=10) as connection:
+        end = time.perf_counter() + seconds
+        seen = []
+        while time.perf_counter() < end:
+            seen.append(one(connection, parts.netloc))
+    return {
+        "stream_chunks": CHUNKS * len(seen) / sum(last for _, last in seen),
+        "stream_first": median(first for first, _ in seen) * 1000,
+    }
+
+
 def measure(bench: Bench) -> Recorder:
-    """Ask again and again on one connection."""
+    """Ask every side in turns."""
 
     def take(host: Host, seconds: float) -> Mapping[str, float]:
-        parts = urlsplit(host.url)
-        with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=10) as connection:
-            end = time.perf_counter() + seconds
-            seen = []
-            while time.perf_counter() < end:
-                seen.append(one(connection, parts.netloc))
-        return {
-            "stream_chunks": CHUNKS * len(seen) / sum(last for _, last in seen),
-            "stream_first": median(first for first, _ in seen) * 1000,
-        }
+        return of(host.url, seconds)
 
     return bench.interleaved("chunks", take)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from .recipes import Recipe
+
 
 class Backend(Protocol):
     """Bare Debian, or kind. The argument lists that it returns are for the caller to run."""
@@ -35,6 +37,9 @@ class Backend(Protocol):
 
     def build_images(self) -> None:
         """Build the images whose inputs have changed."""
+
+    def build(self, recipe: Recipe) -> None:
+        """Build one more image, if its inputs have changed."""
 
     def take(self, names: Sequence[str]) -> None:
         """Fetch images as the builder has them now."""

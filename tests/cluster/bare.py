@@ -24,6 +24,7 @@ from .pki import ADMIN, Pki, write_kubeconfig
 from .places import Places
 from .processes import Daemon, Processes, boot_id
 from .progress import step
+from .recipes import Recipe
 from .requirements import look, missing
 from .settings import Settings
 from .topology import CONTROL_PLANE, DNS_IP, NODES, Node, within
@@ -104,6 +105,9 @@ class Bare:
 
     def build_images(self) -> None:
         Images(self.places, self.binaries).build()
+
+    def build(self, recipe: Recipe) -> None:
+        Images(self.places, self.binaries).build_one(recipe)
 
     def take(self, names: Sequence[str]) -> None:
         for name in names:

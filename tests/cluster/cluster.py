@@ -17,6 +17,7 @@ from .backend import Backend
 from .bare import Bare, free_port
 from .commands import ClusterError, run
 from .kind import Kind, has_engine
+from .recipes import Recipe
 from .settings import Settings
 from .waiting import until
 
@@ -65,6 +66,12 @@ class Cluster:
             self.backend.build_images()
             self.backend.load(self.backend.loaded())
 
+    def build(self, recipe: Recipe) -> None:
+        """Build one more image, if its inputs have changed, and bring it to the nodes."""
+        with self._alone():
+            self.backend.build(recipe)
+            self.backend.load([recipe.image])
+
     def load(self, *images: str) -> None:
         """Bring images that the builder knows to the nodes."""
         with self._alone():
@@ -101,6 +108,13 @@ class Cluster:
                 yield local
             finally:
                 processes.stop([identity], patience_s=2)
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Have the cluster for oneself: whoever stops the operator or fills the nodes waits here for the others."""
+        with self.kubeconfig.with_name("e2e.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

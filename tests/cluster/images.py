@@ -38,19 +38,20 @@ class Images:
     def build_system(self) -> None:
         """Build what the cluster itself needs, if it is not there."""
         for recipe in self._system():
-            self._build(recipe)
+            self.build_one(recipe)
 
     def build(self) -> None:
         """Build our images whose inputs have changed."""
         for recipe in ours():
-            self._build(recipe)
+            self.build_one(recipe)
 
     def take(self, image: str) -> None:
         """Put an image that buildah knows into the layout."""
         run(*self._buildah(), "push", "--quiet", "--disable-compression", image, f"oci:{self.places.images}:{image}")
         self.layout.sweep()
 
-    def _build(self, recipe: Recipe) -> None:
+    def build_one(self, recipe: Recipe) -> None:
+        """Build one image, if its inputs have changed, and put it into the layout."""
         record = self.places.cache / "built.json"
         built: dict[str, str] = json.loads(record.read_text()) if record.exists() else {}
         wanted = recipe.fingerprint()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .commands import run, succeeds
 from .progress import step
-from .recipes import REPOSITORY, ours
+from .recipes import REPOSITORY, Recipe, ours
 from .settings import Settings
 
 NAME = "remora"
@@ -72,8 +72,11 @@ class Kind:
 
     def build_images(self) -> None:
         for recipe in ours():
-            with step(f"building {recipe.image}"):
-                run("docker", "build", "--quiet", "-f", recipe.dockerfile, "-t", recipe.image, recipe.context)
+            self.build(recipe)
+
+    def build(self, recipe: Recipe) -> None:
+        with step(f"building {recipe.image}"):
+            run("docker", "build", "--quiet", "-f", recipe.dockerfile, "-t", recipe.image, recipe.context)
 
     def take(self, names: Sequence[str]) -> None:
         """Nothing to do: kind loads from the engine itself."""

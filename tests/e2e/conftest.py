@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import uuid
 from collections.abc import Callable, Generator, Iterator
@@ -34,8 +33,7 @@ def operator(cluster: Cluster) -> Iterator[Cluster]:
 
     Tests stop the operator and fill the nodes, so a second session on the same cluster waits for the first.
     """
-    with cluster.kubeconfig.with_name("e2e.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with cluster.claimed():
         install(Ground(cluster))
         yield cluster
         labelled = ("namespace", "-l", f"{TESTS}={SESSION}", "--ignore-not-found")

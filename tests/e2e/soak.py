@@ -26,10 +26,10 @@ def main() -> int:
     words = [it for it in given.kinds.split(",") if it]
     kinds = [it for it in KINDS if not words or any(word in it.name for word in words)]
     cluster = running()
-    install(Demo(cluster))
     began, results = datetime.now(UTC), []
     print(HEADER, flush=True)
-    with namespace(cluster) as name:
+    with cluster.claimed(), namespace(cluster) as name:
+        install(Demo(cluster))
         for result in roll(ground(Stage(cluster, name)), [(it, given.times) for it in kinds], given.long):
             results.append(result)
             print("\n".join([result.row(), *result.faults()]), flush=True)
