@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from remora_api.meta import Component
+from remora_api.meta import Annotation, Component
 from remora_api.v1alpha1 import RevisionPhase
 from remora_operator.kinds import CONTROLLER_REVISION, REPLICA_SET
 from tests.fakes.operator_world import BAD, World, fresh
@@ -262,6 +262,7 @@ CHANGES = st.one_of(
     st.builds(lambda n: ("strategy", n), st.sampled_from(["Rolling", "Canary", "BlueGreen"])),
     st.builds(lambda n: ("paused", n), st.booleans()),
     st.builds(lambda n: ("ask", n), st.sampled_from(["promote", "abort", "retry"])),
+    st.builds(lambda n: ("hands off", n), st.sampled_from(["true", "false"])),
     st.builds(lambda n: ("pin", n), st.integers(0, 3)),
     st.just(("kill worker", 0)),
     st.just(("lose head", 0)),
@@ -286,6 +287,8 @@ def change(world: World, what: str, value: Any, rollout: dict[str, Any]) -> None
             world.change(rollout=dict(rollout))
         case "ask":
             world.annotate(value)
+        case "hands off":
+            world.resource["metadata"].setdefault("annotations", {})[Annotation.PAUSED] = value
         case "pin":
             revisions = world.application.status.revisions
             world.change(revision=revisions[value].name if value < len(revisions) else None)
