@@ -52,8 +52,8 @@ test-cluster: venv ## On the real Kubernetes of tests/cluster
 soak-rollouts: venv ## 100 rollouts of every kind under load, and their table in docs/results (TIMES=100 LONG=30 KINDS=code,canary INTO=file)
 	$(BIN)/python -m tests.e2e.soak --times $(or $(TIMES),100) --long $(or $(LONG),30) $(if $(KINDS),--kinds "$(KINDS)") --into $(or $(INTO),docs/results/rollouts.md)
 
-soak-bad-specs: venv ## Every bad spec that no schema can refuse, on the cluster, and what is said of it (INTO=file)
-	$(BIN)/python -m tests.e2e.bad_specs --into $(or $(INTO),docs/results/bad-specs.md)
+soak-bad-specs: venv ## Every bad spec that no schema can refuse, on the cluster, and what is said of it (ROWS=image,node INTO=file)
+	$(BIN)/python -m tests.e2e.bad_specs $(if $(ROWS),--rows "$(ROWS)") --into $(or $(INTO),docs/results/bad-specs.md)
 
 soak-decisions: venv ## 1,000 autoscaling decisions, and what kubectl diff and Helm find after them (DECISIONS=1000 INTO=file)
 	$(BIN)/python -m tests.e2e.decisions --decisions $(or $(DECISIONS),1000) --into $(or $(INTO),docs/results/autoscaling-decisions.md)

@@ -147,7 +147,7 @@ ROLLED_OUT = [
     Row(
         "a privileged worker",
         worker(containers=[{"name": "worker", "securityContext": {"privileged": True}}]),
-        ("privileged", "podTemplate"),
+        ("privileged", "change the spec"),
     ),
 ]
 QUOTA = Row("a quota that is used up", {"env": [{"name": "A", "value": "1"}]}, ("exceeded quota", "ResourceQuota"))
@@ -190,7 +190,8 @@ FIRST = [
     ),
     Row(
         "no-config-map",
-        {"envFrom": [{"configMapRef": {"name": "lost"}}]},
+        # The head comes up, which takes more than the others' 10 s; the workers do not.
+        {"envFrom": [{"configMapRef": {"name": "lost"}}], "rollout": {"progressDeadlineSeconds": 30}},
         ('configmap "lost" not found', "spec.envFrom"),
         LATE,
     ),
@@ -300,7 +301,13 @@ def main() -> int:
     """Try all rows; the exit status is 1 when one was not said as it has to be, or a request failed meanwhile."""
     parser = argparse.ArgumentParser(prog="python -m tests.e2e.bad_specs", description=__doc__)
     parser.add_argument("--into", type=Path, default=None, help="page for the tables; none unless given")
+    parser.add_argument("--rows", default="", help="words, one of which a row's name has to have, by commas")
     given = parser.parse_args()
+    words = [it for it in given.rows.split(",") if it]
+
+    def some(rows: Sequence[Row]) -> list[Row]:
+        return [it for it in rows if not words or any(word in it.name for word in words)]
+
     began = datetime.now(UTC)
     cluster = running()
     install(Ground(cluster))
@@ -309,14 +316,14 @@ def main() -> int:
         stage.apply(shop())
         stage.wait_ready("shop")
         with stage.load("shop", *LOAD) as load:
-            later = [_told(it) for it in roll_out(stage, ROLLED_OUT)]
-            later.append(_told(roll_out_into_a_quota(stage)))
-            later += [_told(it) for it in roll_out(stage, IN_PLACE)]
-        first = [_told(it) for it in begin(stage, FIRST)]
+            later = [_told(it) for it in roll_out(stage, some(ROLLED_OUT))]
+            later += [_told(roll_out_into_a_quota(stage)) for _ in some([QUOTA])]
+            later += [_told(it) for it in roll_out(stage, some(IN_PLACE))]
+        first = [_told(it) for it in begin(stage, some(FIRST))]
     requests, failures = load.report["requests"], len(load.report["failures"])
     faults = [fault for it in [*later, *first] for fault in it.faults]
     lines = [
-        *heading(began, "make soak-bad-specs"),
+        *heading(began, "make soak-bad-specs" + (f' ROWS="{given.rows}"' if given.rows else "")),
         f"In place of a spec that serves, which went on serving ({requests:,} requests, {failures} failures):",
         "",
         TABLE,
