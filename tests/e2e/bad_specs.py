@@ -329,7 +329,7 @@ def main() -> int:
         TABLE,
         *(it.line() for it in later),
         "",
-        "As the first spec:",
+        "As the first spec, four at once (seconds after the row above):",
         "",
         TABLE,
         *(it.line() for it in first),
