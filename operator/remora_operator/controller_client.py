@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from remora_api import wire
+from remora_operator.contacts import Link
 from remora_operator.errors import OperatorError, Transient
 from remora_operator.kinds import Key
 from remora_operator.observed import ControllerView
-from remora_operator.plan import Link
 from remora_operator.queue import Backoff
 from remora_operator.signed_http import SignedHttp
 

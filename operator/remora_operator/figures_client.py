@@ -11,9 +11,9 @@ import asyncio
 from pydantic import ValidationError
 
 from remora_api import wire
+from remora_operator.contacts import Counted
 from remora_operator.errors import OperatorError
 from remora_operator.kinds import Key
-from remora_operator.plan import Counted
 from remora_operator.proxy_client import Wake
 from remora_operator.signed_http import SignedHttp
 

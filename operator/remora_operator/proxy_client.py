@@ -11,9 +11,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from remora_operator.contacts import Push
 from remora_operator.errors import OperatorError
 from remora_operator.kinds import Key
-from remora_operator.plan import Push
 from remora_operator.signed_http import SignedHttp
 
 log = logging.getLogger(__name__)

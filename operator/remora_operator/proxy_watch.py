@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from pydantic import ValidationError
 
 from remora_api import wire
+from remora_operator.contacts import Watch
 from remora_operator.errors import OperatorError
 from remora_operator.kinds import Key
-from remora_operator.plan import Watch
 from remora_operator.queue import Backoff
 from remora_operator.signed_http import SignedHttp
 

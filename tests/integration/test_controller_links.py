@@ -12,10 +12,10 @@ import aiohttp
 
 from remora.controller import process
 from remora.controller.settings import ControllerSettings
+from remora_operator.contacts import Link
 from remora_operator.controller_client import ControllerLinks
 from remora_operator.kinds import Key
 from remora_operator.observed import ControllerView
-from remora_operator.plan import Link
 from remora_operator.signed_http import SignedHttp
 
 KEY = Key("default", "hello")

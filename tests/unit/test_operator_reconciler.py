@@ -9,12 +9,12 @@ import pytest
 
 from remora_api.v1alpha1 import ServeApplication
 from remora_operator.apply import Applier
+from remora_operator.contacts import Link, Push
 from remora_operator.errors import NotLeading, Permanent, Transient
 from remora_operator.handlers import Watcher
 from remora_operator.kinds import CONFIG_MAP, DEPLOYMENT, POD, SERVE_APPLICATION, SERVICE, STATEFUL_SET, Key
 from remora_operator.metrics import Metrics
 from remora_operator.observe import Observer
-from remora_operator.plan import Link, Push
 from remora_operator.queue import Backoff, WorkQueue
 from remora_operator.reconciler import NEXT_STEP_S, Reconciler
 from remora_operator.relist import Relist
