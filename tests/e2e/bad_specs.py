@@ -310,8 +310,8 @@ def main() -> int:
 
     began = datetime.now(UTC)
     cluster = running()
-    install(Ground(cluster))
-    with namespace(cluster) as name:
+    with cluster.claimed(), namespace(cluster) as name:
+        install(Ground(cluster))
         stage = Stage(cluster, name)
         stage.apply(shop())
         stage.wait_ready("shop")

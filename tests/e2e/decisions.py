@@ -128,8 +128,8 @@ def main() -> int:
     given = parser.parse_args()
     began, clock = datetime.now(UTC), time.monotonic()
     cluster = running()
-    install(Ground(cluster))
-    with namespace(cluster) as name, TemporaryDirectory() as chart:
+    with cluster.claimed(), namespace(cluster) as name, TemporaryDirectory() as chart:
+        install(Ground(cluster))
         count = decide(Stage(cluster, name), Path(chart), given.decisions)
     found = (
         f"{count:,} decisions of {DEPLOYMENTS} deployments in {time.monotonic() - clock:.0f} s, the start included: "
