@@ -29,7 +29,7 @@ A_TURN: Final = 4
 class Refused:
     """One request that is refused; `Refusals` tells it so, unless its client goes before."""
 
-    __slots__ = ("client", "error", "refusals", "visit")
+    __slots__ = ("client", "error", "gone", "refusals", "visit")
 
     opened: Final = None
     """In the place of a `ShortWay`, whose task goes on where it stopped: no replica has this request."""
@@ -38,6 +38,8 @@ class Refused:
         self.visit = visit
         self.client = client
         self.error = error
+        self.gone = False
+        """Its client has left; its place in the line is passed over."""
         self.refusals = refusals
 
     def cancel(self) -> None:
@@ -63,7 +65,8 @@ class Refusals:
 
     def leave(self, refused: Refused) -> None:
         """The client of this one has gone."""
-        self._waiting.remove(refused)
+        # Not taken out: all may leave at once, and each would be looked for from the front.
+        refused.gone = True
         refused.client.served(refused)
         self._record(refused.visit, CLIENT_GONE, "the client went away")
 
@@ -72,6 +75,8 @@ class Refusals:
         waiting = self._waiting
         for _ in range(min(A_TURN, len(waiting))):
             refused = waiting.popleft()
+            if refused.gone:
+                continue
             visit, client, error = refused.visit, refused.client, refused.error
             client.served(refused)
             headers, body = refusal(str(error), visit.extra, error.headers)
