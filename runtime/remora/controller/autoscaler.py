@@ -120,8 +120,8 @@ def decide(
         return _from_zero(config, state, sample, high)
     quick = _mean(_since(state.samples, now - config.panic_window_s))
     asked = math.ceil(quick / config.target_ongoing_requests - _EPSILON)
-    # Of the load itself, not of the replicas that it takes: that is rounded up, so a little more than one replica is for
-    # would be twice as much.
+    # Of the load itself, not of the replicas that it takes: those are rounded up, and a little more than one replica is
+    # for would be twice as much.
     is_far_above = quick * 100 >= config.panic_threshold_percent * config.target_ongoing_requests * count
     if config.panic_threshold_percent and asked > count and is_far_above:
         state = replace(state, panic_until=now + config.look_back_period_s)
