@@ -1,24 +1,32 @@
 """The planner under random changes and deaths: what it promises of every deployment holds at every step.
 
-The simulated world does what `performer` and Ray would do, one thing at a time and in any order.
+The simulated world does what `performer` and Ray would do, one thing at a time and in any order. The controller dies in
+between, also with a plan written down and half of it done, and another goes on by `recovery` from what is left.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from hypothesis import Phase as Phase_
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from pydantic import TypeAdapter
 
-from remora.controller import events, versions
-from remora.controller.actions import Action, Drain, Kill
+from remora.controller import events, recovery, versions
+from remora.controller.actions import Action, Drain, Kill, Reconfigure, Start
+from remora.controller.checkpoint import Saved, replica_to_bytes, saved_of
 from remora.controller.lifecycle import Phase
 from remora.controller.planner import members_of, plan
 from remora.controller.routes import routes
 from remora.controller.state import BuiltDeployment, Graph, Node, NodeId, Scaled, World
 from remora.controller.status import applications
+from remora.replica.config import Started
 from remora.types import ReplicaId
 from remora_api.autoscaling import Autoscaling
 from remora_api.wire import BuildState, DeploymentOverride, GroupTarget, Resources, Target
@@ -27,6 +35,47 @@ from remora_api.wire import BuildState, DeploymentOverride, GroupTarget, Resourc
 PHASES = (Phase_.explicit, Phase_.reuse, Phase_.generate)
 NAMES = ("A", "B")
 NODES = ("n1", "n2", "n3")
+
+
+SAVED = TypeAdapter(Saved)
+
+
+@dataclass
+class Actor:
+    """What a replica's process knows of itself, as `RayReplica` asks it."""
+
+    record: bytes
+    drains: bool = False
+    settings: str = ""
+    is_started: bool = False
+
+    async def recall(self) -> tuple[bytes, bool, str]:
+        return self.record, self.drains, self.settings
+
+    async def start(self) -> Started:
+        if not self.is_started:
+            raise recovery.ActorFailed("it starts still")
+        return Started("h", 1, 1)
+
+    async def kill(self) -> None:
+        raise AssertionError("every replica here is known to the controller")
+
+
+@dataclass
+class Ray:
+    """The replicas that live, as `RayCluster` finds them."""
+
+    known: Mapping[NodeId, Node] = field(default_factory=dict)
+    actors: dict[ReplicaId, Actor] = field(default_factory=dict)
+
+    async def replicas(self) -> list[ReplicaId]:
+        return list(self.actors)
+
+    async def find(self, replica: ReplicaId) -> Any:
+        return self.actors.get(replica)
+
+    async def nodes(self) -> Mapping[NodeId, Node]:
+        return self.known
 
 
 class Cluster(RuleBasedStateMachine):
@@ -42,6 +91,9 @@ class Cluster(RuleBasedStateMachine):
         self.counts = dict.fromkeys(NAMES, 1)
         self.leaving: set[str] = set()
         self.autoscaled: set[str] = set()
+        self.word, self.asleep, self.paused = 0, False, False
+        self.coded = set(NAMES)
+        self.ray = Ray()
 
     @initialize(surge=st.integers(0, 2), unavailable=st.integers(0, 2))
     def begin(self, surge: int, unavailable: int) -> None:
@@ -59,8 +111,9 @@ class Cluster(RuleBasedStateMachine):
                     import_path="m:app",
                     args={"revision": self.revision},
                     groups=(GroupTarget(name="g", template="t"),),
-                    max_surge=self.surge,
-                    max_unavailable=self.unavailable,
+                    max_surge=0 if self.paused else self.surge,
+                    max_unavailable=0 if self.paused else self.unavailable,
+                    asleep=self.asleep,
                     deployments=tuple(self.override(n, c) for n, c in self.counts.items()),
                     drain_nodes=tuple(sorted(self.leaving)),
                 )
@@ -69,18 +122,17 @@ class Cluster(RuleBasedStateMachine):
 
     def override(self, name: str, count: int) -> DeploymentOverride:
         if name in self.autoscaled:
-            return DeploymentOverride(name=name, autoscaling=Autoscaling(min_replicas=0, max_replicas=4))
-        return DeploymentOverride(name=name, replicas=count)
+            count_ = {"autoscaling": Autoscaling(min_replicas=0, max_replicas=4)}
+        else:
+            count_ = {"replicas": count}
+        return DeploymentOverride(name=name, user_config={"word": self.word}, has_user_config=True, **count_)
 
     def nodes(self, names: set[str]) -> None:
-        self.learn(
-            events.NodesSeen(
-                {
-                    NodeId(name): Node(id=NodeId(name), name=name, host=name, group="g", template="t", cpu_milli=8000)
-                    for name in names
-                }
-            )
-        )
+        self.ray.known = {
+            NodeId(name): Node(id=NodeId(name), name=name, host=name, group="g", template="t", cpu_milli=8000)
+            for name in names
+        }
+        self.learn(events.NodesSeen(self.ray.known))
 
     def learn(self, event: events.Event) -> None:
         self.world = events.learn(self.world, event, self.now)
@@ -90,7 +142,11 @@ class Cluster(RuleBasedStateMachine):
 
     @rule()
     def act(self) -> None:
-        """Ask for a plan and write it down, checking what it takes away."""
+        """Ask for a plan, write it down, checking what it takes away, and do it."""
+        for action in self.decide():
+            self.perform(action)
+
+    def decide(self) -> tuple[Action, ...]:
         self.world = events.expire(self.world, self.now)
         planned = plan(self.world, self.now, self.new_id)
         for action in planned.actions:
@@ -98,6 +154,63 @@ class Cluster(RuleBasedStateMachine):
             before = self.occupied()
             self.world = events.enact(self.world, action, self.now)
             self.check_ceiling(before)
+        return planned.actions
+
+    def perform(self, action: Action) -> None:
+        match action:
+            case Start(replica):
+                self.ray.actors[replica] = Actor(replica_to_bytes(self.world.replicas[replica]))
+            case Drain(replica) if replica in self.ray.actors:
+                self.ray.actors[replica].drains = True
+            case Kill(replica):
+                self.ray.actors.pop(replica, None)
+            case Reconfigure(replica, _, settings_) if replica in self.ray.actors:
+                self.ray.actors[replica].settings = settings_
+            case _:
+                pass
+
+    @rule(done=st.integers(0, 3), anew=st.booleans())
+    def the_controller_dies(self, done: int, anew: bool) -> None:
+        """It had planned and written down; of what was to be done, perhaps new settings, only the first was."""
+        if anew:
+            self.configure()
+        actions = self.decide()
+        for action in actions[:done]:
+            self.perform(action)
+        kept = SAVED.validate_json(SAVED.dump_json(saved_of(self.world)))
+        ray: Any = self.ray
+        self.world, _ = asyncio.run(recovery.recover(ray, kept, 1, self.now))
+        for replica in self.world.replicas.values():
+            if replica.phase is Phase.DRAINING:
+                self.perform(Drain(replica.id, replica.grace_s))
+
+    @rule(asleep=st.booleans())
+    def sleep(self, asleep: bool) -> None:
+        self.asleep = asleep
+        self.target()
+
+    @rule(paused=st.booleans())
+    def pause(self, paused: bool) -> None:
+        self.paused = paused
+        self.target()
+
+    @rule()
+    def configure(self) -> None:
+        self.word += 1
+        self.target()
+
+    @rule(coded=st.sampled_from([{"A"}, {"A", "B"}]))
+    def new_code(self, coded: set[str]) -> None:
+        """Without B, or with it again."""
+        self.coded = coded
+        self.revision += 1
+        self.target()
+
+    @rule()
+    def delete_and_apply_again(self) -> None:
+        self.learn(events.TargetDeleted("app"))
+        self.act()
+        self.target()
 
     def new_id(self, application: str, deployment: str) -> ReplicaId:
         return ReplicaId(f"{application}#{deployment}#{next(self.numbers):08x}")
@@ -105,6 +218,11 @@ class Cluster(RuleBasedStateMachine):
     def wanted(self) -> dict[str, int]:
         serving = self.world.serving.get("app")
         return {d.name: d.count for d in versions.resolve(serving)} if serving else {}
+
+    def limits(self) -> tuple[int, int]:
+        """Return surge and unavailability: of the latest target, also while it is being built."""
+        target = self.world.targets.get("app")
+        return (target.max_surge, target.max_unavailable) if target else (0, 0)
 
     def occupied(self) -> dict[str, int]:
         return {name: len(members_of(self.world, "app", name)) for name in NAMES}
@@ -116,13 +234,14 @@ class Cluster(RuleBasedStateMachine):
         if not replica.is_ready:
             return
         ready = sum(r.is_ready for r in members_of(self.world, "app", replica.deployment))
-        floor = self.wanted().get(replica.deployment, 0) - self.unavailable
+        # Of an application that was deleted nothing has to stay.
+        floor = self.wanted().get(replica.deployment, 0) - self.limits()[1] if self.world.targets else 0
         assert ready - 1 >= floor, f"{action} leaves {ready - 1} ready, below {floor}"
 
     def check_ceiling(self, before: dict[str, int]) -> None:
         for name, limit in self.wanted().items():
             now = self.occupied()[name]
-            assert now <= max(limit + self.surge, before[name]), f"{name} has {now}"
+            assert now <= max(limit + self.limits()[0], before[name]), f"{name} has {now}"
 
     @rule(name=st.sampled_from(NAMES), replicas=st.integers(0, 4))
     def scale(self, name: str, replicas: int) -> None:
@@ -165,7 +284,7 @@ class Cluster(RuleBasedStateMachine):
     def finish(self, key: versions.BuildKey, outcome: str) -> None:
         match outcome:
             case "done":
-                built = tuple(BuiltDeployment(name=n, definition=n, resources=Resources()) for n in NAMES)
+                built = tuple(BuiltDeployment(name=n, definition=n, resources=Resources()) for n in sorted(self.coded))
                 self.learn(events.BuildDone(key, Graph("A", built)))
             case "failed":
                 self.learn(events.BuildFailed(key, "ImportError"))
@@ -176,17 +295,28 @@ class Cluster(RuleBasedStateMachine):
     @rule(data=st.data(), fails=st.booleans())
     def start(self, data: st.DataObject, fails: bool) -> None:
         id_ = data.draw(st.sampled_from(self.replicas(Phase.STARTING)))
+        self.started(id_, fails=fails)
+
+    def started(self, id_: ReplicaId, *, fails: bool = False) -> None:
+        if id_ in self.ray.actors:
+            self.ray.actors[id_].is_started = not fails
         self.learn(events.ReplicaFailed(id_, "boom") if fails else events.ReplicaReady(id_, "h", 1))
+
+    def died(self, id_: ReplicaId, message: str = "") -> None:
+        self.ray.actors.pop(id_, None)
+        self.learn(events.ReplicaDied(id_, message))
 
     @precondition(lambda self: self.world.replicas)
     @rule(data=st.data())
     def die(self, data: st.DataObject) -> None:
-        self.learn(events.ReplicaDied(data.draw(st.sampled_from(self.replicas(*Phase))), "killed"))
+        self.died(data.draw(st.sampled_from(self.replicas(*Phase))), "killed")
 
     @precondition(lambda self: self.replicas(Phase.RUNNING))
     @rule(data=st.data())
     def pod_ends(self, data: st.DataObject) -> None:
-        self.learn(events.ReplicaDraining(data.draw(st.sampled_from(self.replicas(Phase.RUNNING)))))
+        id_ = data.draw(st.sampled_from(self.replicas(Phase.RUNNING)))
+        self.ray.actors[id_].drains = True
+        self.learn(events.ReplicaDraining(id_))
 
     @rule(seconds=st.sampled_from([0.1, 1, 10, 100]))
     def wait(self, seconds: float) -> None:
@@ -206,6 +336,8 @@ class Cluster(RuleBasedStateMachine):
         """Left alone, with code that works, the cluster comes to rest as wanted, and stays."""
         if not self.world.targets:
             return
+        self.paused, self.asleep = False, False
+        self.target()
         self.settle(400)
         (status,) = applications(self.world)
         assert status.build.state is BuildState.BUILT
@@ -213,10 +345,15 @@ class Cluster(RuleBasedStateMachine):
             name: (n, n, n) for name, n in self.wanted().items()
         }
         assert {name: n for name, n in self.wanted().items() if name not in self.autoscaled} == {
-            name: n for name, n in self.counts.items() if name not in self.autoscaled
+            name: n for name, n in self.counts.items() if name in self.coded - self.autoscaled
         }
         assert not any(self.world.nodes[r.node].name in self.leaving for r in self.world.replicas.values())
         assert plan(self.world, self.now, self.new_id).actions == ()
+        self.check_actors()
+        # New settings that were written down and never told: at random this comes up too seldom.
+        self.the_controller_dies(0, anew=True)
+        self.settle(60)
+        self.check_actors()
         # Nodes that come back are used: what was crowded on the others is spread again.
         self.leaving.clear()
         self.target()
@@ -231,10 +368,18 @@ class Cluster(RuleBasedStateMachine):
             for key in [key for key, build in self.world.builds.items() if build.is_running]:
                 self.finish(key, "done")
             for id_ in self.replicas(Phase.STARTING):
-                self.learn(events.ReplicaReady(id_, "h", 1))
+                self.started(id_)
             for id_ in self.replicas(Phase.DRAINING, Phase.STOPPING):
-                self.learn(events.ReplicaDied(id_))
+                self.died(id_)
             self.now += 5
+
+    def check_actors(self) -> None:
+        """Every process is a replica's, and has been told the settings that hold now."""
+        assert self.ray.actors.keys() == self.world.replicas.keys()
+        wanted = {it.name: it.settings for it in versions.resolve(self.world.serving["app"])}
+        for id_, actor in self.ray.actors.items():
+            begun = recovery.replica_from_bytes(actor.record)
+            assert (actor.settings or begun.settings) == wanted[begun.deployment], f"{id_} has other settings"
 
     def check_spread(self) -> None:
         """Two replicas are on two machines where there are two, unless some failed to start."""

@@ -33,6 +33,28 @@ class Held:
         raise ActorGone("it ended")
 
 
+class Configured(Held):
+    """An actor that takes settings one at a time, each when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.constructed.set()
+        self.begun: list[str] = []
+        self.one_begun = asyncio.Event()
+        self.may_go_on = asyncio.Event()
+        self.checked = asyncio.Event()
+
+    async def reconfigure(self, user_config: Any, max_ongoing_requests: int, settings: str) -> str:
+        self.begun.append(settings)
+        self.one_begun.set()
+        await self.may_go_on.wait()
+        return ""
+
+    async def check_health(self) -> str:
+        self.checked.set()
+        return ""
+
+
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "SLOW_S", 0.01)
@@ -76,3 +98,39 @@ async def test_a_start_that_never_ends_has_hung() -> None:
         actor.ended.set()
         await running
     assert told.get_nowait() == events.ReplicaDied(ID, "it ended", False)
+
+
+async def test_settings_reach_the_replica_in_their_order_and_what_was_overtaken_does_not() -> None:
+    actor = Configured()
+    supervising, running = supervised(actor)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as changes:
+        for settings in ("first", "second", "third"):
+            in_place = InPlace(max_ongoing_requests=1, user_config=settings, **times())
+            changes.create_task(supervising.reconfigure(in_place, settings))
+        await actor.one_begun.wait()
+        actor.may_go_on.set()
+    assert actor.begun in (["first", "third"], ["third"])
+    actor.ended.set()
+    await running
+
+
+async def test_a_shorter_health_check_period_is_not_awaited_for_the_longer_one() -> None:
+    actor = Configured()
+    actor.may_go_on.set()
+    supervising, running = supervised(actor)
+    async with asyncio.timeout(10):
+        in_place = InPlace(max_ongoing_requests=1, user_config=None, **times() | {"health_check_period_s": 0.01})
+        await asyncio.sleep(0)
+        assert not actor.checked.is_set()
+        await supervising.reconfigure(in_place, "new")
+        await actor.checked.wait()
+        actor.ended.set()
+        await running
+
+
+def supervised(actor: Held) -> tuple[Supervisor, asyncio.Task[None]]:
+    async def begin() -> RayReplica:
+        return cast(RayReplica, actor)
+
+    made = Supervisor(ID, InPlace(max_ongoing_requests=1, user_config=None, **times()), lambda _: None)
+    return made, asyncio.create_task(made.run(begin(), 30))

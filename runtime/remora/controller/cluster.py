@@ -59,9 +59,9 @@ class RayReplica:
         started: Started | NotStarted = await _result(self._actor.start.remote())
         return started
 
-    async def recall(self) -> tuple[bytes, bool]:
-        """Return the record that the replica was made with, and whether it drains."""
-        recalled: tuple[bytes, bool] = await _result(self._actor.recall.remote())
+    async def recall(self) -> tuple[bytes, bool, str]:
+        """Return the record that the replica was made with, whether it drains, and the settings it was told last."""
+        recalled: tuple[bytes, bool, str] = await _result(self._actor.recall.remote())
         return recalled
 
     async def until_draining(self) -> None:
@@ -77,9 +77,9 @@ class RayReplica:
         found: str = await _result(self._actor.check_health.remote())
         return found
 
-    async def reconfigure(self, user_config: Any, max_ongoing_requests: int) -> str:
-        """Apply settings; return what is wrong with them."""
-        found: str = await _result(self._actor.reconfigure.remote(user_config, max_ongoing_requests))
+    async def reconfigure(self, user_config: Any, max_ongoing_requests: int, settings: str) -> str:
+        """Apply settings, of this digest; return what is wrong with them."""
+        found: str = await _result(self._actor.reconfigure.remote(user_config, max_ongoing_requests, settings))
         return found
 
     async def ask_policy(self, question: PolicyQuestion) -> Answer:

@@ -68,9 +68,9 @@ class Performer:
             case actions.Kill(replica, reason):
                 log.info("replica %s: killed, as %s", replica, reason)
                 self._ask(replica, lambda supervisor: supervisor.kill())
-            case actions.Reconfigure(replica, in_place):
+            case actions.Reconfigure(replica, in_place, settings):
                 log.info("replica %s: new settings", replica)
-                self._ask(replica, lambda supervisor: supervisor.reconfigure(in_place))
+                self._ask(replica, lambda supervisor: supervisor.reconfigure(in_place, settings))
             case _:
                 assert_never(action)
 

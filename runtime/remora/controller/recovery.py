@@ -47,7 +47,7 @@ async def _find(cluster: RayCluster, name: ReplicaId, saved: Saved, timeout_s: f
     remembered = saved.replicas.get(name)
     try:
         async with asyncio.timeout(timeout_s):
-            record, drains = await actor.recall()
+            record, drains, settings = await actor.recall()
             started = await actor.start() if remembered is None or remembered.phase is not Phase.RUNNING else None
     except ActorGone:
         return None
@@ -58,11 +58,13 @@ async def _find(cluster: RayCluster, name: ReplicaId, saved: Saved, timeout_s: f
         await actor.kill()
         return None
     try:
-        replica = remembered or replica_from_bytes(record)
+        recorded = replica_from_bytes(record)
     except DamagedCheckpoint as error:
         log.warning("replica %s: %s; killed", name, error)
         await actor.kill()
         return None
+    # The replica knows which settings it has: the controller before may have died between writing down and telling.
+    replica = replace(remembered or recorded, settings=settings or recorded.settings)
     if drains:
         return replace(replica, phase=Phase.DRAINING, since=now), actor
     if isinstance(started, NotStarted):

@@ -35,9 +35,9 @@ class BuiltDeployment:
     resources: Resources = field(default_factory=Resources)
     env: Mapping[str, str] = field(default_factory=dict)
     spread: bool = True
-    graceful_shutdown_timeout_s: float = 20
-    health_check_period_s: float = 10
-    health_check_timeout_s: float = 30
+    graceful_shutdown_timeout_s: float = 20.0
+    health_check_period_s: float = 10.0
+    health_check_timeout_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Replica:
     since: float
     """When it came into its phase."""
     ingress: bool = False
-    grace_s: float = 20
+    grace_s: float = 20.0
     """How long it may drain."""
     host: str = ""
     port: int = 0

@@ -7,6 +7,7 @@ for the `loop`; it decides nothing but whether three health checks in a row have
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -36,6 +37,8 @@ class Supervisor:
         self._in_place = in_place
         self._tell = tell
         self._actor: asyncio.Future[RayReplica] = asyncio.get_running_loop().create_future()
+        self._changed = asyncio.Event()
+        self._configuring = asyncio.Lock()
 
     async def run(self, begin: Awaitable[RayReplica], start_timeout_s: float) -> None:
         """Watch the replica until it is dead."""
@@ -86,7 +89,7 @@ class Supervisor:
     async def _watch(self, actor: RayReplica) -> None:
         strikes = 0
         while True:
-            await asyncio.sleep(self._in_place.health_check_period_s)
+            await self._period()
             wrong = await self._check(actor)
             strikes = strikes + 1 if wrong else 0
             if wrong:
@@ -94,6 +97,16 @@ class Supervisor:
             if strikes == STRIKES:
                 self._tell(events.ReplicaFailed(self.id, wrong))
                 return
+
+    async def _period(self) -> None:
+        """Wait for as long as lies between two checks by the settings of now: those of before may say a day."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while (left := began + self._in_place.health_check_period_s - loop.time()) > 0:
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._changed.wait()
 
     async def _check(self, actor: RayReplica) -> str:
         timeout_s = self._in_place.health_check_timeout_s
@@ -123,12 +136,19 @@ class Supervisor:
         """End the replica."""
         await (await asyncio.shield(self._actor)).kill()
 
-    async def reconfigure(self, in_place: InPlace) -> None:
-        """Give the replica new settings; one that does not take them has failed."""
+    async def reconfigure(self, in_place: InPlace, settings: str) -> None:
+        """Give the replica new settings, one after the other; one that does not take them has failed."""
         self._in_place = in_place
+        self._changed.set()
+        async with self._configuring:
+            if in_place is self._in_place:
+                await self._configure(in_place, settings)
+
+    async def _configure(self, in_place: InPlace, settings: str) -> None:
+        config, limit = in_place.user_config, in_place.max_ongoing_requests
         try:
             actor = await asyncio.shield(self._actor)
-            wrong = await _patiently(lambda: actor.reconfigure(in_place.user_config, in_place.max_ongoing_requests))
+            wrong = await _patiently(lambda: actor.reconfigure(config, limit, settings))
         except ActorFailed as error:
             wrong = str(error)
         except ActorGone:

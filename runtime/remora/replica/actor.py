@@ -43,6 +43,7 @@ class ReplicaActor:
         self._server: ReplicaServer | None = None
         self._kept: list[Any] = []
         self._policies: Policies | None = None
+        self._told = ""
 
     async def start(self) -> Started | NotStarted:
         """Construct the user's object and listen. Called again (by another controller), it returns the same."""
@@ -50,9 +51,9 @@ class ReplicaActor:
             self._starting = asyncio.create_task(self._start())
         return await asyncio.shield(self._starting)
 
-    async def recall(self) -> tuple[bytes, bool]:
-        """Return the controller's record of this replica, and whether it drains."""
-        return self._config.memory, self._draining is not None
+    async def recall(self) -> tuple[bytes, bool, str]:
+        """Return the controller's record of this replica, whether it drains, and the settings it was told last."""
+        return self._config.memory, self._draining is not None, self._told
 
     async def until_draining(self) -> None:
         """Return when the replica begins to drain, whoever told it to; until then never."""
@@ -73,8 +74,8 @@ class ReplicaActor:
         assert self._user is not None
         return await health.complaint(self._user)
 
-    async def reconfigure(self, user_config: Any, max_ongoing_requests: int) -> str:
-        """Apply settings that need no restart; return what the user's code says is wrong with them."""
+    async def reconfigure(self, user_config: Any, max_ongoing_requests: int, settings: str) -> str:
+        """Apply settings that need no restart, and remember their digest; return what user code says is wrong."""
         from remora.replica.failure import DeploymentFailure
 
         assert self._user is not None
@@ -85,6 +86,7 @@ class ReplicaActor:
             log.error("%s\n%s", error, error.trace)
             return str(error)
         self._server.limit(max_ongoing_requests)
+        self._told = settings
         return ""
 
     async def ask_policy(self, question: PolicyQuestion) -> Answer:
