@@ -27,22 +27,22 @@ WHERE_FROM = r"set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to .*~/.ray/auth_toke
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def ray_folder() -> str:
+    """Where Ray keeps its sessions, and the address of the last that was started. Its sockets' names must be short."""
+    return tempfile.mkdtemp(prefix="rt-")
+
+
+@pytest.fixture(scope="module")
+def address(ray_folder: str) -> Iterator[str]:
     """A Ray that asks for `TOKEN`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--port", address.rpartition(":")[2]]
     command += ["--node-ip-address", "127.0.0.1", "--include-dashboard", "false", "--num-cpus", "2", "--block"]
-    # Ray's sockets have long names, and the system limits their length.
-    command += [
-        "--disable-usage-stats",
-        "--object-store-memory",
-        "100000000",
-        "--temp-dir",
-        tempfile.mkdtemp("", "rt-"),
-    ]
-    environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "RAY_ADDRESS": ""}
+    command += ["--disable-usage-stats", "--object-store-memory", "100000000"]
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+    environment = {**os.environ, **token, "RAY_ADDRESS": "", "RAY_TMPDIR": ray_folder}
     with tempfile.TemporaryFile() as log:
         ray = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
@@ -69,7 +69,8 @@ def _until_it_answers(address: str) -> None:
 def run(address: str, folder: Path, **environment: str) -> subprocess.Popen[str]:
     (folder / "hello.py").write_text(HELLO)
     ours = {name: value for name, value in os.environ.items() if not name.startswith("RAY_A")}
-    command = [sys.executable, "-m", "remora", "run", "hello:app", "--port", "0", "--address", address]
+    command = [sys.executable, "-m", "remora", "run", "hello:app", "--port", "0"]
+    command += ["--address", address] if address else []
     return subprocess.Popen(
         command,
         cwd=folder,
@@ -121,7 +122,19 @@ def test_an_address_at_which_nobody_listens_is_said_at_once(tmp_path: Path) -> N
 
 
 def test_with_the_token_it_serves(address: str, tmp_path: Path) -> None:
-    process = run(address, tmp_path, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=TOKEN)
+    until_served(run(address, tmp_path, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=TOKEN))
+
+
+def test_without_an_address_it_starts_a_ray_of_its_own(address: str, ray_folder: str, tmp_path: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not list(Path(ray_folder).glob("**/ray_current_cluster")):
+        assert time.monotonic() < deadline, "Ray has no note of the one that runs"
+        time.sleep(0.1)
+    until_served(run("", tmp_path, RAY_TMPDIR=ray_folder))
+
+
+def until_served(process: subprocess.Popen[str]) -> None:
+    """Read until it serves, and end it."""
     assert process.stdout is not None
     lines: list[str] = []
     try:

@@ -37,7 +37,8 @@ def connect(settings: ControllerSettings) -> None:
             ray.init(address=settings.ray_address, **common)
         # A program that called ray.init itself keeps its Ray, also when the instance ends.
         elif not (settings.local and is_connected()):
-            ray.init(include_dashboard=False, object_store_memory=LOCAL_OBJECT_STORE_BYTES, **common)
+            # Without the word it joins a Ray that somebody else has started on this machine.
+            ray.init("local", include_dashboard=False, object_store_memory=LOCAL_OBJECT_STORE_BYTES, **common)
     except (ConnectionError, RayError, RuntimeError, OSError) as error:
         raise ClusterLost(f"cannot connect to Ray at {settings.ray_address or 'this machine'}: {error}") from error
 
