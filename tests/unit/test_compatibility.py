@@ -16,6 +16,7 @@ from remora.compat import config, exceptions
 from remora.compat.ray_serve_names import NAMES
 from remora.errors import OptionError, RemoraError
 from remora.graph import options
+from remora.local import script
 from tests.compatibility import page, table
 from tests.compatibility.__main__ import PAGE
 from tests.compatibility.table import State
@@ -122,3 +123,9 @@ def test_shutdown_async_ends_what_runs() -> None:
     asyncio.run(serve.shutdown_async())
     with pytest.raises(RemoraError):
         handle.remote().result(timeout_s=5)
+
+
+@pytest.mark.parametrize("name", ["ssl_certfile", "ssl_keyfile", "ssl_ca_certs"])
+def test_who_asks_for_tls_is_not_answered_in_the_clear(name: str) -> None:
+    with pytest.raises(OptionError, match=rf"http_options.{name} is 'x.pem', and the proxy speaks no TLS"):
+        asyncio.run(script._start(config.HTTPOptions(**{name: "x.pem"}), None))
