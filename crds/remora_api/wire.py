@@ -66,6 +66,8 @@ class DeploymentOverride(Wire):
     has_user_config: bool = False
     resources: Resources | None = None
     env: dict[str, str] | None = None
+    runtime_env: dict[str, Any] | None = None
+    """What Ray sets up for its replicas' processes, without variables. Local mode only: pods have an image."""
     spread: bool | None = None
     max_surge: int | None = None
     max_unavailable: int | None = None

@@ -36,12 +36,16 @@ def test_resources_are_read_in_rays_words() -> None:
     assert (actor.cpu_milli, actor.memory, actor.custom) == (100, 1024, {"GPU": 0.5, "TPU": 2})
 
 
-def test_a_runtime_env_has_variables_and_the_rest_is_said_to_have_no_effect() -> None:
-    given = {"num_cpus": 0, "runtime_env": {"env_vars": {"MODE": "fast"}, "pip": ["wheel"], "working_dir": None}}
-    made = serve.deployment(ray_actor_options=given)(Model)
+def test_a_runtime_env_has_variables_and_the_rest_is_rays_or_said_to_have_no_effect() -> None:
+    runtime_env = {"env_vars": {"MODE": "fast"}, "pip": ["wheel"], "working_dir": None, "image_uri": "python:3"}
+    with pytest.warns(NoEffectYetWarning, match=r"\[image_uri\]"):
+        made = serve.deployment(ray_actor_options={"num_cpus": 0, "runtime_env": runtime_env})(Model)
     assert made.settings.ray_actor_options.env == {"MODE": "fast"}
-    assert made.settings.without_effect == ("ray_actor_options[runtime_env][pip]",)
-    assert made.ray_actor_options["runtime_env"] == {"env_vars": {"MODE": "fast"}}
+    assert made.settings.ray_actor_options.runtime_env == {"pip": ["wheel"]}
+    assert made.settings.without_effect == ("ray_actor_options[runtime_env][image_uri]",)
+    assert made.ray_actor_options["runtime_env"] == {"env_vars": {"MODE": "fast"}, "pip": ["wheel"]}
+    with pytest.raises(OptionError, match="must be what JSON can hold"):
+        made.options(ray_actor_options={"runtime_env": {"py_modules": [Model]}})
 
 
 @pytest.mark.parametrize(

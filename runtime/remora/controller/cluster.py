@@ -6,11 +6,12 @@ Translates Ray's exceptions once: ActorGone and ClusterLost. Calls of Ray that b
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import ray
-from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
+from ray.exceptions import ActorUnavailableError, RayError, RayTaskError, RuntimeEnvSetupError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from remora.controller import builds
@@ -128,9 +129,12 @@ class RayCluster:
         return {NodeId(entry["NodeID"]): self._node(entry) for entry in alive if self._takes_replicas(entry)}
 
     async def start(
-        self, config: ReplicaConfig, node: NodeId, resources: Resources, *, env: Mapping[str, str] | None = None
+        self, config: ReplicaConfig, node: NodeId, resources: Resources, runtime_env: Mapping[str, Any]
     ) -> RayReplica:
-        """Create a replica's actor on a node; it lives on when this process ends."""
+        """Create a replica's actor on a node; it lives on when this process ends.
+
+        Ray sets up what `runtime_env` asks for, beside what all of them have. Raises ActorGone for what Ray refuses.
+        """
 
         def create() -> Any:
             return self._actor_class.options(
@@ -143,11 +147,16 @@ class RayCluster:
                 resources={k: v for k, v in resources.custom.items() if k != "GPU"} or None,
                 num_gpus=resources.custom.get("GPU", 0),
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
-                # Else the replica takes the environment on by itself, in a process that Ray has waiting.
-                runtime_env=self._runtime_env if self._at_start else None,
+                # Else the replica takes our environment on by itself, in a process that Ray has waiting.
+                runtime_env={**((self._at_start and self._runtime_env) or {}), **runtime_env} or None,
             ).remote(config)
 
-        return RayReplica(await _in_thread(create))
+        try:
+            return RayReplica(await _in_thread(create))
+        except (ValueError, TypeError) as error:
+            if not runtime_env:
+                raise
+            raise ActorGone(f"its runtime_env is refused by Ray: {error}") from error
 
     async def find(self, replica: ReplicaId) -> RayReplica | None:
         """Return a replica that was created before, perhaps by another process."""
@@ -214,10 +223,18 @@ def _why(error: RayError) -> str:
     text = str(error)
     if "out of memory" in text.lower() or "OutOfMemory" in text:
         return "its process was killed as the node ran out of memory"
+    if isinstance(error, RuntimeEnvSetupError) or "runtime environment" in text:
+        return f"Ray could not set up its runtime_env: {_reason(text)}"
     if "INTENDED_USER_EXIT" in text:
         return "its process ended by itself"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return f"its process died: {lines[-1][:200] if lines else type(error).__name__}"
+
+
+def _reason(text: str) -> str:
+    """Return the line of Ray's that says why: the last that names an exception, else the last."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if re.match(r"[\w.]*(Error|Exception): ", line)), lines[-1])[:300]
 
 
 async def _in_thread(call: Callable[[], T]) -> T:

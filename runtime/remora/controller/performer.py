@@ -120,7 +120,7 @@ class Performer:
             working_dir=target.working_dir,
             worker_env=self._settings.worker_env,
         )
-        return await self._cluster.start(config, action.node, deployment.resources)
+        return await self._cluster.start(config, action.node, deployment.resources, deployment.runtime_env)
 
     def _supervisor(self, id_: ReplicaId, in_place: InPlace) -> Supervisor:
         self._supervisors[id_] = Supervisor(id_, in_place, self._tell)
@@ -187,6 +187,7 @@ def graph_of(result: BuildResult) -> Graph:
                     cpu_milli=built.cpu_milli, memory_bytes=built.memory_bytes, custom=dict(built.custom)
                 ),
                 env=dict(built.env),
+                runtime_env=dict(built.runtime_env),
                 graceful_shutdown_timeout_s=built.graceful_shutdown_timeout_s,
                 health_check_period_s=built.health_check_period_s,
                 health_check_timeout_s=built.health_check_timeout_s,

@@ -34,6 +34,7 @@ class BuiltDeployment:
     user_config: Any = None
     resources: Resources = field(default_factory=Resources)
     env: Mapping[str, str] = field(default_factory=dict)
+    runtime_env: Mapping[str, Any] = field(default_factory=dict)
     spread: bool = True
     graceful_shutdown_timeout_s: float = 20.0
     health_check_period_s: float = 10.0
@@ -88,6 +89,8 @@ class Deployment:
     resources: Resources
     env: Mapping[str, str]
     """Added to the environment of its application's replicas."""
+    runtime_env: Mapping[str, Any]
+    """What Ray sets up for its replicas' processes: modules, packages."""
     spread: bool
     max_queued_requests: int
     in_place: InPlace

@@ -40,6 +40,8 @@ def _deployment(serving: Serving, built: BuiltDeployment, override: DeploymentOv
     count = counts.decide(target, built, given, serving.scaled.get(built.name), ingress=ingress)
     resources = given.resources or built.resources
     env = built.env if given.env is None else given.env
+    runtime_env = built.runtime_env if given.runtime_env is None else given.runtime_env
+    around = [each for each in (env, runtime_env) if each]
     in_place = InPlace(
         max_ongoing_requests=_first(given.max_ongoing_requests, built.max_ongoing_requests),
         user_config=given.user_config if given.has_user_config else built.user_config,
@@ -53,10 +55,11 @@ def _deployment(serving: Serving, built: BuiltDeployment, override: DeploymentOv
         count=count.count,
         reason=count.reason,
         autoscaling=count.autoscaling,
-        version=digest([*_made_from(target), built.name, resources.model_dump(), *([env] if env else [])]),
+        version=digest([*_made_from(target), built.name, resources.model_dump(), *around]),
         definition=built.definition,
         resources=resources,
         env=env,
+        runtime_env=runtime_env,
         spread=_first(given.spread, built.spread),
         max_queued_requests=_first(given.max_queued_requests, built.max_queued_requests),
         in_place=in_place,

@@ -44,6 +44,8 @@ _ACTOR_OPTIONS_WITHOUT_EFFECT: Final = (
     "fallback_strategy",
     "object_store_memory",
 )
+RUNTIME_ENV: Final = ("py_modules", "working_dir", "excludes", "pip", "uv", "conda", "config")
+"""What of a `runtime_env` Ray sets up for a replica's process; `env_vars` are Remora's own to set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class ActorOptions:
     """Other Ray resources by name."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Added to the environment of its replicas: `env_vars` of its `runtime_env`."""
+    runtime_env: Mapping[str, Any] = field(default_factory=dict)
+    """The rest of its `runtime_env`, for Ray: as JSON has it."""
 
     @property
     def cpu_milli(self) -> int:
@@ -67,7 +71,7 @@ class ActorOptions:
     @property
     def given(self) -> dict[str, Any]:
         """The options as a program gives them: the number of CPUs always, the rest where it is set."""
-        runtime_env = {"env_vars": dict(self.env)} if self.env else {}
+        runtime_env = {**({"env_vars": dict(self.env)} if self.env else {}), **self.runtime_env}
         set_ones = {
             "num_gpus": self.num_gpus,
             "memory": self.memory,
@@ -160,7 +164,11 @@ def changed(options: DeploymentOptions, given: Mapping[str, Any]) -> DeploymentO
     actor = given.get("ray_actor_options") or {}
     idle += [f"ray_actor_options[{key}]" for key in _ACTOR_OPTIONS_WITHOUT_EFFECT if actor.get(key)]
     runtime_env = actor.get("runtime_env") or {}
-    idle += [f"ray_actor_options[runtime_env][{key}]" for key in runtime_env if key != "env_vars" and runtime_env[key]]
+    idle += [
+        f"ray_actor_options[runtime_env][{key}]"
+        for key in runtime_env
+        if key not in ("env_vars", *RUNTIME_ENV) and runtime_env[key]
+    ]
     return replace(options, **values, without_effect=tuple(dict.fromkeys(idle)))
 
 
@@ -244,7 +252,7 @@ def _actor_options(value: Any, where: str) -> ActorOptions:
         if key in _ACTOR_OPTIONS_WITHOUT_EFFECT or (wanted is None and key in _ACTOR_OPTIONS):
             continue
         if key == "runtime_env":
-            given["env"] = _runtime_env(wanted, f"{where}['runtime_env']")
+            given["env"], given["runtime_env"] = _runtime_env(wanted, f"{where}['runtime_env']")
             continue
         if key not in _ACTOR_OPTIONS:
             raise OptionError(f"{where} has an unknown key {key!r}; {_nearest(str(key), _ACTOR_OPTIONS)}")
@@ -252,14 +260,18 @@ def _actor_options(value: Any, where: str) -> ActorOptions:
     return ActorOptions(**given)
 
 
-def _runtime_env(value: Any, where: str) -> dict[str, str]:
-    """Return its environment variables; what else is in it has no effect, which `changed` says."""
+def _runtime_env(value: Any, where: str) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return its environment variables, and what of the rest Ray sets up; `changed` says what has no effect."""
     if value is not None and not isinstance(value, Mapping):
         raise OptionError(f"{where} is {value!r}, and must be a dict")
     env = (value or {}).get("env_vars") or {}
     if not isinstance(env, Mapping) or not all(isinstance(text, str) for pair in env.items() for text in pair):
         raise OptionError(f"{where}['env_vars'] is {env!r}, and must be a dict of strings")
-    return dict(env)
+    rest = {key: wanted for key, wanted in (value or {}).items() if key in RUNTIME_ENV and wanted}
+    try:
+        return dict(env), json.loads(json.dumps(rest))
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"{where} must be what JSON can hold, so that it can reach the replicas: {error}") from error
 
 
 def _resources(value: Any, where: str) -> dict[str, float]:

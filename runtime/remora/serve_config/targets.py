@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from remora.graph.options import RUNTIME_ENV
 from remora.serve_config import autoscaling
 from remora.serve_config.file import ActorOptions, ApplicationConfig, DeployConfig, DeploymentConfig
 from remora_api import wire
@@ -78,7 +79,7 @@ def _idle(deployment: DeploymentConfig) -> Iterator[str]:
     if deployment.ray_actor_options is not None:
         known = ("num_cpus", "num_gpus", "memory", "resources", "runtime_env")
         yield from (f"ray_actor_options.{name}" for name, _ in deployment.ray_actor_options.set_fields(*known))
-        for name, _ in deployment.ray_actor_options.runtime_env.set_fields("env_vars"):
+        for name, _ in deployment.ray_actor_options.runtime_env.set_fields("env_vars", *RUNTIME_ENV):
             yield f"ray_actor_options.runtime_env.{name}"
 
 
@@ -94,8 +95,13 @@ def _override(deployment: DeploymentConfig) -> wire.DeploymentOverride:
         resources=_resources(options) if options else None,
         # As in Ray Serve, options in the file stand in the place of all those in the code.
         env=dict(options.runtime_env.env_vars) if options else None,
+        runtime_env=_for_ray(options) if options else None,
         **values,
     )
+
+
+def _for_ray(options: ActorOptions) -> dict[str, Any]:
+    return {name: value for name, value in options.runtime_env.set_fields("env_vars") if name in RUNTIME_ENV}
 
 
 def _resources(options: ActorOptions) -> wire.Resources:
