@@ -354,6 +354,8 @@ class ApplicationRouting(Wire):
     grpc_servicers: tuple[str, ...] = ()
     """Import paths, on the replicas, of the functions that register gRPC services."""
     grpc_timeout_s: float | None = None
+    grpc_reflection: bool = True
+    """Clients may ask which services and messages there are."""
     rules: tuple[RouteRule, ...] = ()
     """The first that fits decides."""
     sticky_cookie: str = ""

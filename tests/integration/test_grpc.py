@@ -10,7 +10,9 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.wrappers_pb2 import StringValue
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
 from remora import serve
 from remora.errors import BackPressureError
@@ -138,6 +140,38 @@ async def failure(call: Any) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await call
     return raised.value.code(), raised.value.details() or ""
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+async def test_a_client_without_generated_code_asks_what_there_is(version: str) -> None:
+    wrappers = "google/protobuf/wrappers.proto"
+    async with words() as (app, _), grpc.aio.insecure_channel(f"127.0.0.1:{app.proxy.grpc_port}") as channel:
+        ask = channel.stream_stream(
+            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+            request_serializer=ServerReflectionRequest.SerializeToString,
+            response_deserializer=ServerReflectionResponse.FromString,
+        )()
+        # One after the other on one stream, as clients do: the second depends on the first's answer.
+        await ask.write(ServerReflectionRequest(list_services=""))
+        listed = [it.name for it in (await ask.read()).list_services_response.service]
+        assert listed == ["grpc.reflection.v1alpha.ServerReflection", SERVICE]
+        await ask.write(ServerReflectionRequest(file_containing_symbol="google.protobuf.StringValue"))
+        (file,) = (await ask.read()).file_descriptor_response.file_descriptor_proto
+        assert FileDescriptorProto.FromString(file).name == wrappers
+        await ask.write(ServerReflectionRequest(file_by_filename="no/such.proto"))
+        assert (await ask.read()).error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
+        await ask.done_writing()
+        assert await ask.read() is grpc.aio.EOF
+        assert await ask.code() is grpc.StatusCode.OK
+
+
+async def test_reflection_can_be_turned_off() -> None:
+    async with words(grpc_reflection=False) as (_, stub):
+        path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+        assert await failure(stub.Raw(path)(b"")) == (
+            grpc.StatusCode.UNIMPLEMENTED,
+            "reflection is off in application 'shop'",
+        )
 
 
 async def test_the_four_kinds_of_calls() -> None:

@@ -112,7 +112,6 @@ def test_says_each_thing_that_has_no_effect_here(config: Path) -> None:
         "logging_config has no effect here",
         "target_capacity has no effect here",
         "http_options.keep_alive_timeout_s has no effect here",
-        "grpc_options.enable_reflection has no effect here",
         "application 'Shop_1': runtime_env.pip has no effect here: install it into this Python environment",
         "application 'Shop_1': deployment 'Word': max_replicas_per_node has no effect here",
         "application 'Shop_1': deployment 'Word': some_later_option has no effect here",

@@ -54,6 +54,7 @@ async def _serve(given: argparse.Namespace) -> int:
         # From the start where there is one: what an interpreter or a library reads when it is loaded works as well.
         env=found[0].target.env if len(found) == 1 else {},
         grpc_port=_grpc_port(found),
+        grpc_reflection=subject.grpc_reflection,
         **({} if given.start_timeout is None else {"start_timeout_s": given.start_timeout}),
     )
     LocalInstance.check(options)

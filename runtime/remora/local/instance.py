@@ -56,6 +56,7 @@ class LocalOptions:
     grpc_port: int | None = None
     """Serve gRPC there, too."""
     grpc_servicers: tuple[str, ...] = ()
+    grpc_reflection: bool = True
     """Import paths of the functions that register services."""
     grpc_timeout_s: float | None = None
     ray_address: str = ""
@@ -182,6 +183,7 @@ class LocalInstance:
                 controllers=(ControllerEndpoint(url=self.controller_url),),
                 request_timeout_s=request_timeout_s or options.request_timeout_s,
                 grpc_servicers=grpc_servicers or options.grpc_servicers,
+                grpc_reflection=options.grpc_reflection,
                 grpc_timeout_s=request_timeout_s or options.grpc_timeout_s,
             )
         if not self._takes_paths(routing):

@@ -46,6 +46,7 @@ class Subject:
     host: str | None = None
     port: int | None = None
     root_path: str = ""
+    grpc_reflection: bool = True
 
 
 def read(subject: str, *, route_prefix: str | None = None, args: Mapping[str, Any] | None = None) -> Subject:
@@ -126,7 +127,9 @@ def _config(
         prefix = application.route_prefix if route_prefix is None else route_prefix
         applications.append(LocalApplication(target, prefix, config.http_options.request_timeout_s, grpc))
     http = config.http_options
-    return Subject(tuple(applications), tuple(targets.notes(config)), http.host, http.port, http.root_path)
+    return Subject(
+        tuple(applications), tuple(targets.notes(config)), http.host, http.port, http.root_path, rpc.enable_reflection
+    )
 
 
 def config_in(path: Path, document: Mapping[str, Any]) -> DeployConfig:

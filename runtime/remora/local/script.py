@@ -200,6 +200,7 @@ async def _start(http_options: Any, grpc_options: Any) -> tuple[LocalInstance, R
         grpc_port=rpc.get("port") or Port.GRPC if functions else None,
         grpc_servicers=tuple(_path_of(function) for function in functions),
         grpc_timeout_s=rpc.get("request_timeout_s"),
+        grpc_reflection=rpc.get("enable_reflection") is not False,
     )
     instance = await LocalInstance.start(options)
     router = Router(instance.data_key, controllers=[instance.controller_url], choosers=chooser)

@@ -14,6 +14,7 @@ from typing import Any, Final
 import grpc
 
 from remora.errors import BackPressureError, DeploymentUnavailable, RemoraError, ReplicaUnavailableError
+from remora.grpc_services import REFLECTION_METHODS
 from remora.proxy.access_log import AccessLog, Line, TracedLine
 from remora.proxy.holding import Holding
 from remora.proxy.metrics import Metrics
@@ -115,6 +116,8 @@ class GrpcServer:
     ) -> tuple[grpc.StatusCode, str, tuple[tuple[str, str | bytes], ...]]:
         if application is None:
             return grpc.StatusCode.NOT_FOUND, _nowhere(known.get("application")), ()
+        if path in REFLECTION_METHODS and not application.grpc_reflection:
+            return grpc.StatusCode.UNIMPLEMENTED, f"reflection is off in application {application.application!r}", ()
         timeout_s = _sooner(context.time_remaining(), application.grpc_timeout_s)
         pairs = [(key, value.encode() if isinstance(value, str) else value) for key, value in metadata]
         head = RpcHead(path, list(application.grpc_servicers), pairs, context.peer(), request_id, timeout_s)

@@ -12,8 +12,9 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from remora.errors import BackPressureError, DeploymentUnavailable, ProtocolError, ReplicaUnavailableError
+from remora.grpc_services import REFLECTION_METHODS
 from remora.grpc_util import RayServegRPCContext, gRPCInputStream
-from remora.replica import servicers
+from remora.replica import reflection, servicers
 from remora.replica.invoke import Method, is_stream, items
 from remora.transport.frames import DATA, END, FAILURE, MESSAGE, RESPONSE
 from remora.transport.messages import Cause, FailureHead, RpcHead, RpcStatus, cut_bytes, pack
@@ -104,6 +105,9 @@ class Unimplemented(Exception):
 
 async def answer(call: RpcCall, context: RayServegRPCContext, find: Callable[[str], Method], pool: Executor) -> None:
     """Run the user's method and send what it returns; raises what it raises, and Unimplemented."""
+    if call.path in REFLECTION_METHODS:
+        await reflection.answer(call)
+        return
     name = call.path.rpartition("/")[2]
     handler = servicers.find(call.servicers, call.path)
     if handler is None:

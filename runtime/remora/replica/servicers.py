@@ -44,6 +44,11 @@ class _Listening:
     def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
         self.methods |= {f"/{service}/{name}": handler for name, handler in handlers.items()}
 
+    def services(self) -> list[str]:
+        """Return the full names of the services, in order."""
+        named = {path.split("/")[1] for path in self.methods}
+        return sorted(named | {name for each in self._generic if (name := getattr(each, "service_name", str)())})
+
     def find(self, path: str) -> Any:
         """Return the handler of a method, or None."""
         if path in self.methods:
@@ -81,3 +86,8 @@ def _listening(functions: tuple[str, ...]) -> _Listening:
 def find(functions: Sequence[str], path: str) -> Any:
     """Return the `grpc.RpcMethodHandler` of ``/package.Service/Method``, or None; raises ServicerError."""
     return _listening(tuple(functions)).find(path)
+
+
+def services(functions: Sequence[str]) -> list[str]:
+    """Return the full names of the services that the functions register; raises ServicerError."""
+    return _listening(tuple(functions)).services()

@@ -119,6 +119,7 @@ class GRPCOptions(Part):
 
     port: Annotated[int, Field(ge=1, le=65535)] = 9000
     grpc_servicer_functions: tuple[str, ...] = ()
+    enable_reflection: bool = True
 
 
 class DeployConfig(Part):

@@ -53,7 +53,7 @@ def notes(config: DeployConfig) -> Iterator[str]:
             yield f"{name} has no effect here"
     for name, _ in config.http_options.set_fields("host", "port", "root_path", "request_timeout_s"):
         yield f"http_options.{name} has no effect here"
-    for name, _ in config.grpc_options.set_fields("port", "grpc_servicer_functions"):
+    for name, _ in config.grpc_options.set_fields("port", "grpc_servicer_functions", "enable_reflection"):
         yield f"grpc_options.{name} has no effect here"
     for application in config.applications:
         yield from _application_notes(application)

@@ -6,6 +6,8 @@ import grpc
 import pytest
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 from greeter_grpc import GreeterStub
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
+from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 from ray import serve
 
 
@@ -76,6 +78,20 @@ def test_a_unary_call(stub):
 
 def test_the_only_application_needs_no_name(stub):
     assert stub.Hello(StringValue(value="bob"), timeout=20).value == "moin BOB"
+
+
+def test_a_client_without_generated_code_asks_by_reflection(channel, greeter):
+    questions = [
+        ServerReflectionRequest(list_services=""),
+        ServerReflectionRequest(file_containing_symbol="google.protobuf.StringValue"),
+        ServerReflectionRequest(file_containing_symbol="no.such.Thing"),
+    ]
+    ask = ServerReflectionStub(channel).ServerReflectionInfo
+    listed, file, missing = ask(iter(questions), metadata=APP, timeout=20)
+    names = [service.name for service in listed.list_services_response.service]
+    assert {"compat.Greeter", "grpc.reflection.v1alpha.ServerReflection"} <= set(names)
+    assert len(file.file_descriptor_response.file_descriptor_proto) == 1
+    assert missing.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 
 
 def test_a_stream_of_answers(stub):
