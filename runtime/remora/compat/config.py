@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
-from remora.graph.autoscaling import AutoscalingConfig, AutoscalingPolicy
+from remora.graph.autoscaling import AggregationFunction, AutoscalingConfig, AutoscalingPolicy
 from remora.replica.policy import AutoscalingContext
 from remora.routing.config import RequestRouterConfig
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from remora.compat.logging_config import LoggingConfig
 
 __all__ = [
+    "AggregationFunction",
     "AutoscalingConfig",
     "AutoscalingContext",
     "AutoscalingPolicy",

@@ -10,6 +10,7 @@ import difflib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 from remora.errors import OptionError
@@ -62,6 +63,14 @@ _DEFAULTS: Final = {
 }
 """Ray Serve's, of settings that have one."""
 _AGGREGATIONS: Final = ("Mean", "Max", "Min")
+
+
+class AggregationFunction(StrEnum):
+    """Ray Serve's `AggregationFunction`: what the load of a period is."""
+
+    MEAN = "mean"
+    MAX = "max"
+    MIN = "min"
 
 
 class AutoscalingConfig:

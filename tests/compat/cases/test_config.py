@@ -3,6 +3,7 @@
 import pytest
 from ray import serve
 from ray.serve.config import (
+    AggregationFunction,
     AutoscalingConfig,
     AutoscalingPolicy,
     BackpressureConfig,
@@ -73,6 +74,11 @@ def test_autoscaling_takes_a_policy_of_the_users_own():
 def test_autoscaling_takes_a_policy_by_import_path():
     config = AutoscalingConfig(max_replicas=3, policy={"policy_function": "math:floor"})
     assert config.policy.policy_function == "math:floor"
+
+
+def test_the_aggregation_may_be_given_as_a_constant():
+    config = AutoscalingConfig(max_replicas=3, aggregation_function=AggregationFunction.MAX)
+    assert config.aggregation_function == AggregationFunction.MAX == "max"
 
 
 def test_autoscaling_lets_unknown_keys_pass():
