@@ -63,8 +63,13 @@ def links(
     targets: Mapping[int, wire.Target | None],
     left: tuple[int, ...],
     installation: Installation,
+    *,
+    is_routed: bool,
 ) -> tuple[Link, ...]:
-    """Return the controllers of Ray clusters that stay, each with its target, and of those that are left."""
+    """Return the controllers of Ray clusters that stay, each with its target, and of those that are left.
+
+    Those are listened to all the time, and told to drain once every proxy sends its requests elsewhere.
+    """
     metadata = application.metadata
     key = installation.key(metadata.uid, Purpose.CONTROL)
 
@@ -73,7 +78,7 @@ def links(
         return Link(incarnation, url, key, target, leaves)
 
     stay = [link(incarnation, target, leaves=False) for incarnation, target in targets.items()]
-    return tuple(sorted([*stay, *(link(it, None, leaves=True) for it in left)], key=lambda it: it.incarnation))
+    return tuple(sorted([*stay, *(link(it, None, leaves=is_routed) for it in left)], key=lambda it: it.incarnation))
 
 
 def push(owner: Owner, observed: Observed, routing: wire.Routing, installation: Installation) -> Push | None:

@@ -141,8 +141,9 @@ def plan(application: ServeApplication, observed: Observed, installation: Instal
         else contacts.links(
             application,
             {it.incarnation: it.target for it in sides},
-            left(observed, clusters) if is_routed else (),
+            left(observed, clusters),
             installation,
+            is_routed=is_routed,
         ),
         push=push,
         watches=contacts.watches(owner, application, observed, installation),

@@ -95,8 +95,9 @@ def test_kubectl_scale_sets_the_ingress_unless_something_else_does(stage: Stage)
     assert stage.get("sapp", "slow")["spec"]["replicas"] == 1, "the default, for the scale subresource"
     stage.kubectl("scale", "sapp/slow", "--replicas=3")
     eventually(lambda: is_at(stage, 3, 2), 90, "three replicas")
-    scale = json.loads(stage.kubectl("get", "--raw", _scale_path(stage)))
-    assert scale["status"]["replicas"] == 3
+    # One more is there for a moment while replicas are spread.
+    eventually(lambda: _scale(stage)["status"]["replicas"] == 3, 30, "three on the scale subresource")
+    scale = _scale(stage)
     assert len(stage.kubectl("get", "pods", "-l", scale["status"]["selector"], "-o", "name").split()) == 2
     assert of(stage)["reason"] == "spec.replicas"
     stage.kubectl("scale", "sapp/slow", "--replicas=1")
@@ -157,5 +158,8 @@ def _time(text: str) -> datetime:
     return datetime.fromisoformat(f"{head}{dot}{rest[:6]}+00:00")
 
 
-def _scale_path(stage: Stage) -> str:
-    return f"/apis/remora.dev/v1alpha1/namespaces/{stage.namespace}/serveapplications/slow/scale"
+def _scale(stage: Stage) -> dict[str, Any]:
+    """Return the scale subresource."""
+    path = f"/apis/remora.dev/v1alpha1/namespaces/{stage.namespace}/serveapplications/slow/scale"
+    found: dict[str, Any] = json.loads(stage.kubectl("get", "--raw", path))
+    return found

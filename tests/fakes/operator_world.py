@@ -331,7 +331,8 @@ class World:
             self.reconcile()
             self.tick()
             decided = plan(self.application, self.observed(), INSTALLATION, self.now)
-            if decided.writes_nothing and decided.push is None and (self.is_ready() or (stalled and self.is_stalled())):
+            waits = decided.push is not None or any(it.leaves for it in decided.links)
+            if decided.writes_nothing and not waits and (self.is_ready() or (stalled and self.is_stalled())):
                 return
         raise AssertionError(f"not settled: {self.resource.get('status')} {self.children.keys()} {self.pods.keys()}")
 
