@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import aiohttp
 import pytest
 
 from remora.proxy.server import ProxyServer
-from remora.proxy.settings import Settings
 from remora_api.autoscaling import Autoscaling, Policy
 from remora_api.wire import (
     Activity,
@@ -90,30 +86,16 @@ LIMITS = Autoscaling(
 )
 
 
-@pytest.fixture
-async def machine(tmp_path: Path) -> AsyncIterator[RayMachine]:
-    made = RayMachine(tmp_path)
-    try:
-        made.start()
-        yield made
-    finally:
-        await made.close()
-
-
 HOLD = Hold(requests=200, bytes=1_000_000, seconds=60, idle_s=0.5)
 
 
 @pytest.fixture
-async def proxy(machine: RayMachine) -> AsyncIterator[ProxyServer]:
-    settings = Settings(data_key=machine.keys["data"], host="127.0.0.1", port=0, admin_port=0, access_log=False)
-    proxy = ProxyServer(settings, write=lambda _: None, wall_clock=time.time)
+async def proxy(proxy: ProxyServer, machine: RayMachine) -> ProxyServer:
     endpoint = ControllerEndpoint(url=f"http://127.0.0.1:{machine.port}")
     proxy.routing.apply(
         Routing(version=1, applications=(ApplicationRouting(application="app", controllers=(endpoint,), hold=HOLD),))
     )
-    await proxy.start()
-    yield proxy
-    await proxy.stop()
+    return proxy
 
 
 def of(status: ApplicationStatus, name: str) -> DeploymentStatus | None:

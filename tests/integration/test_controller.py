@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -27,16 +26,6 @@ class Model:
 
 app = Model.bind()
 """
-
-
-@pytest.fixture
-async def machine(tmp_path: Path) -> AsyncIterator[RayMachine]:
-    made = RayMachine(tmp_path)
-    try:
-        made.start()
-        yield made
-    finally:
-        await made.close()
 
 
 def is_complete(status: ApplicationStatus) -> bool:

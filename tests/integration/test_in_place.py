@@ -6,14 +6,12 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
 from remora.proxy.server import ProxyServer
-from remora.proxy.settings import Settings
 from remora_api.autoscaling import Autoscaling, Policy
 from remora_api.wire import ApplicationRouting, ApplicationStatus, BuildState, ControllerEndpoint, Routing
 from tests.fakes.ray_cluster import RayMachine, code
@@ -48,25 +46,6 @@ def three(contexts):
 
 app = Model.bind()
 """
-
-
-@pytest.fixture
-async def machine(tmp_path: Path) -> AsyncIterator[RayMachine]:
-    made = RayMachine(tmp_path)
-    try:
-        made.start()
-        yield made
-    finally:
-        await made.close()
-
-
-@pytest.fixture
-async def proxy(machine: RayMachine) -> AsyncIterator[ProxyServer]:
-    settings = Settings(data_key=machine.keys["data"], host="127.0.0.1", port=0, admin_port=0, access_log=False)
-    made = ProxyServer(settings, write=lambda _: None, wall_clock=time.time)
-    await made.start()
-    yield made
-    await made.stop()
 
 
 @pytest.fixture

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,6 +15,7 @@ from starlette.routing import Route
 
 from remora.http_client import Rejected, SignedClient, Unreachable, Untrusted
 from remora.signed_app import signed
+from tests.fakes.listening import listening
 
 
 async def echo(request: Request, body: bytes) -> Response:
@@ -37,16 +36,8 @@ async def serving(*keys: str) -> AsyncIterator[str]:
             Route("/unsigned", unsigned),
         ]
     )
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
-        task = asyncio.create_task(server.serve(sockets=[listening]))
-        while not server.started:  # noqa: ASYNC110 - uvicorn offers nothing to wait for
-            await asyncio.sleep(0.01)
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await task
+    async with listening(app) as url:
+        yield url
 
 
 async def test_a_holder_of_any_allowed_key_gets_a_trusted_answer() -> None:
@@ -93,8 +84,8 @@ async def test_an_error_of_the_handler_comes_with_its_words() -> None:
 
 
 async def test_nobody_there_is_unreachable() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        port = bound.getsockname()[1]
     async with SignedClient(f"http://127.0.0.1:{port}", "key") as client:
         with pytest.raises(Unreachable):
             await client.get("/v1/echo/a")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
-import uvicorn
 
 from remora.compat.status import ApplicationStatus as State
 from remora.controller import events
@@ -21,6 +19,7 @@ from remora.http_client import Rejected, SignedClient
 from remora.replica import program
 from remora.replica.program import ReplicaProgram
 from remora_api.wire import ApplicationStatus, BuildState, BuildStatus, NodeStatus, Target
+from tests.fakes.listening import listening
 
 CONTROL, DATA = "control-key", "data-key"
 TARGET = Target(application="app", generation=1, revision="app-1", import_path="m:app").model_dump_json().encode()
@@ -56,16 +55,8 @@ def controller() -> Told:
 @pytest.fixture
 async def url(controller: Told) -> AsyncIterator[str]:
     app = application(cast(Controller, controller), control_key=CONTROL, data_key=DATA)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
-        task = asyncio.create_task(server.serve(sockets=[listening]))
-        while not server.started:  # noqa: ASYNC110 - uvicorn offers nothing to wait for
-            await asyncio.sleep(0.01)
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await task
+    async with listening(app) as found:
+        yield found
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,9 @@ class LocalOptions:
     grpc_port: int | None = None
     """Serve gRPC there, too."""
     grpc_servicers: tuple[str, ...] = ()
-    grpc_reflection: bool = True
     """Import paths of the functions that register services."""
+    grpc_reflection: bool = True
+    """Tell gRPC clients that ask which services there are."""
     grpc_timeout_s: float | None = None
     ray_address: str = ""
     """Of a running Ray on this machine; empty starts one."""
