@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import threading
 from types import ModuleType
 from typing import Any
 
@@ -10,6 +12,7 @@ import cloudpickle
 import pytest
 
 from remora.replica.policy import AutoscalingContext, Policies, PolicyQuestion, Situation, Wish
+from remora.replica.stats import TimeStampedValue
 
 LIMITS = {"max_replicas": 10, "target_ongoing_requests": 2.5, "aggregation": "Max", "upscale_delay_s": 3.0}
 
@@ -63,8 +66,43 @@ class Counting:
         return self.calls
 
 
+class Polls:
+    """Begins a task in its first call, and says what the task has counted."""
+
+    def __init__(self) -> None:
+        self.polls = 0
+        self.task: asyncio.Task[None] | None = None
+
+    def __call__(self, context: AutoscalingContext) -> int:
+        if self.task is None:
+            self.task = asyncio.get_running_loop().create_task(self.poll())
+        return self.polls
+
+    async def poll(self) -> None:
+        while True:
+            self.polls += 1
+            await asyncio.sleep(0)
+
+
+def deepest(context: AutoscalingContext) -> tuple[float, dict[str, Any]]:
+    depths = context.aggregated_metrics["depth"]
+    return max(depths.values()), {
+        "of": sorted(str(replica) for replica in depths),
+        "raw": [it.value for it in context.raw_metrics["depth"][context.running_replicas[0]]],
+    }
+
+
 def broken(context: AutoscalingContext) -> int:
     raise KeyError("queue")
+
+
+BEGUN, GO = threading.Event(), threading.Event()
+
+
+def blocking(context: AutoscalingContext) -> int:
+    BEGUN.set()
+    GO.wait()
+    return 1
 
 
 def nothing(context: AutoscalingContext) -> None:
@@ -114,7 +152,7 @@ def large(context: AutoscalingContext) -> Any:
 def module(monkeypatch: pytest.MonkeyPatch) -> str:
     made: Any = ModuleType("policies_of_a_test")
     mine = (by_queue, awaited, Counting, broken, nothing, everything, together, stray, one_number, own_class, large)
-    for it in mine:
+    for it in (*mine, Polls, blocking, deepest):
         setattr(made, it.__name__, it)
     monkeypatch.setitem(sys.modules, "policies_of_a_test", made)
     return "policies_of_a_test"
@@ -178,3 +216,35 @@ async def test_what_does_not_work_is_a_sentence(module: str) -> None:
     assert "must return a number of replicas" in await one(policies, f"{module}:nothing")
     assert "no attribute 'missing'" in await one(policies, f"{module}:missing")
     assert "ModuleNotFoundError" in await one(policies, "no.such:thing")
+
+
+async def test_a_policy_may_have_tasks_of_its_own(module: str) -> None:
+    policies = Policies()
+    async with asyncio.timeout(10):
+        while (await one(policies, f"{module}:Polls")).replicas == 0:
+            pass
+
+
+async def test_a_policy_that_blocks_holds_up_no_other(module: str) -> None:
+    policies = Policies()
+    blocked = asyncio.create_task(policies.ask(question(f"{module}:blocking")))
+    try:
+        async with asyncio.timeout(10):
+            await asyncio.to_thread(BEGUN.wait)
+            assert await policies.ask(question(f"{module}:awaited")) == {"A": Wish(3)}
+    finally:
+        GO.set()
+    assert await blocked == {"A": Wish(1)}
+
+
+async def test_what_replicas_record_reaches_the_policy(module: str) -> None:
+    about = situation(replicas=("app#A#0", "app#A#1", "app#A#2"))
+    recorded = {
+        "app#A#0": {"depth": (TimeStampedValue(1, 9), TimeStampedValue(2, 4))},
+        "app#A#1": {"depth": (TimeStampedValue(1, 5),)},
+        "other": {"depth": (TimeStampedValue(1, 50),)},
+    }
+    said = await Policies().ask(question(f"{module}:deepest", about), recorded)
+    assert not isinstance(said, str), said
+    assert said["A"].replicas == 9  # the most, as its limits say
+    assert state(said["A"]) == {"of": ["app#A#0", "app#A#1"], "raw": [9, 4]}

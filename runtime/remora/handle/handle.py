@@ -16,6 +16,7 @@ from remora.handle import options as handle_options
 from remora.handle.broadcast import DeploymentBroadcastResponse
 from remora.handle.identity import DeploymentID
 from remora.handle.options import HandleOptions
+from remora.handle.references import is_reference
 from remora.handle.response import DeploymentResponse, DeploymentResponseGenerator
 from remora.handle.selection import ReplicaSelection
 from remora.types import Caller, CallMetadata, Payload, RemoteFailure
@@ -173,12 +174,12 @@ class DeploymentHandle:
             ) from error
 
     async def _settled(self, call: Payload | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Payload:
-        """Return the arguments pickled, after waiting for the responses among them."""
+        """Return the arguments pickled, after waiting for the responses and references among them."""
         if call is not None:
             return call
         return self._pickled(
-            tuple([await arg if isinstance(arg, DeploymentResponse) else arg for arg in args]),
-            {name: await arg if isinstance(arg, DeploymentResponse) else arg for name, arg in kwargs.items()},
+            tuple([await arg if _is_awaited(arg) else arg for arg in args]),
+            {name: await arg if _is_awaited(arg) else arg for name, arg in kwargs.items()},
         )
 
     def _sent(
@@ -252,8 +253,12 @@ class DeploymentHandle:
 
 
 def _waits(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-    """Return whether a response must be there before the call can be sent; refuse streams."""
+    """Return whether a response or reference must be there before the call can be sent; refuse streams."""
     arguments = (*args, *kwargs.values())
     if any(isinstance(argument, DeploymentResponseGenerator) for argument in arguments):
         raise MisuseError("a streaming response cannot be an argument of another call: iterate over it first")
-    return any(isinstance(argument, DeploymentResponse) for argument in arguments)
+    return any(_is_awaited(argument) for argument in arguments)
+
+
+def _is_awaited(argument: Any) -> bool:
+    return isinstance(argument, DeploymentResponse) or is_reference(argument)

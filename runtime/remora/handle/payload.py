@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import cloudpickle
 
+from remora.handle import references
 from remora.types import Payload
 
 _PLAIN: Final = frozenset({str, bytes, int, float, bool, type(None)})
@@ -18,6 +19,7 @@ def dumps(value: Any) -> Payload:
     if type(value) in _PLAIN:
         # Nothing in it can need cloudpickle, which costs several times as much to set up.
         return Payload(pickle.dumps(value, protocol=5))
+    references.teach_pickle()
     buffers: list[pickle.PickleBuffer] = []
     data = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
     return Payload(data, [buffer.raw() for buffer in buffers])

@@ -10,7 +10,7 @@ from typing import Any
 
 from remora.compat.reawait import wants_reference
 from remora.errors import MisuseError, RemoraError, RequestCancelledError
-from remora.handle import context
+from remora.handle import context, references
 from remora.handle.runtime import Runtime
 
 
@@ -61,6 +61,17 @@ class DeploymentResponse:
             if self._threadsafe().done():
                 raise
             raise TimeoutError(f"no response within {timeout_s} s; it is still under way") from error
+
+    async def _to_object_ref(self) -> Any:
+        """Wait for the value and return a ray.ObjectRef to it, for a task or an actor of Ray's.
+
+        Raises what the other replica's code raised, and MisuseError where no Ray is.
+        """
+        return references.refer(await self._value())
+
+    def _to_object_ref_sync(self, _timeout_s: float | None = None, _allow_running_in_asyncio_loop: bool = False) -> Any:
+        """Do as `_to_object_ref` in this thread; raises TimeoutError after the time."""
+        return references.refer(self.result(_timeout_s))
 
     def cancel(self) -> None:
         """End the call, here and on the other replica. Nothing happens when it is done."""

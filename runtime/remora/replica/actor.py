@@ -11,14 +11,18 @@ import gc
 import logging
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from remora.replica.config import NotStarted, ReplicaConfig, Started, Way
 from remora.replica.settings import ReplicaSettings, take_on
 
 if TYPE_CHECKING:
+    from remora.replica.colleagues import Colleagues
     from remora.replica.policy import Answer, Policies, PolicyQuestion
+    from remora.replica.recorder import Recorder
     from remora.replica.server import ReplicaServer
+    from remora.replica.stats import Series
     from remora.replica.user import UserCallable
 
 log = logging.getLogger("remora.replica")
@@ -43,6 +47,8 @@ class ReplicaActor:
         self._server: ReplicaServer | None = None
         self._kept: list[Any] = []
         self._policies: Policies | None = None
+        self._colleagues: Colleagues | None = None
+        self._recorder: Recorder | None = None
         self._told = ""
 
     async def start(self) -> Started | NotStarted:
@@ -91,11 +97,22 @@ class ReplicaActor:
 
     async def ask_policy(self, question: PolicyQuestion) -> Answer:
         """Return what a policy in the user's code says, or what is wrong with it."""
+        from remora.replica.colleagues import Colleagues
         from remora.replica.policy import Policies
 
-        if self._policies is None:
-            self._policies = Policies()
-        return await self._policies.ask(question)
+        if self._policies is None or self._colleagues is None:
+            self._policies, self._colleagues = Policies(), Colleagues()
+        return await self._policies.ask(question, await self._colleagues.recorded(question.look_back_s()))
+
+    async def autoscaling_stats(self, look_back_s: float) -> Series | None:
+        """Return what the user's code has recorded for policies, now the last; None when it records nothing."""
+        from remora.replica.recorder import Recorder
+
+        if self._user is None or not Recorder.is_for(self._user):
+            return None
+        if self._recorder is None:
+            self._recorder = Recorder(self._user, time.time)  # noqa: TID251 - the edge: its clock
+        return await self._recorder.recorded(look_back_s)
 
     async def drain(self, timeout_s: float) -> None:
         """Take nothing new, finish what is there, and end the process."""

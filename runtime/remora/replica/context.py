@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from remora.errors import RemoraError
+from remora.handle.identity import ReplicaID
 from remora.types import FIRST_RANK, ReplicaRank
 
 
@@ -24,9 +25,9 @@ class ReplicaContext:
     """Replicas that the deployment was to have when this one was started."""
 
     @property
-    def replica_id(self) -> str:
-        """Unique id of the replica."""
-        return self.replica_tag
+    def replica_id(self) -> ReplicaID:
+        """The replica and whose it is, as request routers and policies know it."""
+        return ReplicaID.of(self.replica_tag, self.app_name, self.deployment)
 
 
 _replica: ContextVar[ReplicaContext | None] = ContextVar("remora_replica", default=None)
@@ -54,6 +55,11 @@ def enter(context: ReplicaContext) -> None:
 def current() -> ReplicaContext | None:
     """Return the replica that this code runs on, if it is one."""
     return _replica.get() or _last
+
+
+def _get_internal_replica_context() -> ReplicaContext | None:
+    """Return the replica that this code runs on, if it is one: the name under which Ray Serve's own guides ask."""
+    return current()
 
 
 def get_replica_context() -> ReplicaContext:

@@ -12,14 +12,17 @@ import importlib
 import inspect
 import logging
 import math
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import cloudpickle
 
 from remora.graph.autoscaling import AutoscalingConfig
 from remora.handle.identity import DeploymentID, ReplicaID
+from remora.replica.stats import Series, TimeStampedValue, aggregated
 
 log = logging.getLogger("remora.replica")
 
@@ -43,10 +46,10 @@ class AutoscalingContext:
     """Requests that wait or are worked on, over the look-back period."""
     total_queued_requests: float
     """Those of them that wait."""
-    aggregated_metrics: Mapping[str, Any]
-    """Empty: metrics of replicas are not collected."""
-    raw_metrics: Mapping[str, Any]
-    """Empty, too."""
+    aggregated_metrics: Mapping[str, Mapping[ReplicaID, float]]
+    """What the replicas' `record_autoscaling_stats` returned, by name: the `aggregation_function` of it."""
+    raw_metrics: Mapping[str, Mapping[ReplicaID, list[TimeStampedValue]]]
+    """The same, each value of the look-back period."""
     capacity_adjusted_min_replicas: int
     capacity_adjusted_max_replicas: int
     policy_state: dict[str, Any]
@@ -96,6 +99,10 @@ class PolicyQuestion:
     of_application: bool = False
     """It decides for all of an application's deployments together, and takes a dict of contexts."""
 
+    def look_back_s(self) -> dict[str, float]:
+        """Return the look-back period of each replica that it is about, by the replica's name."""
+        return {name: float(it.limits["look_back_period_s"]) for it in self.situations for name in it.replicas}
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -115,11 +122,11 @@ class Policies:
     """The policies that one replica runs; each is imported, and constructed if it is a class, once."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], Callable[..., Any]] = {}
+        self._known: dict[tuple[str, str], _Policy] = {}
 
-    async def ask(self, question: PolicyQuestion) -> Answer:
-        """Return what the policy says, or what is wrong with it."""
-        contexts = {context.deployment_id: context for context in _contexts(question)}
+    async def ask(self, question: PolicyQuestion, recorded: Mapping[str, Series] = MappingProxyType({})) -> Answer:
+        """Return what the policy says, or what is wrong with it; `recorded` is by replica."""
+        contexts = {context.deployment_id: context for context in _contexts(question, recorded)}
         try:
             if question.of_application:
                 return _wishes(await self._call(question, contexts), contexts)
@@ -129,49 +136,77 @@ class Policies:
             return f"policy {question.import_path}: {type(error).__name__}: {error}"
 
     async def _call(self, question: PolicyQuestion, argument: Any) -> Any:
-        policy, given = self._policy(question.import_path, question.args)
-        if inspect.iscoroutinefunction(policy) or inspect.iscoroutinefunction(getattr(policy, "__call__", None)):  # noqa: B004
-            return await policy(argument, **given)
-        answer = await asyncio.to_thread(policy, argument, **given)
+        key = (question.import_path, repr(sorted(question.args.items())))
+        if key not in self._known:
+            self._known[key] = _Policy(question.import_path, question.args)
+        return await self._known[key].ask(argument)
+
+
+class _Policy:
+    """One policy, in a thread that has an event loop of its own.
+
+    As in Ray Serve it may start tasks there that outlast a call. A call that blocks holds up this policy alone.
+    """
+
+    def __init__(self, import_path: str, args: Mapping[str, Any]) -> None:
+        self._import_path = import_path
+        self._args = args
+        self._made: Callable[..., Any] | None = None
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name=f"policy-{import_path}", daemon=True).start()
+
+    async def ask(self, argument: Any) -> Any:
+        """Return what it says, or raise what it raises."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._said(argument), self._loop))
+
+    async def _said(self, argument: Any) -> Any:
+        if self._made is None:
+            self._made = self._make()
+        answer = self._made(argument, **(self._args if inspect.isroutine(self._made) else {}))
         return await answer if inspect.isawaitable(answer) else answer
 
-    def _policy(self, import_path: str, args: Mapping[str, Any]) -> tuple[Callable[..., Any], Mapping[str, Any]]:
-        key = (import_path, repr(sorted(args.items())))
-        if key not in self._known:
-            module, _, attribute = import_path.partition(":")
-            found: Any = importlib.import_module(module)
-            for part in attribute.split("."):
-                found = getattr(found, part)
-            made: Any = found(**args) if inspect.isclass(found) else found
-            self._known[key] = made
-        policy = self._known[key]
-        return policy, args if inspect.isroutine(policy) else {}
+    def _make(self) -> Callable[..., Any]:
+        module, _, attribute = self._import_path.partition(":")
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+        made: Callable[..., Any] = found(**self._args) if inspect.isclass(found) else found
+        return made
 
 
-def _contexts(question: PolicyQuestion) -> list[AutoscalingContext]:
-    application = question.application
-    return [
-        AutoscalingContext(
-            deployment_id=DeploymentID(it.deployment, application),
-            deployment_name=it.deployment,
-            app_name=application,
-            current_num_replicas=it.current,
-            target_num_replicas=it.target,
-            running_replicas=tuple(ReplicaID.of(id_, application, it.deployment) for id_ in it.replicas),
-            total_num_requests=it.requests,
-            total_queued_requests=it.queued,
-            aggregated_metrics={},
-            raw_metrics={},
-            capacity_adjusted_min_replicas=it.least,
-            capacity_adjusted_max_replicas=it.most,
-            policy_state=_state(it.state),
-            last_scale_up_time=it.scaled_up_at,
-            last_scale_down_time=it.scaled_down_at,
-            current_time=question.now,
-            config=AutoscalingConfig.in_force(it.limits),
-        )
-        for it in question.situations
-    ]
+def _contexts(question: PolicyQuestion, recorded: Mapping[str, Series]) -> list[AutoscalingContext]:
+    return [_context(question, it, recorded) for it in question.situations]
+
+
+def _context(question: PolicyQuestion, it: Situation, recorded: Mapping[str, Series]) -> AutoscalingContext:
+    application, config = question.application, AutoscalingConfig.in_force(it.limits)
+    raw: dict[str, dict[ReplicaID, list[TimeStampedValue]]] = {}
+    for replica in it.replicas:
+        for name, values in recorded.get(replica, {}).items():
+            raw.setdefault(name, {})[ReplicaID.of(replica, application, it.deployment)] = list(values)
+    function = config.aggregation_function
+    return AutoscalingContext(
+        deployment_id=DeploymentID(it.deployment, application),
+        deployment_name=it.deployment,
+        app_name=application,
+        current_num_replicas=it.current,
+        target_num_replicas=it.target,
+        running_replicas=tuple(ReplicaID.of(id_, application, it.deployment) for id_ in it.replicas),
+        total_num_requests=it.requests,
+        total_queued_requests=it.queued,
+        aggregated_metrics={
+            name: {id_: aggregated(values, function, question.now) for id_, values in by_replica.items()}
+            for name, by_replica in raw.items()
+        },
+        raw_metrics=raw,
+        capacity_adjusted_min_replicas=it.least,
+        capacity_adjusted_max_replicas=it.most,
+        policy_state=_state(it.state),
+        last_scale_up_time=it.scaled_up_at,
+        last_scale_down_time=it.scaled_down_at,
+        current_time=question.now,
+        config=config,
+    )
 
 
 def _wishes(answer: Any, contexts: Mapping[DeploymentID, AutoscalingContext]) -> Mapping[str, Wish]:

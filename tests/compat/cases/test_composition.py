@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import ray
 from pydantic import BaseModel
 from ray import serve
 from ray.serve.handle import DeploymentHandle
@@ -188,3 +189,73 @@ def test_deployments_are_scaled_each_for_itself(run):
 def test_an_argument_that_cannot_be_pickled_is_refused(run):
     with pytest.raises(TypeError, match=r"(?i)pickle|serializ"):
         run(Const.bind(number for number in range(3)))
+
+
+@serve.deployment
+class Tally:
+    def __call__(self, values, scale=1):
+        return sum(values) * scale
+
+    async def inner(self, boxed):
+        return sum(await boxed[0])
+
+    async def of_my_own(self, n):
+        other = serve.get_deployment_handle("Tally", "tally")
+        return await other.remote(ray.put(list(range(n))))
+
+
+@pytest.fixture(scope="module")
+def tally(share):
+    return share(Tally.bind(), "tally")
+
+
+def test_object_references_arrive_as_objects(tally):
+    assert tally.remote(ray.put([1, 2, 3])).result() == 6
+    assert tally.remote([1, 2], scale=ray.put(10)).result() == 30
+    assert tally.of_my_own.remote(4).result() == 6
+
+
+def test_an_object_reference_in_a_list_stays_one(tally):
+    assert tally.inner.remote([ray.put([4, 5])]).result() == 9
+
+
+def test_the_result_of_a_ray_task_is_an_argument(tally):
+    @ray.remote(num_cpus=0)
+    def three():
+        return [1, 1, 1]
+
+    assert tally.remote(three.remote()).result() == 3
+
+
+def test_a_ray_task_that_failed_fails_the_call(tally):
+    @ray.remote(num_cpus=0, max_retries=0)
+    def broken():
+        raise LookupError("nowhere")
+
+    with pytest.raises(Exception, match="nowhere"):
+        tally.remote(broken.remote()).result()
+
+
+@ray.remote(num_cpus=0)
+def doubled(number):
+    return number * 2
+
+
+@serve.deployment
+class Refers:
+    def __init__(self, tally):
+        self.tally = tally
+
+    async def later(self):
+        ref = await self.tally.options(_by_reference=True).remote([1, 2])._to_object_ref()
+        return await doubled.remote(ref)
+
+    def at_once(self):
+        ref = self.tally.options(_by_reference=True).remote([3])._to_object_ref_sync()
+        return ray.get(doubled.remote(ref))
+
+
+def test_a_response_becomes_a_reference(share, tally):
+    handle = share(Refers.bind(Tally.bind()), "refers")
+    assert handle.later.remote().result() == 6
+    assert handle.at_once.remote().result() == 6

@@ -31,6 +31,12 @@ class Word:
             "self": context.servable_object is self,
         }
 
+    def own_id(self):
+        context = serve.get_replica_context()
+        own = context.replica_id
+        of = own.deployment_id
+        return {"name": of.name, "app_name": of.app_name, "is_tag": own.unique_id == context.replica_tag}
+
     def letters(self):
         yield from self.word
 
@@ -208,6 +214,10 @@ def test_the_replica_context(word):
     tag = found.pop("replica_tag")
     assert tag
     assert found == {"app_name": "word", "deployment": "Word", "rank": 0, "world_size": 1, "self": True}
+
+
+def test_a_replica_knows_its_id(word):
+    assert word.own_id.remote().result() == {"name": "Word", "app_name": "word", "is_tag": True}
 
 
 def test_there_is_no_replica_context_outside(word):

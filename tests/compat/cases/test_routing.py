@@ -143,6 +143,63 @@ def test_a_policy_of_the_users_own_decides(run):
     until(lambda: serve.status().applications["scaled"].deployments["Scaled"].replica_states.get("RUNNING") == 2)
 
 
+def as_recorded(context):
+    depths = context.aggregated_metrics.get("depth") or {}
+    return max(depths.values(), default=1), {}
+
+
+def test_a_policy_goes_by_what_replicas_record(run):
+    config = AutoscalingConfig(
+        min_replicas=1,
+        max_replicas=5,
+        upscale_delay_s=0,
+        metrics_interval_s=0.2,
+        look_back_period_s=30,
+        policy=AutoscalingPolicy(policy_function=as_recorded),
+    )
+
+    @serve.deployment(autoscaling_config=config)
+    class Records:
+        def record_autoscaling_stats(self):
+            return {"depth": 2}
+
+    run(Records.bind(), name="records", route_prefix="/records")
+    until(lambda: serve.status().applications["records"].deployments["Records"].replica_states.get("RUNNING") == 2)
+
+
+class Polls:
+    """Begins a task on the loop that it is asked on, and says what the task has found."""
+
+    def __init__(self, found):
+        self.found = found
+        self.wanted = 1
+        self.task = None
+
+    async def poll(self):
+        await asyncio.sleep(0.1)
+        self.wanted = self.found
+
+    def __call__(self, context):
+        if self.task is None:
+            self.task = asyncio.get_running_loop().create_task(self.poll())
+        return self.wanted, {}
+
+
+def test_a_policy_may_have_tasks_of_its_own(run):
+    policy = AutoscalingPolicy(policy_function=Polls, policy_kwargs={"found": 2})
+    config = AutoscalingConfig(
+        min_replicas=1, max_replicas=5, upscale_delay_s=0, metrics_interval_s=0.2, look_back_period_s=1, policy=policy
+    )
+
+    @serve.deployment(autoscaling_config=config)
+    class Polled:
+        def __call__(self):
+            return 1
+
+    run(Polled.bind(), name="polled", route_prefix="/polled")
+    until(lambda: serve.status().applications["polled"].deployments["Polled"].replica_states.get("RUNNING") == 2)
+
+
 def test_a_router_that_is_no_router_is_refused():
     with pytest.raises(Exception):
         serve.deployment(request_router_config={"request_router_class": 5})(Who.func_or_class)
