@@ -170,8 +170,9 @@ class _Policy:
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
-        made: Callable[..., Any] = found(**self._args) if inspect.isclass(found) else found
-        return made
+        made: Any = found(**self._args) if inspect.isclass(found) else found
+        policy: Callable[..., Any] = made
+        return policy
 
 
 def _contexts(question: PolicyQuestion, recorded: Mapping[str, Series]) -> list[AutoscalingContext]:
