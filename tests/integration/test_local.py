@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -108,7 +109,7 @@ def test_an_import_path_from_the_working_directory_with_arguments(tmp_path: Path
         "@serve.deployment(num_replicas=2)\n"
         "class Greeter:\n"
         "    def __init__(self, word): self.word = word\n"
-        "    def __call__(self, request): return f'{self.word} {os.getpid()}'\n"
+        "    def __call__(self, request): return f'{self.word} {os.getpid()} {os.nice(0)}'\n"
         "def build(args): return Greeter.bind(args['word'])\n"
     )
     port = free_port()
@@ -118,6 +119,7 @@ def test_an_import_path_from_the_working_directory_with_arguments(tmp_path: Path
         answers = {ask(port, "/greet/") for _ in range(100)}
         assert {(status, text.partition(" ")[0]) for status, text in answers} == {(200, "moin")}
         assert len(answers) == 2, "as many replicas as the code says"
+        assert {text.rpartition(" ")[2] for _, text in answers} == {str(os.nice(0))}, "no less of a core than the proxy"
         assert ask(port, "/other")[0] == 404
 
 

@@ -15,6 +15,9 @@ from remora.errors import RemoraError
 
 NAMESPACE: Final = "remora"
 LOCAL_OBJECT_STORE_BYTES: Final = 200_000_000
+LOCAL_CONFIG: Final = {"worker_niceness": 0}
+"""Of the Ray of local mode. Ray's own niceness, 15, is for work that may wait: of a core that its proxy wants as well,
+a replica gets a thirtieth, and in local mode they share the machine's cores. Pods have shares of their own."""
 
 
 class ClusterLost(RemoraError):
@@ -38,7 +41,13 @@ def connect(settings: ControllerSettings) -> None:
         # A program that called ray.init itself keeps its Ray, also when the instance ends.
         elif not (settings.local and is_connected()):
             # Without the word it joins a Ray that somebody else has started on this machine.
-            ray.init("local", include_dashboard=False, object_store_memory=LOCAL_OBJECT_STORE_BYTES, **common)
+            ray.init(
+                "local",
+                include_dashboard=False,
+                object_store_memory=LOCAL_OBJECT_STORE_BYTES,
+                _system_config=dict(LOCAL_CONFIG),
+                **common,
+            )
     except (ConnectionError, RayError, RuntimeError, OSError) as error:
         raise ClusterLost(f"cannot connect to Ray at {settings.ray_address or 'this machine'}: {error}") from error
 
