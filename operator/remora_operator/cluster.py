@@ -27,8 +27,8 @@ class Cluster(Protocol):
         """Return an object; None when there is none."""
         ...
 
-    async def list(self, kind: Kind, namespace: str = "", *, selector: str = "") -> Listing:
-        """Return all objects of a kind, in one namespace or in all."""
+    async def list(self, kind: Kind, namespace: str = "", *, selector: str = "", fields: str = "") -> Listing:
+        """Return all objects of a kind, in one namespace or in all: with these labels, and these values of fields."""
         ...
 
     async def apply(self, kind: Kind, manifest: Manifest, *, subresource: str = "") -> Manifest:

@@ -58,10 +58,11 @@ class KubernetesCluster:
         status, body = await self._call("GET", kind.path(namespace, name))
         return None if status == 404 else _accepted(status, body, f"get {kind.name} {namespace}/{name}")
 
-    async def list(self, kind: Kind, namespace: str = "", *, selector: str = "") -> Listing:
-        """Return all objects of a kind, in one namespace or in all."""
+    async def list(self, kind: Kind, namespace: str = "", *, selector: str = "", fields: str = "") -> Listing:
+        """Return all objects of a kind, in one namespace or in all: with these labels, and these values of fields."""
         items: list[Manifest] = []
-        query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
+        query = {"limit": str(PAGE)}
+        query |= {name: it for name, it in (("labelSelector", selector), ("fieldSelector", fields)) if it}
         while True:
             status, body = await self._call("GET", kind.path(namespace), query=query)
             page = _accepted(status, body, f"list {kind.plural}")

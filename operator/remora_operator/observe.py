@@ -1,7 +1,7 @@
-"""First step of a reconcile: gathers what is, without a call to anybody unless the user's code changed.
+"""First step of a reconcile: gathers what is, without a call to anybody in an application that is well.
 
-Objects come from the store that the watches fill, controllers and proxies from their links. Only the ConfigMap with
-user code is read from the API server, and only when its version moved.
+Objects come from the store that the watches fill, controllers and proxies from their links. Read from the API server
+are only the ConfigMap with user code, when its version moved, and the events of a head's set that makes no pod.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from remora_operator.controller_client import ControllerLinks
 from remora_operator.figures_client import ProxyFigures
 from remora_operator.kinds import CHILDREN, CONFIG_MAP, POD, REPLICA_SET, Key, Kind, Manifest
 from remora_operator.observed import Child, CodeMissing, Observed, Pod, child_from, pod_from
+from remora_operator.podless import is_podless, with_its_reason
 from remora_operator.proxy_client import ProxyPushes
 from remora_operator.proxy_watch import ProxyWatches
 from remora_operator.store import Store
@@ -50,8 +51,9 @@ class Observer:
     async def observe(self, key: Key, application: ServeApplication, now: datetime) -> Observed:
         """Return everything that a plan for this application is made from."""
         children, pods = _owned(self.store.of(key), application.metadata.uid)
+        told = [await with_its_reason(self.cluster, it) if is_podless(it, pods, now) else it for it in children]
         return Observed(
-            children={it.ref: it for it in children},
+            children={it.ref: it for it in told},
             pods=pods,
             code=await self._code_of(key, application),
             controllers=self.links.views(key),

@@ -210,8 +210,11 @@ def _is_in_trouble(pod: Pod) -> bool:
 
 
 def _no_head(application: ServeApplication, observed: Observed, clusters: Clusters) -> str:
-    """Say where to look when the head's set makes no pod: it does not tell why, its events do."""
+    """Say why the head's set makes no pod, or where to look if nobody has said."""
     name = names.head(application.metadata.name, clusters.newest)
-    if clusters.newest not in observed.heads() or application.spec.suspend:
+    head = observed.heads().get(clusters.newest)
+    if head is None or application.spec.suspend:
         return ""
+    if head.trouble:
+        return f"StatefulSet {name}: {head.trouble}{advice(head.trouble, Component.HEAD)}"
     return f"StatefulSet {name} has no pod: `kubectl describe statefulset {name}` says why"

@@ -173,9 +173,9 @@ FIRST = [
     Row("bad-image-name", {"image": "Not An Image"}, ("InvalidImageName", "check spec.image"), LATE),
     Row("no-such-node", head(nodeSelector={"disk": "fast"}), ("didn't match", "add a node"), LATE),
     Row("head-too-large", {"head": {"resources": {"cpu": "64"}}}, ("Insufficient cpu", "spec.head.resources"), LATE),
-    Row("no-account", head(serviceAccountName="nobody"), ("kubectl describe statefulset",), LATE),
-    Row("no-priority", head(priorityClassName="very-high"), ("kubectl describe statefulset",), LATE),
-    Row("host-network", head(hostNetwork=True), ("kubectl describe statefulset",), LATE),
+    Row("no-account", head(serviceAccountName="nobody"), ('"nobody" not found', "create it"), LATE),
+    Row("no-priority", head(priorityClassName="very-high"), ("very-high", "create it"), LATE),
+    Row("host-network", head(hostNetwork=True), ("hostNetwork=true", "change podTemplate"), LATE),
     Row(
         "no-claim",
         head(volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": "lost"}}]),

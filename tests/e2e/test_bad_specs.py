@@ -15,7 +15,7 @@ SOME = (
     "more memory than a worker pod has",
     "an image that is not there",
 )
-SOME_FIRST = ("bad-image", "no-such-command", "empty-code", "bad-volume")
+SOME_FIRST = ("bad-image", "no-account", "no-such-command", "empty-code", "bad-volume")
 
 
 def names(stage: Stage) -> set[str]:
@@ -43,4 +43,4 @@ def test_what_cannot_be_rolled_out_is_taken_back_while_the_old_revision_serves(s
 
 
 def test_what_never_started_says_what_to_do(stage: Stage) -> None:
-    assert [fault for it in begin(stage, chosen(FIRST, SOME_FIRST)) for fault in it.faults] == []
+    assert [fault for it in begin(stage, chosen(FIRST, SOME_FIRST), at_once=5) for fault in it.faults] == []

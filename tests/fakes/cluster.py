@@ -5,6 +5,7 @@ to the same contract.
 from __future__ import annotations
 
 import copy
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -35,13 +36,13 @@ class FakeCluster:
         self._called("get", kind, name)
         return copy.deepcopy(self.objects.get((kind, namespace, name)))
 
-    async def list(self, kind: Kind, namespace: str = "", *, selector: str = "") -> Listing:
+    async def list(self, kind: Kind, namespace: str = "", *, selector: str = "", fields: str = "") -> Listing:
         """Return copies; of selectors only the presence of a label, and equality, are known."""
         self._called("list", kind, namespace)
         items = [
             copy.deepcopy(it)
             for (its_kind, its_namespace, _), it in self.objects.items()
-            if its_kind is kind and namespace in ("", its_namespace) and _selected(it, selector)
+            if its_kind is kind and namespace in ("", its_namespace) and _selected(it, selector) and _has(it, fields)
         ]
         return Listing(items, self._version)
 
@@ -135,4 +136,11 @@ def _selected(manifest: Manifest, selector: str) -> bool:
     return all(
         (labels.get(name) == value) if equal else (name in labels)
         for name, equal, value in (part.partition("=") for part in selector.split(",") if part)
+    )
+
+
+def _has(manifest: Manifest, fields: str) -> bool:
+    return all(
+        functools.reduce(lambda it, key: (it or {}).get(key), path.split("."), manifest) == value  # type: ignore[arg-type, return-value]
+        for path, _, value in (part.partition("=") for part in fields.split(",") if part)
     )

@@ -52,6 +52,15 @@ class ClusterContract:
         assert changed["data"] == {"a": "3", "b": "2"}
         assert changed["metadata"]["uid"] == made["metadata"]["uid"]
 
+    async def test_a_listing_is_of_those_with_the_labels_and_the_fields(self, api: Api) -> None:
+        cluster, namespace = api
+        for name in ("settings", "code"):
+            await cluster.create(CONFIG_MAP, config_map(namespace, name))
+        labelled = await cluster.list(CONFIG_MAP, namespace, selector="remora.dev/application=hello")
+        assert {it["metadata"]["name"] for it in labelled.items} == {"settings", "code"}
+        named = await cluster.list(CONFIG_MAP, namespace, fields="metadata.name=code")
+        assert [it["metadata"]["name"] for it in named.items] == ["code"]
+
     async def test_create_never_touches_what_exists(self, api: Api) -> None:
         cluster, namespace = api
         assert await cluster.create(CONFIG_MAP, config_map(namespace, a="1"))
