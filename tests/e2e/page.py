@@ -10,18 +10,26 @@ from pathlib import Path
 from tests.e2e.stage import ROOT
 
 
+def commit() -> str:
+    """Return the short id of what is checked out."""
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def machine() -> str:
+    """Return what the run has to itself, in words."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} cores, {memory:.0f} GiB"
+
+
 def heading(began: datetime, command: str) -> list[str]:
     """Return the lines above what one run found."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return [
         "",
-        f"## {began:%Y-%m-%d %H:%M} UTC, commit {commit}",
+        f"## {began:%Y-%m-%d %H:%M} UTC, commit {commit()}",
         "",
         f"`{command}`",
-        f"on {os.cpu_count()} cores and {memory:.0f} GiB.",
+        f"on a machine of {machine()}.",
         "",
     ]
 

@@ -1,4 +1,4 @@
-"""``python -m tests.e2e.soak --times 100``: rollouts of every kind, and their table in ``docs/results/``."""
+"""``python -m tests.e2e.soak --times 100``: rollouts of every kind, and their record in ``docs/results/``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from demo.ground import Ground as Demo
 from demo.story import install
 from tests.cluster.cluster import running
 from tests.e2e.conftest import namespace
-from tests.e2e.page import add, heading
+from tests.e2e.page import commit, machine
+from tests.e2e.record import Entry, append, page, read
 from tests.e2e.rolling import HEADER, KINDS, Result, ground, roll
 from tests.e2e.stage import Stage
 
@@ -21,48 +22,46 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=100, help="rollouts of each kind")
     parser.add_argument("--long", type=float, default=30, help="seconds that streams and slow requests take")
     parser.add_argument("--kinds", default="", help="words, one of which the name of a kind has to have, by commas")
-    parser.add_argument("--into", type=Path, default=None, help="file for the table; none unless given")
+    parser.add_argument(
+        "--into", type=Path, default=None, help="page for the sum of all runs, with its record beside it"
+    )
     given = parser.parse_args()
     words = [it for it in given.kinds.split(",") if it]
     kinds = [it for it in KINDS if not words or any(word in it.name for word in words)]
-    cluster = running()
-    began, results = datetime.now(UTC), []
+    cluster, worst = running(), 0
     print(HEADER, flush=True)
-    try:
-        with cluster.claimed(), namespace(cluster) as name:
-            install(Demo(cluster))
-            for result in roll(ground(Stage(cluster, name)), [(it, given.times) for it in kinds], given.long):
-                results.append(result)
-                print("\n".join([result.row(), *result.faults()]), flush=True)
-    finally:
-        # What was found in an hour is not lost with the kind that went wrong.
-        if given.into is not None and results:
-            add(given.into, HEAD, section(results, began, given))
-    return 1 if any(it.faults() for it in results) else 0
+    with cluster.claimed(), namespace(cluster) as name:
+        install(Demo(cluster))
+        began = datetime.now(UTC)
+        for result in roll(ground(Stage(cluster, name)), [(it, given.times) for it in kinds], given.long):
+            print("\n".join([result.row(), *result.faults()]), flush=True)
+            worst = worst or int(bool(result.faults()))
+            if given.into is not None:
+                record = given.into.with_suffix(".jsonl")
+                append(record, entry(result, began, given.long))
+                given.into.write_text(page(read(record), [it.name for it in KINDS]))
+            began = datetime.now(UTC)
+    return worst
 
 
-HEAD = """# Rollouts under load
-
-Each run of `make soak-rollouts` adds its table here. A client that never retries sends 100 requests a second on 8 kept
-connections, and holds a stream and a slow request of some seconds, again and again (long ones). A failure is any answer
-but a whole 2xx. Pods are counted from a watch. A rollout's time includes the long requests that old replicas finish.
-The cluster is a real Kubernetes of two nodes on one machine, with the load generator beside it.
-"""
-
-
-def section(results: list[Result], began: datetime, given: argparse.Namespace) -> list[str]:
-    """Return what one run adds to the page."""
-    kinds = f' KINDS="{given.kinds}"' if given.kinds else ""
-    faults = [f"* {it}" for result in results for it in result.faults()]
-    return [
-        *heading(began, f"make soak-rollouts TIMES={given.times} LONG={given.long:g}{kinds}"),
-        HEADER,
-        *(it.row() for it in results),
-        "",
-        f"{sum(it.rollouts for it in results):,} rollouts, {sum(it.requests for it in results):,} requests, "
-        f"{sum(it.failed for it in results)} failures.",
-        *(["", "What was not as it has to be:", "", *faults] if faults else []),
-    ]
+def entry(result: Result, began: datetime, long_s: float) -> Entry:
+    """Return the line of the record for what one kind went through."""
+    return Entry(
+        began=began.isoformat(timespec="seconds"),
+        commit=commit(),
+        machine=machine(),
+        long_s=long_s,
+        kind=result.kind.name,
+        rollouts=result.rollouts,
+        requests=result.requests,
+        long=result.long,
+        failed=result.failed,
+        peak_pods=result.peak_pods,
+        allowed_pods=result.kind.most_pods,
+        seconds=tuple(round(it, 1) for it in result.seconds),
+        p99_ms=round(result.p99_ms, 1),
+        faults=tuple(result.faults()),
+    )
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ app = Speaker.bind()
     )
 
 
-def test_a_canary_gets_its_share_is_promoted_and_undone_without_a_failed_request(stage: Stage) -> None:
+def test_a_canary_is_promoted_and_undone_without_a_failed_request(stage: Stage) -> None:
     canary = {"strategy": "Canary", "canary": {"steps": [{"weight": 20}]}}
     stage.apply(speaker("one", rollout=canary))
     stage.wait_ready("speaker")
@@ -45,12 +45,6 @@ def test_a_canary_gets_its_share_is_promoted_and_undone_without_a_failed_request
         eventually(lambda: reason(stage) == "Promoting", 90, "a canary that is ready")
         weights = {it["name"]: it.get("weight", 0) for it in status(stage)["revisions"]}
         assert sorted(weights.values()) == [20, 80]
-        with stage.load("speaker", "--rate", "200", "--connections", "4", "--for", "8") as share:
-            eventually(lambda: share.process.poll() is not None, 30, "a measured share")
-        answers = share.report["answers"]
-        of = sum(answers.values())
-        # Five standard deviations.
-        assert abs(answers.get("two", 0) - of * 0.2) < 5 * (of * 0.2 * 0.8) ** 0.5, answers
         print(stage.remora("rollout", "status", "speaker"))
         stage.remora("rollout", "promote", "speaker")
         stage.wait_ready("speaker", within_s=60)

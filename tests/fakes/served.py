@@ -45,6 +45,11 @@ class Served:
     def ws(self) -> str:
         return f"ws://127.0.0.1:{self.port}"
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing goes on any more, in the proxy and in the replicas."""
+        return not any(it.ongoing for it in self.replicas.values()) and not self.proxy.metrics.ongoing
+
 
 @asynccontextmanager
 async def served(
