@@ -1,4 +1,4 @@
-"""``make test``: the checks, then every test, in one command; ends with pytest's own count.
+"""``make test``: the checks, then every test, in one command; ends with pytest's own counts.
 
 On a machine that cannot host the cluster its tests are skipped, with the reason on screen and counted;
 ``REMORA_REQUIRE_CLUSTER=1`` turns such a skip into a failure.
@@ -6,8 +6,10 @@ On a machine that cannot host the cluster its tests are skipped, with the reason
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,13 +39,58 @@ def run(argv: Sequence[str]) -> int:
     return status
 
 
+class Lane:
+    """One pytest of two that run side by side, and what it says, a line at a time with its name before it."""
+
+    def __init__(self, name: str, *argv: str) -> None:
+        self.name = name
+        self.last = ""
+        """What pytest said at its end: its count."""
+        command = [str(BIN / "pytest"), "-q", "--durations=15", *argv]
+        # Into a pipe Python would say nothing until it ends, or 8 KiB have come together.
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        print(f"── {name}: pytest {' '.join(command[1:])}", flush=True)
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.last = line.strip() or self.last
+            print(f"{self.name:>7} │ {line}", end="", flush=True)
+
+    def status(self) -> int:
+        """Wait for its end; return its exit status."""
+        status = self._process.wait()
+        self._reader.join()
+        return status
+
+
+def lanes() -> bool:
+    """Run the tests that need the cluster beside all others, as each lane waits most of its time; return if all passed.
+
+    The first waits for pods, the second for processes of Ray and for timers.
+    """
+    began = time.monotonic()
+    both = (Lane("cluster", "tests/e2e"), Lane("others", "tests", "--ignore=tests/e2e"))
+    passed = [lane.status() == 0 for lane in both]
+    for lane in both:
+        print(f"── {lane.name}: {lane.last}", flush=True)
+    print(f"── tests: {'ok' if all(passed) else 'failed'} in {time.monotonic() - began:.1f} s", flush=True)
+    return all(passed)
+
+
 def main() -> int:
-    """Run the checks and the tests; the first failing check does not hide the tests."""
+    """Run the checks and the tests, or those that are named; the first failing check does not hide the tests."""
     failed = [argv[0] for argv in CHECKS if run(argv)]
-    tests = run(("pytest", "-q", "--durations=15", *sys.argv[1:]))
+    named = sys.argv[1:]
+    passed = run(("pytest", "-q", "--durations=15", *named)) == 0 if named else lanes()
     if failed:
         print(f"failed checks: {', '.join(failed)}", flush=True)
-    return 1 if failed or tests else 0
+    return 0 if passed and not failed else 1
 
 
 if __name__ == "__main__":
