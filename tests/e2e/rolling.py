@@ -93,6 +93,18 @@ class Ground:
         self.apply()
         self.ends("Serving")
 
+    def begun(self) -> None:
+        """Apply it, and wait until its revision is being rolled out."""
+        self.apply()
+
+        def is_under_way() -> bool:
+            resource = self.stage.get("sapp", NAME)
+            status = resource["status"]
+            is_current = status.get("observedGeneration") == resource["metadata"]["generation"]
+            return is_current and status.get("updatedRevision") not in (None, "", status.get("currentRevision"))
+
+        eventually(is_under_way, ALLOWED_S, "a rollout that has begun")
+
     def is_alone(self) -> bool:
         """Whether everything of the revision before is gone."""
         status = self.stage.get("sapp", NAME)["status"]
@@ -186,6 +198,33 @@ def _undo(ground: Ground) -> None:
     ground.ends("Serving")
 
 
+def _overtaken(ground: Ground) -> None:
+    """Change the code again while it is being rolled out: A, B, C."""
+    ground.another_code()
+    ground.begun()
+    ground.another_code()
+    ground.rolled()
+
+
+def _thought_better_of(ground: Ground) -> None:
+    """Go back to the code that serves while another is being rolled out: A, B, A."""
+    good = ground.spec["code"]
+    ground.another_code()
+    ground.begun()
+    ground.spec["code"] = good
+    ground.rolled()
+
+
+def _another_strategy(ground: Ground) -> None:
+    """Begin as a canary, and go on without."""
+    ground.spec["rollout"] = {"strategy": "Canary", "canary": {"steps": [{"weight": 20}]}}
+    ground.another_code()
+    ground.apply()
+    ground.ends("Promoting")
+    ground.spec["rollout"] = {"strategy": "Rolling"}
+    ground.rolled()
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of rollout, and what it may cost."""
@@ -211,6 +250,9 @@ KINDS = (
     Kind("blue/green", _blue_green, BESIDE),
     Kind("taken back by itself", _taken_back, IN_PLACE, sides=1),
     Kind("undo and forward again", _undo, IN_PLACE),
+    Kind("changed again meanwhile", _overtaken, IN_PLACE),
+    Kind("changed back meanwhile", _thought_better_of, IN_PLACE),
+    Kind("another strategy meanwhile", _another_strategy, BESIDE),
 )
 
 
