@@ -35,6 +35,7 @@ def test_arguments_win_over_the_environment_and_that_over_defaults(key_file: str
         ({}, "REMORA_DATA_KEY_FILE"),
         ({"REMORA_DATA_KEY_FILE": "/nowhere/key"}, "/nowhere/key: No such file"),
         ({"REMORA_DATA_KEY_FILE": "/dev/null"}, "is empty"),
+        ({"REMORA_DATA_KEY_FILE": __file__, "REMORA_TLS_KEY": __file__}, "--tls-certificate and --tls-key belong"),
         ({"REMORA_PORT": "many"}, "--port: invalid int value: 'many'"),
     ],
 )

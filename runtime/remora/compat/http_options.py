@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class ProxyLocation(StrEnum):
@@ -34,6 +34,12 @@ class HTTPOptions(BaseModel):
     middlewares: list[Any] = Field(default_factory=list)
     location: ProxyLocation | None = None
     num_cpus: int = 0
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if bool(self.ssl_certfile) != bool(self.ssl_keyfile):
+            raise ValueError("ssl_certfile and ssl_keyfile belong together: give both, or none")
+        return self
 
 
 class gRPCOptions(BaseModel):

@@ -35,6 +35,7 @@ from remora_api.wire import (
 
 if TYPE_CHECKING:
     from remora.controller.loop import Controller
+    from remora.local.tls import LocalTls
 
 log = logging.getLogger("remora.local")
 
@@ -53,6 +54,8 @@ class LocalOptions:
     """Where a proxy in front of the instance's own has put it."""
     request_timeout_s: float | None = None
     """Of applications that say nothing of it themselves."""
+    tls: LocalTls | None = None
+    """HTTPS in the place of HTTP."""
     grpc_port: int | None = None
     """Serve gRPC there, too."""
     grpc_servicers: tuple[str, ...] = ()
@@ -99,7 +102,8 @@ class LocalInstance:
     @property
     def url(self) -> str:
         """Where the proxy takes requests."""
-        return f"http://{self._options.host}:{self._options.port}"
+        scheme = "http" if self._options.tls is None else "https"
+        return f"{scheme}://{self._options.host}:{self._options.port}"
 
     @property
     def controller_url(self) -> str:
@@ -148,6 +152,7 @@ class LocalInstance:
             folder=folder,
             root_path=options.root_path,
             grpc_port=options.grpc_port,
+            tls=options.tls,
         )
         # Ray first, as it takes the longest, and what else this process needs while Ray starts.
         connecting = asyncio.create_task(asyncio.to_thread(connection.connect, controller_settings))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from remora.errors import OptionError, RemoraError
+from remora.local.tls import LocalTls
 from remora_api import wire
 from remora_api.target import code_bundle, digest, revision_inputs, target_from
 from remora_api.v1alpha1 import Grpc, InvalidManifest, ServeApplication
@@ -47,6 +48,7 @@ class Subject:
     port: int | None = None
     root_path: str = ""
     grpc_reflection: bool = True
+    tls: LocalTls | None = None
 
 
 def read(subject: str, *, route_prefix: str | None = None, args: Mapping[str, Any] | None = None) -> Subject:
@@ -127,9 +129,12 @@ def _config(
         prefix = application.route_prefix if route_prefix is None else route_prefix
         applications.append(LocalApplication(target, prefix, config.http_options.request_timeout_s, grpc))
     http = config.http_options
-    return Subject(
-        tuple(applications), tuple(targets.notes(config)), http.host, http.port, http.root_path, rpc.enable_reflection
-    )
+    try:
+        tls = LocalTls.of(http.tls)
+    except OptionError as error:
+        raise CannotRead(f"{path}: {error}") from error
+    notes = tuple(targets.notes(config))
+    return Subject(tuple(applications), notes, http.host, http.port, http.root_path, rpc.enable_reflection, tls)
 
 
 def config_in(path: Path, document: Mapping[str, Any]) -> DeployConfig:

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remora.errors import RemoraError
+from remora.local import settings
 from remora_api.wire import ApplicationRouting, Routing
 
 if TYPE_CHECKING:
     from remora.http_client import SignedClient
+    from remora.local.tls import LocalTls
 
 LOG = "proxy.log"
 START_S = 20.0
@@ -47,6 +49,7 @@ class LocalProxy:
         folder: Path,
         root_path: str = "",
         grpc_port: int | None = None,
+        tls: LocalTls | None = None,
     ) -> LocalProxy:
         """Start the process; it is ready when the first `route` has returned."""
         key = secrets.token_hex(32)
@@ -70,6 +73,8 @@ class LocalProxy:
         }
         if grpc_port is not None:
             arguments["--grpc-port"] = grpc_port
+        if tls is not None:
+            arguments.update(tls.arguments())
         words = [str(word) for pair in arguments.items() for word in pair]
         # A session of its own: Ctrl-C reaches the process of `remora run` only, which ends all in order.
         with listening:
@@ -78,6 +83,7 @@ class LocalProxy:
                 start_new_session=True,
                 stderr=_log_file(folder),
                 pass_fds=(listening.fileno(),),
+                env=settings.of_proxy(tls.environment() if tls is not None else {}),
             )
         # Imported while the process starts: it takes a tenth of a second.
         from remora.http_client import SignedClient

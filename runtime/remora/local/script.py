@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from remora.compat import status as statuses
-from remora.errors import OptionError, RemoraError
+from remora.errors import RemoraError
 from remora.local.in_process import InProcess
 from remora_api.meta import Port
 from remora_api.wire import Target
@@ -185,16 +185,17 @@ def _logging(given: Any) -> dict[str, Any] | None:
 async def _start(http_options: Any, grpc_options: Any) -> tuple[LocalInstance, Router]:
     from remora.handle import runtime
     from remora.local.instance import LocalInstance, LocalOptions
+    from remora.local.tls import LocalTls
     from remora.router.router import Router
     from remora.routing.choosers import chooser
 
     http, rpc = _given(http_options), _given(grpc_options)
-    _check_tls(http)
     functions = rpc.get("grpc_servicer_functions") or ()
     options = LocalOptions(
         host=http.get("host") or "127.0.0.1",
         port=http.get("port") or 8000,
         root_path=http.get("root_path") or "",
+        tls=LocalTls.of(http),
         request_timeout_s=http.get("request_timeout_s"),
         # As in Ray Serve: without a servicer there is no port.
         grpc_port=rpc.get("port") or Port.GRPC if functions else None,
@@ -207,16 +208,6 @@ async def _start(http_options: Any, grpc_options: Any) -> tuple[LocalInstance, R
     await router.start()
     runtime.set_caller(router, asyncio.get_running_loop())
     return instance, router
-
-
-def _check_tls(http: Mapping[str, Any]) -> None:
-    """Raise OptionError for TLS: who asks for it must not be answered in the clear."""
-    for name in ("ssl_certfile", "ssl_keyfile", "ssl_ca_certs"):
-        if http.get(name):
-            raise OptionError(
-                f"http_options.{name} is {http[name]!r}, and the proxy speaks no TLS: leave it out, and end TLS before "
-                "the proxy; on a cluster the Gateway or Ingress does that"
-            )
 
 
 def _given(options: Any) -> Mapping[str, Any]:

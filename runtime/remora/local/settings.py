@@ -29,6 +29,11 @@ def prepare(
     return made
 
 
+def of_proxy(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of the proxy's process."""
+    return {**os.environ, **extra}  # noqa: TID251 - this is a settings.py
+
+
 def of_import(extra: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a process that imports the user's code: this one's, with that of the application."""
     return {**os.environ, "PYTHONPATH": _python_path(), **extra}  # noqa: TID251 - this is a settings.py

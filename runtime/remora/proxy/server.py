@@ -40,7 +40,10 @@ from remora.router.router import Router
 from remora.types import ASGIApp
 
 if TYPE_CHECKING:
+    import ssl
+
     from remora.proxy.rpc import GrpcServer
+    from remora.proxy.tls import Certificate
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +107,8 @@ class ProxyServer:
         self._listening: list[asyncio.Server] = []
         self.grpc_port = settings.grpc_port
         self._grpc: GrpcServer | None = None
+        self._certificate = _certificate(settings)
+        self._reading: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._wall_clock = wall_clock
@@ -129,12 +134,15 @@ class ProxyServer:
             settings.host,
             settings.port,
             self._root_path,
+            self._certificate.context if self._certificate is not None else None,
         )
         where = socket.socket(fileno=settings.admin_fd) if settings.admin_fd is not None else settings.admin_port
         private = await self._listen(cast(ASGIApp, self._admin), HttpToolsProtocol, ServerState(), settings.host, where)
         self.port, self.admin_port = (server.sockets[0].getsockname()[1] for server in (public, private))
         self._listening = [public, private]
         self._looking = asyncio.create_task(self.holding.watch())
+        if self._certificate is not None:
+            self._reading = asyncio.create_task(self._certificate.watch())
         self._write_date()
         if settings.grpc_port is not None:
             self._grpc = self._grpc_server()
@@ -173,7 +181,7 @@ class ProxyServer:
             await self._grpc.stop(0)
         for connection in list(self._state.connections):
             connection.transport.close()
-        for task in (self._watching, self._looking):
+        for task in (self._watching, self._looking, self._reading):
             if task is not None:
                 task.cancel()
                 await asyncio.wait((task,))
@@ -212,6 +220,7 @@ class ProxyServer:
         host: str,
         port: int | socket.socket,
         root_path: str = "",
+        tls: ssl.SSLContext | None = None,
     ) -> asyncio.Server:
         config = Config(
             app,
@@ -230,9 +239,21 @@ class ProxyServer:
         loop = asyncio.get_running_loop()
         if isinstance(port, socket.socket):
             return await loop.create_server(lambda: protocol(config, state, {}), sock=port, backlog=BACKLOG)
-        return await loop.create_server(lambda: protocol(config, state, {}), host, port, backlog=BACKLOG)
+        return await loop.create_server(lambda: protocol(config, state, {}), host, port, backlog=BACKLOG, ssl=tls)
 
     def _write_date(self) -> None:
         """Put the second's date into all answers. Uvicorn's server would do this; only its protocol is used here."""
         self._state.default_headers = [(b"date", formatdate(self._wall_clock(), usegmt=True).encode())]
         self._dating = asyncio.get_running_loop().call_later(DATE_S, self._write_date)
+
+
+def _certificate(settings: Settings) -> Certificate | None:
+    """Return the certificate of the public port, None for a port without TLS; raise BadCertificate."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    # Proxies without TLS do not load OpenSSL.
+    from remora.proxy.tls import Certificate, Files
+
+    return Certificate(
+        Files(settings.tls_certificate, settings.tls_key, settings.tls_password, settings.tls_authorities)
+    )

@@ -39,6 +39,12 @@ class Settings:
     """Of one WebSocket message of a client, which is held whole; a larger one closes the WebSocket with 1009."""
     grpc_port: int | None = None
     """Serve gRPC there, too; 0 for any free port."""
+    tls_certificate: Path | None = None
+    """PEM; with it the public port speaks TLS, and nothing else."""
+    tls_key: Path | None = None
+    tls_authorities: Path | None = None
+    tls_password: str = ""
+    """Of the key; from the environment only."""
     root_path: str = ""
     """Where a proxy in front of this one has put it; it cuts the path, applications see it (ASGI's root_path)."""
 
@@ -63,6 +69,9 @@ class Settings:
             ("--access-log", "REMORA_ACCESS_LOG", _flag, True),
             ("--grpc-port", "REMORA_GRPC_PORT", int, None),
             ("--root-path", "REMORA_ROOT_PATH", str, ""),
+            ("--tls-certificate", "REMORA_TLS_CERTIFICATE", Path, None),
+            ("--tls-key", "REMORA_TLS_KEY", Path, None),
+            ("--tls-authorities", "REMORA_TLS_AUTHORITIES", Path, None),
             ("--max-message-bytes", "REMORA_MAX_MESSAGE_BYTES", int, 16 * 1024 * 1024),
         )
         for option, variable, kind, default in options:
@@ -72,6 +81,8 @@ class Settings:
         read = parser.parse_args(argv)
         if read.data_key_file is None:
             parser.error("--data-key-file (or $REMORA_DATA_KEY_FILE) is required")
+        if (read.tls_certificate is None) != (read.tls_key is None):
+            parser.error("--tls-certificate and --tls-key belong together: give both, or none")
         return cls(
             data_key=_key(parser, read.data_key_file),
             proxy_key=_key(parser, read.proxy_key_file) if read.proxy_key_file else "",
@@ -88,6 +99,10 @@ class Settings:
             access_log=read.access_log,
             max_message_bytes=read.max_message_bytes,
             root_path=read.root_path,
+            tls_certificate=read.tls_certificate,
+            tls_key=read.tls_key,
+            tls_authorities=read.tls_authorities,
+            tls_password=env.get("REMORA_TLS_PASSWORD", ""),
             grpc_port=read.grpc_port,
         )
 

@@ -112,6 +112,15 @@ class HTTPOptions(Part):
     port: Annotated[int, Field(ge=0, le=65535)] | None = None
     root_path: str = ""
     request_timeout_s: AboveZero | None = None
+    ssl_certfile: str | None = None
+    ssl_keyfile: str | None = None
+    ssl_keyfile_password: str | None = None
+    ssl_ca_certs: str | None = None
+
+    @property
+    def tls(self) -> dict[str, str | None]:
+        """What is said of TLS, by its names in Ray Serve."""
+        return {name: value for name, value in self if name.startswith("ssl_")}
 
 
 class GRPCOptions(Part):

@@ -85,8 +85,10 @@ def _common_notes(config: DeployConfig) -> Iterator[str]:
         yield f"{name}: there is no field for it"
     if "proxy_location" in (config.model_extra or {}):
         yield "proxy_location: proxies are pods of their own, as many as spec.proxy.replicas"
-    for name, _ in config.http_options.set_fields("host", "port", "request_timeout_s"):
+    for name, _ in config.http_options.set_fields("host", "port", "request_timeout_s", *config.http_options.tls):
         yield f"http_options.{name}: there is no field for it"
+    if any(config.http_options.tls.values()):
+        yield "http_options.ssl_…: in a cluster the Gateway or Ingress in front of the proxies ends TLS"
     for name, _ in config.grpc_options.set_fields("port", "grpc_servicer_functions"):
         yield f"grpc_options.{name}: there is no field for it"
     if {"host", "port"} & {name for name, _ in config.http_options.set_fields()}:

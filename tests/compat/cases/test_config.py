@@ -31,6 +31,14 @@ def test_http_options_keep_what_is_given():
     assert (options.host, options.port, options.request_timeout_s) == ("0.0.0.0", 9000, 3)
 
 
+def test_http_options_want_certificate_and_key_or_none():
+    options = HTTPOptions(ssl_certfile="a.crt", ssl_keyfile="a.key")
+    assert (options.ssl_certfile, options.ssl_keyfile) == ("a.crt", "a.key")
+    for half in ({"ssl_certfile": "a.crt"}, {"ssl_keyfile": "a.key"}):
+        with pytest.raises(ValueError, match="ssl_certfile"):
+            HTTPOptions(**half)
+
+
 def test_http_options_check_types():
     with pytest.raises(ValueError, match="port"):
         HTTPOptions(port="many")

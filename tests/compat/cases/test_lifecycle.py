@@ -305,6 +305,48 @@ def test_a_new_application_takes_paths_from_another_once_it_serves(run, http):
     assert set(seen) == {(200, "outer"), (200, "inner")}
 
 
+TLS_PROGRAM = """
+import socket, sys
+try:
+    from remora.compat import alias; alias.install()
+except ModuleNotFoundError:
+    pass
+import httpx
+from ray import serve
+from starlette.requests import Request
+
+@serve.deployment(ray_actor_options={"num_cpus": 0})
+def tell(request: Request):
+    return f"{request.url.scheme} {request.url.port}"
+
+with socket.socket() as one:
+    one.bind(("127.0.0.1", 0))
+    port = one.getsockname()[1]
+certificate, key = sys.argv[1:]
+serve.start(http_options={"host": "127.0.0.1", "port": port, "ssl_certfile": certificate, "ssl_keyfile": key})
+serve.run(tell.bind())
+import ssl
+trusting = ssl.create_default_context(cafile=certificate)
+answer = httpx.get(f"https://127.0.0.1:{port}/", verify=trusting, timeout=30)
+print("answer", answer.text == f"https {port}", answer.status_code)
+serve.shutdown()
+"""
+
+
+def test_https(tmp_path):
+    import subprocess
+    import sys
+
+    certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
+    made = ("-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=a", "-addext", "subjectAltName=IP:127.0.0.1")
+    where = ("-keyout", key, "-out", certificate)
+    subprocess.run(["openssl", "req", "-x509", *made, *where], check=True, capture_output=True)
+    program = tmp_path / "program.py"
+    program.write_text(TLS_PROGRAM)
+    done = subprocess.run([sys.executable, program, certificate, key], capture_output=True, text=True, timeout=80)
+    assert "answer True 200" in done.stdout, done.stderr[-2000:]
+
+
 def test_serve_starts_anew_after_shutdown(instance):
     """Last in its file: everything that is shared has to be made again."""
     import subprocess
