@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,7 @@ from remora.errors import BackPressureError
 from remora.grpc_util import RayServegRPCContext, gRPCInputStream
 from remora.handle import DeploymentHandle, context
 from remora.local import fixed
+from tests.fakes.certificates import pair
 from tests.fakes.served import Served, served
 from tests.fakes.services import until
 
@@ -140,6 +142,23 @@ async def failure(call: Any) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await call
     return raised.value.code(), raised.value.details() or ""
+
+
+async def test_tls_and_a_new_certificate(tmp_path: Path) -> None:
+    old, new = pair(tmp_path, "old"), pair(tmp_path, "new")
+    trusted = [grpc.ssl_channel_credentials(it.certificate.read_bytes()) for it in (old, new)]
+    settings = {"grpc_port": 0, "grpc_tls": True, "tls_certificate": old.certificate, "tls_key": old.key}
+    functions = (f"{__name__}.add_WordsServicer_to_server",)
+    async with served(Words.bind(Child.bind()), settings=settings, grpc_servicers=functions) as app:
+        target = f"localhost:{app.proxy.grpc_port}"
+        async with grpc.aio.secure_channel(target, trusted[0]) as channel:
+            assert (await stub(channel).Upper(StringValue(value="a"))).value == "A"
+        new.certificate.replace(old.certificate)
+        new.key.replace(old.key)
+        assert app.proxy._certificate is not None
+        assert app.proxy._certificate.look()
+        async with grpc.aio.secure_channel(target, trusted[1]) as channel:
+            assert (await stub(channel).Upper(StringValue(value="b"))).value == "B"
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])

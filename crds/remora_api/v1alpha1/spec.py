@@ -266,6 +266,14 @@ class Grpc(Model):
     are imported on the replicas."""
 
 
+class Tls(Model):
+    """HTTPS at the proxies, and gRPC over TLS where there is gRPC. Nothing is answered in the clear then."""
+
+    secret_name: ObjectName
+    """A Secret of type kubernetes.io/tls in this namespace: tls.crt and tls.key. What changes in it holds for new
+    connections as soon as Kubernetes has brought it to the pods, about a minute later."""
+
+
 class Proxy(Model):
     """The proxy pods: they take requests and pass them to replicas. They run no user code."""
 
@@ -277,6 +285,8 @@ class Proxy(Model):
     """The Service in front of the proxies."""
     grpc: Grpc | None = None
     """Serve gRPC, too."""
+    tls: Tls | None = None
+    """Serve HTTPS, at port 443 of the Service, in the place of HTTP at port 80."""
     request_timeout_seconds: Seconds | None = None
     """Seconds after which a request is answered 408, or DEADLINE_EXCEEDED, and its work is cancelled. No limit unless
     given. A WebSocket has so long to be accepted."""

@@ -19,6 +19,8 @@ from remora_operator.resources.head import IMAGE_ANNOTATION
 from remora_operator.resources.metadata import Owner, child, labels, selector
 
 SERVICE_PORT = 80
+TLS_SERVICE_PORT = 443
+TLS_FOLDER = "/var/run/remora/tls"
 ROUTING_FOLDER = "/var/run/remora/routing"
 ROUTING_FILE = "routing.json"
 DRAIN_S = 75
@@ -41,6 +43,7 @@ def inputs(application: ServeApplication) -> dict[str, Any]:
         else None,
         # Absent where it is off, so that an operator that knows of gRPC replaces no proxy that was there before.
         **({"grpc": True} if spec.proxy.grpc else {}),
+        **({"tls": spec.proxy.tls.secret_name} if spec.proxy.tls else {}),
     }
 
 
@@ -61,10 +64,15 @@ def deployment(owner: Owner, application: ServeApplication, image: str, made_fro
             pod.value("REMORA_DRAIN_S", str(DRAIN_S)),
             pod.value("REMORA_ROUTING_FILE", f"{ROUTING_FOLDER}/{ROUTING_FILE}"),
             *([pod.value("REMORA_GRPC_PORT", str(Port.GRPC))] if proxy.grpc else []),
+            *(_tls_values() if proxy.tls else []),
         ],
         ports={"http": Port.HTTP, "admin": Port.PROXY_ADMIN} | ({"grpc": Port.GRPC} if proxy.grpc else {}),
         resources=pod.requests_and_limits(proxy.resources),
-        mounts=[pod.mount("tmp", "/tmp"), pod.mount("routing", ROUTING_FOLDER, read_only=True)],
+        mounts=[
+            pod.mount("tmp", "/tmp"),
+            pod.mount("routing", ROUTING_FOLDER, read_only=True),
+            *([pod.mount("tls", TLS_FOLDER, read_only=True)] if proxy.tls else []),
+        ],
         probes={
             "startupProbe": pod.http_probe("/healthz", Port.PROXY_ADMIN, period_s=1, failures=120),
             "readinessProbe": pod.http_probe("/readyz", Port.PROXY_ADMIN, period_s=1, failures=2),
@@ -81,6 +89,7 @@ def deployment(owner: Owner, application: ServeApplication, image: str, made_fro
         volumes=[
             pod.scratch("tmp"),
             {"name": "routing", "configMap": {"name": names.routing(owner.name), "optional": True}},
+            *([_tls_volume(proxy.tls.secret_name)] if proxy.tls else []),
         ],
         grace_s=GRACE_S,
         user_template=proxy.pod_template,
@@ -109,13 +118,17 @@ def deployment(owner: Owner, application: ServeApplication, image: str, made_fro
 def service(owner: Owner, application: ServeApplication) -> Manifest:
     """Return the Service that takes the application's requests."""
     wanted = application.spec.proxy.service
+    tls = application.spec.proxy.tls is not None
     port: Manifest = {"name": "http", "port": SERVICE_PORT, "targetPort": Port.HTTP, "protocol": "TCP"}
+    if tls:
+        # The protocol tells Gateways and meshes how to speak to it.
+        port |= {"name": "https", "port": TLS_SERVICE_PORT, "appProtocol": "https"}
     if wanted.node_port is not None:
         port["nodePort"] = wanted.node_port
     ports = [port]
     if grpc := application.spec.proxy.grpc:
-        # So that Gateways and meshes speak HTTP/2 to it, without TLS.
-        speaks = {"protocol": "TCP", "appProtocol": "kubernetes.io/h2c"}
+        # So that Gateways and meshes speak HTTP/2 to it, without TLS, or with it.
+        speaks = {"protocol": "TCP", "appProtocol": "grpc" if tls else "kubernetes.io/h2c"}
         ports.append({"name": "grpc", "port": grpc.port, "targetPort": Port.GRPC, **speaks})
     body: Manifest = {
         "spec": {"type": wanted.type.value, "selector": selector(owner, Component.PROXY), "ports": ports},
@@ -152,12 +165,27 @@ def routing_map(owner: Owner, routing: wire.Routing) -> Manifest:
 def url(owner: Owner, application: ServeApplication, service_status: Manifest) -> str:
     """Return where the application answers: the load balancer when there is one, else the Service's own name."""
     prefix = application.spec.route_prefix
+    scheme = "https" if application.spec.proxy.tls else "http"
     if application.spec.proxy.service.type is ServiceType.LOAD_BALANCER:
         for entry in service_status.get("loadBalancer", {}).get("ingress", []):
             host = entry.get("hostname") or entry.get("ip")
             if host:
-                return f"http://{f'[{host}]' if ':' in host else host}{prefix}"
-    return f"http://{names.service(owner.name)}.{owner.namespace}.svc{prefix}"
+                return f"{scheme}://{f'[{host}]' if ':' in host else host}{prefix}"
+    return f"{scheme}://{names.service(owner.name)}.{owner.namespace}.svc{prefix}"
+
+
+def _tls_values() -> list[Manifest]:
+    return [
+        pod.value("REMORA_TLS_CERTIFICATE", f"{TLS_FOLDER}/tls.crt"),
+        pod.value("REMORA_TLS_KEY", f"{TLS_FOLDER}/tls.key"),
+        pod.value("REMORA_GRPC_TLS", "true"),
+    ]
+
+
+def _tls_volume(secret: str) -> Manifest:
+    """Return the volume with a certificate. The folder, not its files, is mounted: so that a new one arrives."""
+    items = [{"key": name, "path": name} for name in ("tls.crt", "tls.key")]
+    return {"name": "tls", "secret": {"secretName": secret, "defaultMode": 0o440, "items": items}}
 
 
 def _spread(owner: Owner) -> Manifest:

@@ -63,12 +63,18 @@ class GrpcServer:
         self._not_ready = not_ready
         self._server: grpc.aio.Server | None = None
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen, and return the port. Raises OSError when it is taken."""
+    async def start(self, host: str, port: int, pair: Callable[[], tuple[bytes, bytes]] | None = None) -> int:
+        """Listen, and return the port. Raises OSError when it is taken.
+
+        `pair` returns key and certificate (PEM), anew for each connection; without it there is no TLS.
+        """
         server = grpc.aio.server(options=_OPTIONS)
         server.add_generic_rpc_handlers((_Handlers(self._serve),))
         try:
-            bound = server.add_insecure_port(f"{host}:{port}")
+            where = f"{host}:{port}"
+            bound = (
+                server.add_insecure_port(where) if pair is None else server.add_secure_port(where, _credentials(pair))
+            )
         except RuntimeError as error:
             raise OSError(f"cannot listen for gRPC on {host}:{port}: {error}") from error
         await server.start()
@@ -229,3 +235,18 @@ def _text_field(text: str) -> bytes:
         length >>= 7
     size.append(length)
     return b"\x0a" + bytes(size) + data
+
+
+def _credentials(pair: Callable[[], tuple[bytes, bytes]]) -> grpc.ServerCredentials:
+    known = pair()
+    first = grpc.ssl_server_certificate_configuration([known])
+
+    def latest() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal known
+        found = pair()
+        if found == known:
+            return None  # As before.
+        known = found
+        return grpc.ssl_server_certificate_configuration([found])
+
+    return grpc.dynamic_ssl_server_credentials(first, latest)

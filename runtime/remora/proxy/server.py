@@ -146,7 +146,8 @@ class ProxyServer:
         self._write_date()
         if settings.grpc_port is not None:
             self._grpc = self._grpc_server()
-            self.grpc_port = await self._grpc.start(settings.host, settings.grpc_port)
+            pair = self._certificate.pair if self._certificate is not None and settings.grpc_tls else None
+            self.grpc_port = await self._grpc.start(settings.host, settings.grpc_port, pair)
         logger.info("serving on port %d, admin on port %d", self.port, self.admin_port)
 
     async def drain(self) -> None:

@@ -45,6 +45,8 @@ class Settings:
     tls_authorities: Path | None = None
     tls_password: str = ""
     """Of the key; from the environment only."""
+    grpc_tls: bool = False
+    """Speak TLS at the gRPC port, too; its key must not be encrypted."""
     root_path: str = ""
     """Where a proxy in front of this one has put it; it cuts the path, applications see it (ASGI's root_path)."""
 
@@ -69,6 +71,7 @@ class Settings:
             ("--access-log", "REMORA_ACCESS_LOG", _flag, True),
             ("--grpc-port", "REMORA_GRPC_PORT", int, None),
             ("--root-path", "REMORA_ROOT_PATH", str, ""),
+            ("--grpc-tls", "REMORA_GRPC_TLS", _flag, False),
             ("--tls-certificate", "REMORA_TLS_CERTIFICATE", Path, None),
             ("--tls-key", "REMORA_TLS_KEY", Path, None),
             ("--tls-authorities", "REMORA_TLS_AUTHORITIES", Path, None),
@@ -99,6 +102,7 @@ class Settings:
             access_log=read.access_log,
             max_message_bytes=read.max_message_bytes,
             root_path=read.root_path,
+            grpc_tls=read.grpc_tls,
             tls_certificate=read.tls_certificate,
             tls_key=read.tls_key,
             tls_authorities=read.tls_authorities,

@@ -49,6 +49,11 @@ class Certificate:
         self.context.set_alpn_protocols(["http/1.1"])
         self._seen = self._state()
         self._load(self.context)
+        self._pair = self._read()
+
+    def pair(self) -> tuple[bytes, bytes]:
+        """Return the key and the certificate that are in use, for gRPC, which has no contexts."""
+        return self._pair
 
     async def watch(self) -> None:
         """Read the files again whenever they have changed; never returns."""
@@ -66,11 +71,15 @@ class Certificate:
             # First elsewhere: a key that does not fit would leave the context with half of each.
             self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
             self._load(self.context)
+            self._pair = self._read()
         except BadCertificate as error:
             logger.error("%s; the certificate that was there before stays in use", error)
             return False
         logger.info("the certificate %s was read anew", self._files.certificate)
         return True
+
+    def _read(self) -> tuple[bytes, bytes]:
+        return self._files.key.read_bytes(), self._files.certificate.read_bytes()
 
     def _load(self, context: ssl.SSLContext) -> None:
         files = self._files

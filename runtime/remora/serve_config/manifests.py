@@ -88,7 +88,7 @@ def _common_notes(config: DeployConfig) -> Iterator[str]:
     for name, _ in config.http_options.set_fields("host", "port", "request_timeout_s", *config.http_options.tls):
         yield f"http_options.{name}: there is no field for it"
     if any(config.http_options.tls.values()):
-        yield "http_options.ssl_…: in a cluster the Gateway or Ingress in front of the proxies ends TLS"
+        yield "http_options.ssl_…: put certificate and key into a Secret, and its name into spec.proxy.tls.secretName"
     for name, _ in config.grpc_options.set_fields("port", "grpc_servicer_functions"):
         yield f"grpc_options.{name}: there is no field for it"
     if {"host", "port"} & {name for name, _ in config.http_options.set_fields()}:
