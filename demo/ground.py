@@ -1,17 +1,22 @@
-"""The proving ground as a place for the demo: the real Kubernetes of tests/cluster."""
+"""The clusters of tests/cluster as places for the demo: kind, and the proving ground."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from demo.access import CommandFailed
 from demo.screen import step
 from tests.cluster import Cluster, ClusterError, running
+from tests.cluster.settings import Settings
 
+STEPS = {
+    "kind": "cluster: kind with kind-config.yaml (the first time fetches its node image)",
+    "bare": "cluster: etcd, API server, scheduler, two nodes (the first time builds them, about 10 minutes)",
+}
 ROOT = Path(__file__).parent.parent
 IMAGES = {
     "image.repository": "remora.dev/operator",
@@ -23,7 +28,7 @@ IMAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Access to the proving ground; its own kubeconfig, so that no other cluster can be meant."""
+    """Access to a cluster of tests/cluster; its own kubeconfig, so that no other cluster can be meant."""
 
     cluster: Cluster
 
@@ -44,7 +49,7 @@ class Ground:
             raise CommandFailed(str(error)) from error
 
     def images(self) -> dict[str, str]:
-        """Build what changed and load it into both nodes."""
+        """Build what changed and load it into the nodes."""
         try:
             self.cluster.reload()
         except ClusterError as error:
@@ -53,7 +58,7 @@ class Ground:
 
     @contextmanager
     def outside(self, namespace: str, service: str, port: int) -> Iterator[str]:
-        """Lead a loopback port to the Service's cluster address."""
+        """Lead a loopback port to the Service."""
         with self.cluster.forward(namespace, service, port) as local:
             yield f"http://127.0.0.1:{local}"
 
@@ -69,16 +74,19 @@ def sources_digest(root: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def missing() -> str | None:
-    """Return why this machine cannot host the proving ground, or None."""
-    return running().missing()
+def missing(backend: str) -> str | None:
+    """Return why this machine cannot host a cluster by `backend`, `kind` or `bare`; None when it can."""
+    asked = Settings.read().backend
+    if asked and asked != backend:
+        return f"REMORA_CLUSTER={asked} is set"
+    return _cluster(backend).missing()
 
 
-def reach(*, create: bool) -> Ground:
-    """Return access to the proving ground, bringing it up where `create`; raises CommandFailed."""
-    cluster = running()
+def reach(backend: str, *, create: bool) -> Ground:
+    """Return access to the cluster of that backend, bringing it up where `create`; raises CommandFailed."""
+    cluster = _cluster(backend)
     if create:
-        with step("cluster: etcd, API server, scheduler, two nodes (the first time builds them, about 10 minutes)"):
+        with step(STEPS[backend]):
             try:
                 cluster.up()
             except ClusterError as error:
@@ -86,15 +94,22 @@ def reach(*, create: bool) -> Ground:
     return Ground(cluster)
 
 
-def is_up() -> bool:
-    """Return whether the proving ground stands, with every part of it alive."""
-    return running().is_up()
+def is_up(backend: str) -> bool:
+    """Return whether that cluster stands, with every part of it alive; raises CommandFailed."""
+    try:
+        return _cluster(backend).is_up()
+    except ClusterError as error:
+        raise CommandFailed(str(error)) from error
 
 
-def down() -> None:
-    """Take the proving ground down, or what is left of it; raises CommandFailed."""
+def down(backend: str) -> None:
+    """Take that cluster down, or what is left of it; raises CommandFailed."""
     with step("cluster: down"):
         try:
-            running().down()
+            _cluster(backend).down()
         except ClusterError as error:
             raise CommandFailed(str(error)) from error
+
+
+def _cluster(backend: str) -> Cluster:
+    return running(replace(Settings.read(), backend=backend))

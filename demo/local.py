@@ -11,8 +11,8 @@ from demo.screen import say, step
 from demo.story import HELLO, ask
 
 
-def tell() -> int:
-    """Run examples/hello with `remora run`, ask it once, print the answer; returns the exit status."""
+def tell() -> None:
+    """Run examples/hello with `remora run`, ask it once, print the answer; raises CommandFailed."""
     with subprocess.Popen(
         [sys.executable, "-m", "remora", "run", str(HELLO), "--port", "8000"], stdout=subprocess.PIPE, text=True
     ) as running:
@@ -24,7 +24,6 @@ def tell() -> int:
             running.terminate()
             running.wait(timeout=30)
     say("What to try next:\n  remora run examples/hello/serveapplication.yaml\n  make demo CONTEXT=…")
-    return 0
 
 
 def _wait_for_answer(running: subprocess.Popen[str]) -> None:

@@ -20,8 +20,8 @@ class Facts:
     """What is known of the machine: a reason is the sentence that says why something cannot be used."""
 
     context: str | None
-    docker_missing: str | None
-    """None when a Docker engine answers."""
+    kind_missing: str | None
+    """None when a Docker engine answers, and kind, kubectl and helm are there."""
     ground_missing: str | None
     """None when this machine can host the proving ground."""
 
@@ -41,8 +41,8 @@ def choose(facts: Facts) -> Choice:
     """
     if facts.context:
         return Choice(Kind.CONTEXT, f"CONTEXT={facts.context} was given")
-    if facts.docker_missing is None:
-        return Choice(Kind.KIND, "a Docker engine answers, and no CONTEXT was given")
+    if facts.kind_missing is None:
+        return Choice(Kind.KIND, "a Docker engine and kind are there, and no CONTEXT was given")
     if facts.ground_missing is None:
-        return Choice(Kind.PROVING_GROUND, f"{facts.docker_missing}; this machine can run Kubernetes by itself")
-    return Choice(Kind.LOCAL, f"{facts.docker_missing}; {facts.ground_missing}")
+        return Choice(Kind.PROVING_GROUND, f"{facts.kind_missing}; this machine can run Kubernetes by itself")
+    return Choice(Kind.LOCAL, f"{facts.kind_missing}; {facts.ground_missing}")

@@ -27,7 +27,7 @@ from .progress import step
 from .recipes import Recipe
 from .requirements import look, missing
 from .settings import Settings
-from .topology import CONTROL_PLANE, DNS_IP, NODES, Node, within
+from .topology import CONTROL_PLANE, NODES, RESOLVER, Node, with_names, within
 from .waiting import until
 
 SYSTEM = Path(__file__).parent / "manifests" / "system.yaml"
@@ -138,8 +138,7 @@ class Bare:
 
     def outside(self, argv: Sequence[str]) -> list[str]:
         """In the control plane's namespace: no node, and yet Services, pods and their names are in reach."""
-        with_dns = f'mount --bind {self.places.resolv_conf} /etc/resolv.conf && exec "$@"'
-        return [*within(CONTROL_PLANE), "unshare", "--mount", "sh", "-c", with_dns, "sh", *argv]
+        return [*within(CONTROL_PLANE), *with_names(self.places.resolv_conf, argv)]
 
     def forward(self, namespace: str, service: str, port: int, local: int) -> list[str]:
         """A program that serves 127.0.0.1:`local` until it is ended."""
@@ -159,8 +158,7 @@ class Bare:
         if not network.is_up():
             network.create()
         self.places.boot.write_text(boot_id())
-        search = "default.svc.cluster.local svc.cluster.local cluster.local"
-        self.places.resolv_conf.write_text(f"nameserver {DNS_IP}\nsearch {search}\noptions ndots:5\n")
+        self.places.resolv_conf.write_text(RESOLVER)
         self._ensure(control_plane.first(self.places, self.binaries))
         until(lambda: control_plane.is_ready(self.places, self.binaries), what="the API server is ready", timeout_s=60)
         self._ensure(control_plane.then(self.places, self.binaries))

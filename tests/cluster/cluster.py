@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from . import processes
 from .backend import Backend
 from .bare import Bare, free_port
 from .commands import ClusterError, run
-from .kind import Kind, has_engine
+from .kind import Kind
 from .recipes import Recipe
 from .settings import Settings
 from .waiting import until
@@ -126,11 +126,21 @@ class Cluster:
 
 
 def running(settings: Settings | None = None) -> Cluster:
-    """The cluster of this machine, up or not: bare, or kind where a Docker engine answers."""
+    """The cluster of this machine, up or not: `REMORA_CLUSTER`, else kind where it can be used, else bare.
+
+    Raises ClusterError for a `REMORA_CLUSTER` that is neither `kind` nor `bare`.
+    """
     chosen = settings or Settings.read()
-    kind = chosen.backend == "kind" or (not chosen.backend and has_engine())
-    backend: Backend = Kind(chosen) if kind else Bare(chosen)
+    kind, bare = Kind(chosen), Bare(chosen)
+    backend: Backend = kind if takes_kind(chosen.backend, kind.missing) else bare
     return Cluster(backend, chosen.cache / "lock")
+
+
+def takes_kind(asked: str, kind_missing: Callable[[], str | None]) -> bool:
+    """Whether kind is to be used and not bare; the machine is looked at only where nothing was asked for."""
+    if asked not in ("", "kind", "bare"):
+        raise ClusterError(f"REMORA_CLUSTER={asked} names no test cluster: it is `kind`, `bare`, or not set")
+    return asked == "kind" or (not asked and kind_missing() is None)
 
 
 def _listens(port: int) -> bool:

@@ -11,7 +11,10 @@ No interface leads from these namespaces to another network.
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 CONTROL_PLANE = "remora-cp"
 CONTROL_PLANE_IP = "10.77.0.1"
@@ -21,6 +24,11 @@ POD_RANGE = "10.244.0.0/16"
 SERVICE_RANGE = "10.96.0.0/16"
 API_SERVICE_IP = "10.96.0.1"
 DNS_IP = "10.96.0.10"
+RESOLVER = f"""nameserver {DNS_IP}
+search default.svc.cluster.local svc.cluster.local cluster.local
+options ndots:5
+"""
+"""The resolv.conf of whoever is to know the cluster's names; kind-config.yaml has the same range of Services."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +64,9 @@ def within(namespace: str) -> list[str]:
     Not `ip netns exec`: it hides the cgroup mounts.
     """
     return ["nsenter", f"--net=/var/run/netns/{namespace}"]
+
+
+def with_names(resolver: Path, argv: Sequence[str]) -> list[str]:
+    """The command with that file as its /etc/resolv.conf, for it and its children alone."""
+    bound = f'mount --bind {shlex.quote(str(resolver))} /etc/resolv.conf && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", bound, "sh", *argv]

@@ -10,7 +10,7 @@ from demo.place import Facts, Kind, choose
     [
         pytest.param(Facts("mine", None, None), Kind.CONTEXT, id="a named context wins"),
         pytest.param(Facts("mine", "no docker", "not root"), Kind.CONTEXT, id="a named context needs nothing else"),
-        pytest.param(Facts(None, None, None), Kind.KIND, id="kind where Docker answers"),
+        pytest.param(Facts(None, None, None), Kind.KIND, id="kind where a Docker engine and kind are there"),
         pytest.param(Facts(None, "no docker", None), Kind.PROVING_GROUND, id="else the proving ground"),
         pytest.param(Facts(None, "no docker", "not root"), Kind.LOCAL, id="else local mode"),
     ],
