@@ -2,7 +2,7 @@
 
 1. The no-op through proxy and replica beside bare uvicorn (`benchmarks.dataplane`).
 2. From `remora run examples/hello/serveapplication.yaml` to the first 200, beside `ray.init` alone.
-3. From `kubectl apply -f examples/hello` to the first 200 through the Service, where the proving ground is up with the
+3. From `kubectl apply -f examples/hello` to the first 200 through the Service, where the test cluster is up with the
    operator installed (`make demo` leaves it so).
 """
 
@@ -75,7 +75,7 @@ def ray_init() -> float:
 
 
 def on_the_cluster() -> float | None:
-    """Return seconds from apply to the first 200 through the Service, or None without a running proving ground."""
+    """Return seconds from apply to the first 200 through the Service, or None without a running test cluster."""
     from tests.cluster import running
 
     cluster = running()
@@ -112,7 +112,10 @@ def main() -> None:
     print(f"{datetime.now(UTC):%Y-%m-%d}, {machine}", flush=True)
     subprocess.run([sys.executable, "-m", "benchmarks.dataplane", "--seconds", "5"], cwd=ROOT, check=False)
     alone, local = ray_init(), local_mode()
-    print(f"remora run → first 200: {local:.1f} s ({alone:.1f} s is what a process takes that only calls ray.init)")
+    print(
+        f"remora run → first 200: {local:.1f} s; a process that only calls ray.init: {alone:.1f} s;"
+        f" the difference: {local - alone:.1f} s"
+    )
     cluster = on_the_cluster()
     print(
         "kubectl apply → first 200: "

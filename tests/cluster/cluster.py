@@ -101,7 +101,8 @@ class Cluster:
         """Give a port on 127.0.0.1 that leads to a Service, for as long as the block lasts."""
         local = free_port()
         argv = self.backend.forward(namespace, service, port, local)
-        with subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True) as process:
+        quiet = subprocess.DEVNULL  # kubectl tells of each connection; what goes wrong it says on the other pipe.
+        with subprocess.Popen(argv, stdin=quiet, stdout=quiet, start_new_session=True) as process:
             identity = processes.identify(process.pid)
             try:
                 until(lambda: _listens(local), what=f"the forward to {namespace}/{service} listens", timeout_s=10)

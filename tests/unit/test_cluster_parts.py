@@ -153,3 +153,10 @@ def test_an_extra_asks_for_what_the_extras_it_names_ask_for() -> None:
 def test_a_lock_file_holds_names_and_versions_alone() -> None:
     item = {"metadata": {"name": "Typing_Extensions", "version": "4.1"}, "download_info": {"url": "https://host/x"}}
     assert render("runtime", {"install": [item]}).splitlines()[1:] == ["typing-extensions==4.1"]
+
+
+def test_a_program_gets_the_clusters_names_and_its_words_as_they_are(tmp_path: Path) -> None:
+    command = topology.with_names(tmp_path / "with space" / "resolv.conf", ["cat", "/etc/my file"])
+    assert command[-2:] == ["cat", "/etc/my file"]
+    assert f"'{tmp_path}/with space/resolv.conf' /etc/resolv.conf" in command[4]
+    assert f"nameserver {topology.DNS_IP}\n" in topology.RESOLVER
