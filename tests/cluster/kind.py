@@ -18,6 +18,7 @@ from .progress import step
 from .recipes import REPOSITORY, Recipe, ours
 from .settings import Settings
 from .topology import RESOLVER, with_names
+from .waiting import until
 
 NAME = "remora"
 CONTROL_PLANE = f"{NAME}-control-plane"
@@ -91,7 +92,11 @@ class Kind:
                 run("docker", "start", *names)
         # kind waits for the control plane alone, and after a start nobody has waited for anything.
         with step("waiting for nodes and DNS"):
-            self._kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=120s")
+            # An API server that was started again knows nobody's rights for some seconds.
+            nodes = ("wait", "--for=condition=Ready", "node", "--all", "--timeout=60s")
+            until(
+                lambda: self._answers(*nodes), what=f"the nodes of the kind cluster {NAME!r} are Ready", timeout_s=180
+            )
             self._kubectl("-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=120s")
         self.build_images()
         self.load(self.loaded())
@@ -168,6 +173,9 @@ class Kind:
 
     def _kubectl(self, *words: str) -> str:
         return run("kubectl", f"--kubeconfig={self.kubeconfig}", *words)
+
+    def _answers(self, *words: str) -> bool:
+        return succeeds("kubectl", f"--kubeconfig={self.kubeconfig}", *words)
 
     def _kind(self, *words: str) -> tuple[str, ...]:
         return ("kind", *words, "--name", NAME, "--kubeconfig", str(self.kubeconfig))
