@@ -102,6 +102,19 @@ async def test_bodies_of_any_size_go_both_ways(size: int) -> None:
         assert len((await client.get(f"/large?{size}")).content) == size
 
 
+async def test_the_same_head_again_and_again_has_each_its_own_body_and_id() -> None:
+    async with replica(Steered("same")) as (_, address), serving(address) as (_, client):
+        seen = []
+        for n in range(5):
+            body = b"%05d" % n
+            echo = await client.post("/echo", content=body, headers={"x-request-id": f"id-{n}"})
+            assert (echo.content, echo.headers["x-request-id"]) == (body, f"id-{n}")
+            assert (await client.get("/")).text == "same"
+            assert (await client.head("/")).headers["content-length"] == "4"
+            seen.append([name for name in echo.headers if name != "date"])
+        assert all(names == seen[0] for names in seen)
+
+
 async def test_an_answer_may_come_before_the_body_was_read() -> None:
     async with replica(Steered("early")) as (_, address), serving(address) as (_, client):
         for _ in range(2):

@@ -19,6 +19,7 @@ from remora.proxy.access_log import AccessLog, Line, TracedLine
 from remora.proxy.client import CLIENT, Client
 from remora.proxy.figures import Figures
 from remora.proxy.holding import Holding
+from remora.proxy.known_heads import KnownHeads
 from remora.proxy.metrics import Metrics
 from remora.proxy.mirroring import Mirroring
 from remora.proxy.refusals import (
@@ -81,6 +82,7 @@ class ProxyApp:
         self._not_ready = not_ready
         self._own_paths = f"{root_path}/-/"
         self._refusals = Refusals(self._record)
+        self._heads = KnownHeads()
 
     def take_short_way(self, scope: Scope, client: Client) -> ShortWay | Refused | None:
         """Begin to serve a whole request without a task, if a replica has room; or refuse it, if nobody has any."""
@@ -107,7 +109,7 @@ class ProxyApp:
         if found[1].mirror is not None:
             self._repeat(visit, found[1], client.body)
         self._metrics.begin(visit.name)
-        short_way = scope[OPENED] = ShortWay(visit, client, link, stream, self._record)
+        short_way = scope[OPENED] = ShortWay(visit, client, link, stream, self._heads, self._record)
         return short_way
 
     def _refuse_soon(self, visit: Visit, pool: Pool, client: Client) -> Refused | None:

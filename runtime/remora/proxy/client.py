@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from remora.proxy.known_heads import KnownHead
 from remora.proxy.pieces import Pieces
 from remora.transport.frames import MAX_PART_BYTES
 from remora.transport.messages import Headers
@@ -115,6 +116,32 @@ class Client:
             return False
         cycle.response_started = True
         cycle.transport.write(b"".join((found[0], body)))
+        self._complete()
+        return True
+
+    def answer_known(self, head: KnownHead, extra: Headers, body: bytes) -> bool:
+        """As `answer`, for a head that is put together already, to which ``extra`` headers are added."""
+        cycle = self.cycle
+        if (
+            head.length != len(body)
+            or cycle.response_started
+            or cycle.disconnected
+            or cycle.flow.write_paused
+            or cycle.scope["method"] == "HEAD"
+        ):
+            return False
+        content = [head.line]
+        for name, value in cycle.default_headers:
+            content += (name, b": ", value, b"\r\n")
+        content.append(head.block)
+        for name, value in extra:
+            if name == b"connection":
+                return False
+            # What they hold was parsed, or is ours: no line ends in it.
+            content += (name, b": ", value, b"\r\n")
+        content += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
+        cycle.response_started = True
+        cycle.transport.write(b"".join(content))
         self._complete()
         return True
 

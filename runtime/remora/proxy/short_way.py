@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from remora.errors import ProtocolError
 from remora.proxy.client import Client
+from remora.proxy.known_heads import KnownHeads
 from remora.proxy.visit import Visit
 from remora.router.forward import Opened, headers_for_client
 from remora.router.link import Link
@@ -22,7 +23,7 @@ from remora.transport.messages import ResponseHead, unpack
 class ShortWay:
     """One request. ``record`` is called once, if it ends here; else `Client.start_task` was."""
 
-    __slots__ = ("_client", "_link", "_record", "_stream", "_timer", "visit")
+    __slots__ = ("_client", "_heads", "_link", "_record", "_stream", "_timer", "visit")
 
     def __init__(
         self,
@@ -30,12 +31,14 @@ class ShortWay:
         client: Client,
         link: Link,
         stream: ClientStream,
+        heads: KnownHeads,
         record: Callable[[Visit, int, str | None], None],
     ) -> None:
         self.visit = visit
         self._client = client
         self._link = link
         self._stream = stream
+        self._heads = heads
         self._record = record
         self._timer: asyncio.TimerHandle | None = None
         stream.on_event = self._on_event
@@ -60,17 +63,33 @@ class ShortWay:
         self._stream.on_event = None
         frame = self._stream.peek()
         if frame is not None and frame[0] == RESPONSE | END:
-            try:
-                head, body = unpack(ResponseHead, frame[1])
-            except ProtocolError:
-                self._go_the_long_way()
-                return
-            if self._client.answer(head.status, headers_for_client(head, self.visit.extra), body):
-                self._end()
-                self._link.reported(head.load)
-                self._record(self.visit, head.status, None)
+            status = self._answer(frame[1])
+            if status is not None:
+                self._record(self.visit, status, None)
                 return
         self._go_the_long_way()
+
+    def _answer(self, payload: bytes) -> int | None:
+        """Tell the client, and return the status; None if that takes the long way."""
+        client, extra = self._client, self.visit.extra
+        known = self._heads.take(payload)
+        if known is not None:
+            head, load, body = known
+            if not client.answer_known(head, extra, body):
+                return None
+            status = head.status
+        else:
+            try:
+                response, body = unpack(ResponseHead, payload)
+            except ProtocolError:
+                return None
+            self._heads.learn(payload, response)
+            if not client.answer(response.status, headers_for_client(response, extra), body):
+                return None
+            status, load = response.status, response.load
+        self._end()
+        self._link.reported(load)
+        return status
 
     def _go_the_long_way(self) -> None:
         self._end()
