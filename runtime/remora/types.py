@@ -19,6 +19,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 WHOLE_BODY = "remora.body"
 """Key in a scope's ``extensions``: the request's body, bytes, where all of it came with the head."""
+WHOLE_ANSWER = "remora.answer"
+"""Key in a scope's ``extensions``: sends a whole answer of headers and body; returns False if it has to go by ASGI."""
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 

@@ -22,7 +22,7 @@ from remora.transport.messages import (
 )
 from remora.transport.server import ServerStream
 from remora.transport.stream import StreamClosed
-from remora.types import WHOLE_BODY, Message, Scope
+from remora.types import WHOLE_ANSWER, WHOLE_BODY, Message, Scope
 
 # What could end a line, and so begin another header.
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -78,7 +78,7 @@ class HttpExchange:
             "client": head.client,
             "server": head.server,
             "state": {},
-            "extensions": {WHOLE_BODY: self._body} if self._ended else {},
+            "extensions": {WHOLE_BODY: self._body, WHOLE_ANSWER: self.answer} if self._ended else {},
         }
 
     async def receive(self) -> Message:
@@ -118,6 +118,20 @@ class HttpExchange:
             self._stream.announce(self)
         else:
             raise AnswerBroken(f"{kind} is not expected here")
+
+    def answer(self, headers: Headers, body: bytes) -> bool:
+        """Send a 200 with its whole body, the same as by `send`, without the messages between; False if it is too long.
+
+        Names of headers are lower case. Raises OSError once the client has gone.
+        """
+        if self._stream.closed is not None:
+            raise OSError("the client has gone")
+        if self.started or len(body) > MAX_PART_BYTES:
+            return False
+        self.started = True
+        self._answer_head(RESPONSE | END, 200, headers, body)
+        self._end()
+        return True
 
     def release(self) -> None:
         """Send the status without waiting for the body any longer."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -41,9 +41,11 @@ from remora.replica.ingress import app_of
 from remora.replica.invoke import Method, in_thread, is_stream, items, method_of, methods_of
 from remora.replica.lifespan import Lifespan, StartupFailed
 from remora.routing.config import METHOD
+from remora.transport.messages import Headers
 from remora.transport.stream import StreamClosed
 from remora.types import (
     FIRST_RANK,
+    WHOLE_ANSWER,
     ASGIApp,
     CallMetadata,
     Message,
@@ -57,6 +59,7 @@ from remora.types import (
 )
 
 log = logging.getLogger("remora.serve")
+_NONE: Final[Mapping[str, Any]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +216,8 @@ class UserCallable:
             answer = responses.plain(value)
             if answer is not None:
                 # Most answers: without the objects of a framework between the value and the wire.
+                if send.whole(scope, *answer):
+                    return
                 await send({"type": "http.response.start", "status": 200, "headers": answer[0]})
                 await send({"type": "http.response.body", "body": answer[1]})
                 return
@@ -414,6 +419,19 @@ class _Watched:
         self.finished = False
         self.broken = False
         """The client has gone: what the application raises because of that is no error."""
+
+    def whole(self, scope: Scope, headers: Headers, body: bytes) -> bool:
+        """Send a whole answer at once, if the server of this request can."""
+        answer = scope.get("extensions", _NONE).get(WHOLE_ANSWER)
+        if answer is None:
+            return False
+        try:
+            sent: bool = answer(headers, body)
+        except OSError:
+            self.broken = True
+            raise
+        self.started = self.finished = sent
+        return sent
 
     async def __call__(self, message: Message) -> None:
         self.started = True
