@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 
 from remora.controller.checkpoint import DamagedCheckpoint, Saved, replica_from_bytes
 from remora.controller.cluster import ActorFailed, ActorGone, RayCluster, RayReplica
 from remora.controller.lifecycle import Phase
-from remora.controller.state import Replica, World
+from remora.controller.state import Node, NodeId, Replica, World
 from remora.replica.config import NotStarted
 from remora.types import ReplicaId
 
@@ -25,19 +26,39 @@ Found = tuple[Replica, RayReplica]
 
 async def recover(cluster: RayCluster, saved: Saved, timeout_s: float, now: float) -> tuple[World, list[RayReplica]]:
     """Return the world as it is, with the actors of its replicas in the same order; kill replicas of nobody."""
+    nodes = await cluster.nodes()
     names = await cluster.replicas()
-    found = await asyncio.gather(*(_find(cluster, name, saved, timeout_s, now) for name in names))
+    lost = [name for name in names if _went_with_its_node(saved.replicas.get(name), nodes)]
+    await asyncio.gather(*(_bury(cluster, name) for name in lost))
+    left = [name for name in names if name not in lost]
+    found = await asyncio.gather(*(_find(cluster, name, saved, timeout_s, now) for name in left))
     known = [pair for pair in found if pair is not None]
     world = World(
         targets=saved.targets,
         serving=saved.serving,
         builds=saved.builds,
         replicas={replica.id: replica for replica, _ in known},
-        nodes=await cluster.nodes(),
+        nodes=nodes,
     )
     if names or saved.replicas:
         log.info("found %d of %d replicas again", len(known), len(saved.replicas))
     return world, [actor for _, actor in known]
+
+
+def _went_with_its_node(replica: Replica | None, nodes: Mapping[NodeId, Node]) -> bool:
+    """Whether its node is gone for good, as nodes that Ray has called dead are.
+
+    When head and node die in one moment, as in a power cut, Ray's tables may have the node's end and not that of its
+    actors. Ray never looks at those again, and a call to one waits for ever.
+    """
+    return replica is not None and replica.node not in nodes
+
+
+async def _bury(cluster: RayCluster, name: ReplicaId) -> None:
+    log.warning("replica %s went with its node; forgotten", name)
+    actor = await cluster.find(name)
+    if actor is not None:
+        await actor.kill()
 
 
 async def _find(cluster: RayCluster, name: ReplicaId, saved: Saved, timeout_s: float, now: float) -> Found | None:
