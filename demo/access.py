@@ -19,6 +19,11 @@ class Access(Protocol):
         """How the user calls kubectl on this cluster afterwards."""
         ...
 
+    @property
+    def place_hint(self) -> str:
+        """What `make` has to be told to mean this cluster again, as ``CONTEXT=mine``; else empty."""
+        ...
+
     def kubectl(self, *arguments: str) -> str:
         """Run kubectl and return what it printed; raises CommandFailed."""
         ...

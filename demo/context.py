@@ -73,6 +73,10 @@ class NamedContext:
     def kubectl_hint(self) -> str:
         return f"kubectl --context {self.context}"
 
+    @property
+    def place_hint(self) -> str:
+        return f"CONTEXT={self.context}" + (f" REGISTRY={self.registry}" if self.registry else "")
+
     def kubectl(self, *arguments: str) -> str:
         return run("kubectl", "--context", self.context, *arguments)
 

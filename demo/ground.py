@@ -36,6 +36,10 @@ class Ground:
     def kubectl_hint(self) -> str:
         return ".venv/bin/python -m tests.cluster kubectl"
 
+    @property
+    def place_hint(self) -> str:
+        return ""
+
     def kubectl(self, *arguments: str) -> str:
         try:
             return self.cluster.kubectl(*arguments)

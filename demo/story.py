@@ -38,7 +38,7 @@ def tell(access: Access) -> str:
             answer = ask(url)
     say(f"\n{answer}\n")
     say(access.kubectl("get", "sapp", "-n", NAMESPACE))
-    say(_what_next(access.kubectl_hint))
+    say(_what_next(access.kubectl_hint, access.place_hint))
     return answer
 
 
@@ -68,11 +68,13 @@ def ask(url: str) -> str:
 
 def remove(access: Access) -> None:
     """Remove what `tell` made: the application, its namespace, the operator and the CRD, in this order."""
-    access.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true")
-    if "remora" in access.helm("list", "--namespace", SYSTEM, "--short").split():
-        access.helm("uninstall", "remora", "--namespace", SYSTEM, "--wait")
-    access.kubectl("delete", "namespace", SYSTEM, "--ignore-not-found", "--wait=true")
-    access.kubectl("delete", "crd", "serveapplications.remora.dev", "--ignore-not-found", "--wait=true")
+    with step(f"application: deleting namespace {NAMESPACE}, whose pods first finish what they have"):
+        access.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true")
+    with step("operator: helm uninstall remora, its namespace and the CRD"):
+        if "remora" in access.helm("list", "--namespace", SYSTEM, "--short").split():
+            access.helm("uninstall", "remora", "--namespace", SYSTEM, "--wait")
+        access.kubectl("delete", "namespace", SYSTEM, "--ignore-not-found", "--wait=true")
+        access.kubectl("delete", "crd", "serveapplications.remora.dev", "--ignore-not-found", "--wait=true")
 
 
 def _namespace(access: Access) -> None:
@@ -93,11 +95,11 @@ def _condition(access: Access, kind: str) -> str:
     return f"{condition['status']} {condition.get('reason', '')}: {condition.get('message', '')}"
 
 
-def _what_next(kubectl: str) -> str:
+def _what_next(kubectl: str, place: str) -> str:
     return f"""What to try next:
   {kubectl} -n {NAMESPACE} get pods                                  the head, the workers, the proxies
   {kubectl} -n {NAMESPACE} describe sapp hello                       conditions and events
   {kubectl} -n {NAMESPACE} edit configmap hello-code                 change the code: no pod restarts
   {kubectl} -n {NAMESPACE} scale sapp hello --replicas=2             more replicas of the first stage
   {kubectl} explain sapp.spec.deployments                         every field explained
-  make demo-down                                                 remove it all"""
+  {" ".join(["make demo-down", *place.split()])}                                                 remove it all"""

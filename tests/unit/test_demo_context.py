@@ -51,3 +51,8 @@ def test_a_cluster_that_no_image_gets_to_is_refused_with_the_way_out() -> None:
         NamedContext.of("theirs", None)
     assert NamedContext.of("kind-mine", "").registry is None
     assert NamedContext.of("theirs", "registry.example").registry == "registry.example"
+
+
+def test_what_removes_the_demo_again_names_the_same_cluster() -> None:
+    assert NamedContext.of("theirs", "registry.example").place_hint == "CONTEXT=theirs REGISTRY=registry.example"
+    assert NamedContext.of("kind-mine", None).place_hint == "CONTEXT=kind-mine"
