@@ -102,6 +102,9 @@ class Bare:
         with step("taking the cluster down"):
             self._clear()
             Holder().leave(self.settings.cache)
+        left = clearing.leftovers(self.places)
+        if left:
+            raise ClusterError(f"the cluster is down, but it left behind: {', '.join(left)}")
 
     def build_images(self) -> None:
         Images(self.places, self.binaries).build()

@@ -22,7 +22,7 @@ def create(node: Node) -> None:
     if is_v2():
         controllers = (ROOT / "cgroup.controllers").read_text().split()
         (ROOT / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in controllers))
-    for tree in _trees(node):
+    for tree in trees(node):
         tree.mkdir(exist_ok=True)
         for setting in ("cpuset.cpus", "cpuset.mems"):  # Version 1 starts these empty, and then admits nobody.
             if not is_v2() and (tree / setting).exists():
@@ -31,18 +31,19 @@ def create(node: Node) -> None:
 
 def processes(node: Node) -> set[int]:
     """Whoever runs in the node's tree: its containers."""
-    files = [file for tree in _trees(node) if tree.is_dir() for file in tree.rglob("cgroup.procs")]
+    files = [file for tree in trees(node) if tree.is_dir() for file in tree.rglob("cgroup.procs")]
     return {int(pid) for file in files for pid in file.read_text().split()}
 
 
 def remove(node: Node) -> None:
     """Remove the node's tree, which nobody runs in any more."""
-    for tree in _trees(node):
+    for tree in trees(node):
         if tree.is_dir():
             until(lambda tree=tree: _remove(tree), what=f"{tree} goes away", timeout_s=5)  # type: ignore[misc]  # mypy knows no defaults of lambdas
 
 
-def _trees(node: Node) -> list[Path]:
+def trees(node: Node) -> list[Path]:
+    """Where the node's tree is in each hierarchy, there or not."""
     if is_v2():
         return [ROOT / node.namespace]
     # Not only version 1: runc also uses the hierarchy of version 2 that may be mounted beside it.

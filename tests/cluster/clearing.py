@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from . import cgroups, processes
+from . import cgroups, network, processes
 from .commands import run
 from .places import Places
 from .processes import Processes
@@ -57,6 +57,23 @@ def remove_traces(places: Places) -> None:
     _remove_folders(places.made)
     if places.state.exists():
         shutil.rmtree(places.state)
+
+
+def leftovers(places: Places) -> list[str]:
+    """What is still there that a cleared cluster must not leave, in words; caches are no part of it."""
+    table = Path("/proc/self/mounts").read_text()
+    folders = (places.state, places.buildah, *(places.store(node) for node in NODES))
+    trees = [tree for node in NODES for tree in cgroups.trees(node) if tree.is_dir()]
+    shims = [pid for node in NODES for pid in processes.find(["-address", str(places.socket(node))])]
+    # Whoever asks the cluster something just now, by its kubeconfig, ends by himself.
+    daemons = processes.told_of(places.state, but=places.kubeconfig)
+    return [
+        *(f"process {pid}" for pid in sorted({*shims, *daemons})),
+        *(f"mount {point}" for folder in folders for point in mounts_below(folder, table)),
+        *(f"network namespace {name}" for name in network.left()),
+        *(f"cgroup {tree}" for tree in trees),
+        *([f"folder {places.state}"] if places.state.exists() else []),
+    ]
 
 
 def unmount(folder: Path) -> None:

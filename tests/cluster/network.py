@@ -19,7 +19,12 @@ def is_up() -> bool:
 
 
 def is_there() -> bool:
-    return any((MOUNTS / name).exists() for name in NAMESPACES)
+    return bool(left())
+
+
+def left() -> list[str]:
+    """The namespaces that are there."""
+    return [name for name in NAMESPACES if (MOUNTS / name).exists()]
 
 
 def create() -> None:

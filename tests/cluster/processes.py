@@ -138,6 +138,15 @@ def find(words: Sequence[str]) -> list[int]:
     return [pid for pid in _pids() if set(words) <= set(_arguments(pid))]
 
 
+def told_of(folder: Path, but: Path) -> list[int]:
+    """Processes that were given a path below a folder, and not that one, as a flag's value: daemons are."""
+    return [
+        pid
+        for pid in _pids()
+        if any(f"={folder}/" in word and not word.endswith(f"={but}") for word in _arguments(pid))
+    ]
+
+
 def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 

@@ -6,11 +6,12 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import pytest
 
 from tests.cluster import binaries, control_plane, node, pki, topology
-from tests.cluster.clearing import mounts_below
+from tests.cluster.clearing import leftovers, mounts_below
 from tests.cluster.cli import parser
 from tests.cluster.commands import ClusterError
 from tests.cluster.holder import Holder
@@ -160,3 +161,17 @@ def test_a_program_gets_the_clusters_names_and_its_words_as_they_are(tmp_path: P
     assert command[-2:] == ["cat", "/etc/my file"]
     assert f"'{tmp_path}/with space/resolv.conf' /etc/resolv.conf" in command[4]
     assert f"nameserver {topology.DNS_IP}\n" in topology.RESOLVER
+
+
+def test_what_a_cluster_left_behind_is_told_from_who_asks_it_something(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    places.state.mkdir()
+    sleeping = ["sh", "-c", "read line", f"--config={places.state}/n1/kubelet.yaml"]
+    asking = ["sh", "-c", "read line", f"--kubeconfig={places.kubeconfig}"]
+    with Popen(sleeping, stdin=PIPE) as daemon, Popen(asking, stdin=PIPE) as kubectl:
+        left = leftovers(places)
+        daemon.communicate()
+        kubectl.communicate()
+    assert f"process {daemon.pid}" in left
+    assert f"process {kubectl.pid}" not in left
+    assert f"folder {places.state}" in left
