@@ -16,6 +16,7 @@ import msgspec
 
 from remora.errors import DeploymentUnavailable, RemoraError
 from remora.proxy.access_log import AccessLog, Line, TracedLine
+from remora.proxy.busy_poll import nothing
 from remora.proxy.client import CLIENT, Client
 from remora.proxy.figures import Figures
 from remora.proxy.holding import Holding
@@ -71,6 +72,8 @@ class ProxyApp:
     ) -> None:
         self.closing = False
         """Every answer asks its client to come back on another connection, which leads to another proxy."""
+        self.heard: Callable[[], None] = nothing
+        """Told of each answer's arrival."""
         self.figures = Figures()
         self.mirroring = Mirroring(self.figures, clock)
         self._routing = routing
@@ -109,7 +112,7 @@ class ProxyApp:
         if found[1].mirror is not None:
             self._repeat(visit, found[1], client.body)
         self._metrics.begin(visit.name)
-        short_way = scope[OPENED] = ShortWay(visit, client, link, stream, self._heads, self._record)
+        short_way = scope[OPENED] = ShortWay(visit, client, link, stream, self._heads, self.heard, self._record)
         return short_way
 
     def _refuse_soon(self, visit: Visit, pool: Pool, client: Client) -> Refused | None:

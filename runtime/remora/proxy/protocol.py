@@ -6,6 +6,7 @@ To know when a whole request is there, to pass bodies on as they came, and to he
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import httptools
@@ -13,6 +14,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from remora.proxy import upgrade
+from remora.proxy.busy_poll import nothing
 from remora.proxy.client import CLIENT, Client, Serving, Shortcut
 from remora.proxy.pieces import Pieces
 from remora.transport.frames import MAX_HEAD_BYTES
@@ -27,8 +29,9 @@ TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection:
 class ProxyProtocol(HttpToolsProtocol):
     """One client connection."""
 
-    def __init__(self, *args: Any, shortcut: Shortcut) -> None:
+    def __init__(self, *args: Any, shortcut: Shortcut, heard: Callable[[], None] = nothing) -> None:
         super().__init__(*args)
+        self._heard = heard
         self.serving: Serving | None = None
         """The request under way: cancelled when the client goes."""
         self._shortcut = shortcut
@@ -42,6 +45,7 @@ class ProxyProtocol(HttpToolsProtocol):
         """What is still to come of a body that goes past the parser."""
 
     def data_received(self, data: bytes) -> None:
+        self._heard()
         if self._unparsed_bytes:
             data = self._take_body(data)
             if not data:

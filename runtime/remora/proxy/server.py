@@ -26,9 +26,11 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from remora import cpus
 from remora.proxy.access_log import AccessLog
 from remora.proxy.admin import admin
 from remora.proxy.app import ProxyApp
+from remora.proxy.busy_poll import BusyPoll
 from remora.proxy.holding import Holding
 from remora.proxy.metrics import Metrics
 from remora.proxy.protocol import ProxyProtocol
@@ -50,6 +52,8 @@ logger = logging.getLogger(__name__)
 BACKLOG: Final = 2048
 DATE_S: Final = 1.0
 CHECK_S: Final = 0.1
+POLLING_CPUS: Final = 2.0
+"""With fewer, whoever polls takes them from whom it waits for, or uses its container's share up."""
 
 
 class Phase(StrEnum):
@@ -127,9 +131,13 @@ class ProxyServer:
         if settings.routing_file is not None:
             self.routing.read(settings.routing_file)
             self._watching = asyncio.create_task(self.routing.watch(settings.routing_file))
+        if settings.busy_poll_us > 0 and cpus.available() >= POLLING_CPUS:
+            window_s = settings.busy_poll_us / 1e6
+            poll = BusyPoll(asyncio.get_running_loop(), window_s, clock=monotonic, let_others=cpus.let_others)
+            self._app.heard = poll.heard
         public = await self._listen(
             self._app,
-            partial(ProxyProtocol, shortcut=self._app),
+            partial(ProxyProtocol, shortcut=self._app, heard=self._app.heard),
             self._state,
             settings.host,
             settings.port,

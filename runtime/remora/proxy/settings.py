@@ -34,6 +34,8 @@ class Settings:
     """Longer than any load balancer keeps an idle connection, so that it is never the proxy who closes first."""
     hold_s: float = 5.0
     """How long a request waits for a deployment that has lost all its replicas."""
+    busy_poll_us: int = 200
+    """Wait for the next request or answer so long without sleeping, as long as most come within that time; 0: never."""
     access_log: bool = True
     max_message_bytes: int = 16 * 1024 * 1024
     """Of one WebSocket message of a client, which is held whole; a larger one closes the WebSocket with 1009."""
@@ -68,6 +70,7 @@ class Settings:
             ("--quiet-s", "REMORA_QUIET_S", float, 5.0),
             ("--keep-alive-s", "REMORA_KEEP_ALIVE_S", int, 75),
             ("--hold-s", "REMORA_HOLD_S", float, 5.0),
+            ("--busy-poll-us", "REMORA_BUSY_POLL_US", int, 200),
             ("--access-log", "REMORA_ACCESS_LOG", _flag, True),
             ("--grpc-port", "REMORA_GRPC_PORT", int, None),
             ("--root-path", "REMORA_ROOT_PATH", str, ""),
@@ -99,6 +102,7 @@ class Settings:
             quiet_s=read.quiet_s,
             keep_alive_s=read.keep_alive_s,
             hold_s=read.hold_s,
+            busy_poll_us=read.busy_poll_us,
             access_log=read.access_log,
             max_message_bytes=read.max_message_bytes,
             root_path=read.root_path,

@@ -23,7 +23,7 @@ from remora.transport.messages import ResponseHead, unpack
 class ShortWay:
     """One request. ``record`` is called once, if it ends here; else `Client.start_task` was."""
 
-    __slots__ = ("_client", "_heads", "_link", "_record", "_stream", "_timer", "visit")
+    __slots__ = ("_client", "_heads", "_heard", "_link", "_record", "_stream", "_timer", "visit")
 
     def __init__(
         self,
@@ -32,6 +32,7 @@ class ShortWay:
         link: Link,
         stream: ClientStream,
         heads: KnownHeads,
+        heard: Callable[[], None],
         record: Callable[[Visit, int, str | None], None],
     ) -> None:
         self.visit = visit
@@ -39,6 +40,7 @@ class ShortWay:
         self._link = link
         self._stream = stream
         self._heads = heads
+        self._heard = heard
         self._record = record
         self._timer: asyncio.TimerHandle | None = None
         stream.on_event = self._on_event
@@ -60,6 +62,7 @@ class ShortWay:
         self._record(self.visit, 499, "the client went away")
 
     def _on_event(self) -> None:
+        self._heard()
         self._stream.on_event = None
         frame = self._stream.peek()
         if frame is not None and frame[0] == RESPONSE | END:
