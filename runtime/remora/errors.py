@@ -25,6 +25,10 @@ class MisuseError(RemoraError, RuntimeError):
     """Something was called where, or when, it cannot work."""
 
 
+class UnknownMethod(RemoraError, AttributeError):
+    """A call names a method that the deployment does not have."""
+
+
 class BackPressureError(RemoraError):
     """Every replica is full and so is the queue; answered as 503 with Retry-After, or as the deployment says."""
 

@@ -26,7 +26,7 @@ from remora import headers
 from remora.compat import stage
 from remora.compat.json import MissingItem
 from remora.compat.request import BadJson, Request
-from remora.errors import BackPressureError, DeploymentUnavailable
+from remora.errors import BackPressureError, DeploymentUnavailable, UnknownMethod
 from remora.graph.definition import Definition
 from remora.handle import context as request_context
 from remora.handle import failure as remote_failure
@@ -367,7 +367,7 @@ class UserCallable:
         found = self._methods[name]
         if found is None:
             known = ", ".join(methods_of(self._instance)) or "none"
-            raise AttributeError(f"deployment {self._deployment!r} has no method {name!r}; its methods are: {known}")
+            raise UnknownMethod(f"deployment {self._deployment!r} has no method {name!r}; its methods are: {known}")
         return found
 
     async def _start(self, lifespan: Lifespan) -> None:

@@ -50,6 +50,12 @@ def until(holds, timeout_s=30):
         time.sleep(0.1)
 
 
+def test_what_a_hook_hears_has_a_name():
+    from ray.serve.request_router import ReplicaResult
+
+    assert isinstance(ReplicaResult, type)
+
+
 def test_the_default_router_uses_all_replicas(run):
     handle = run(Who.bind())
     assert len({handle.remote().result() for _ in range(60)}) == 3
