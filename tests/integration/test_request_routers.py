@@ -164,8 +164,13 @@ async def test_a_router_that_cannot_be_made_is_said() -> None:
 
 @pytest.mark.parametrize(
     "config",
-    [5, {"request_router_class": 5}, {"router": ByArgument}, {"initial_backoff_s": 0}, {"request_router_kwargs": 1}],
+    [5, {"request_router_class": 5}, {"initial_backoff_s": 0}, {"request_router_kwargs": 1}],
 )
 def test_what_is_no_router_is_refused(config: Any) -> None:
     with pytest.raises((OptionError, ValueError)):
         serve.deployment(request_router_config=config)(Who)
+
+
+def test_a_field_that_nobody_knows_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match="without effect: router; known are request_router_class"):
+        serve.deployment(request_router_config={"router": ByArgument})(Who)

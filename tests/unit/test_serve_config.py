@@ -112,13 +112,23 @@ def test_says_each_thing_that_has_no_effect_here(config: Path) -> None:
         "logging_config has no effect here",
         "target_capacity has no effect here",
         "http_options.keep_alive_timeout_s has no effect here",
-        "application 'Shop_1': runtime_env.pip has no effect here: install it into this Python environment",
         "application 'Shop_1': deployment 'Word': max_replicas_per_node has no effect here",
         "application 'Shop_1': deployment 'Word': some_later_option has no effect here",
         "application 'Shop_1': deployment 'Word': ray_actor_options.accelerator_type has no effect here",
         "application 'inner': deployment 'Scaled': autoscaling_config.max_replica (did you mean max_replicas or "
         "min_replicas?) has no effect here",
     }
+
+
+def test_what_ray_sets_up_reaches_all_deployments(config: Path) -> None:
+    config.write_text(CONFIG.replace("working_dir: code", "working_dir: s3://bucket/code.zip"))
+    outer, inner = read(str(config)).applications
+    assert outer.runtime_env["working_dir"] == "s3://bucket/code.zip"
+    assert set(outer.runtime_env) == {"working_dir", "pip"}
+    assert outer.target.working_dir == ""
+    assert not inner.runtime_env
+    (word,) = (it for it in outer.target.deployments if it.name == "Word")
+    assert word.runtime_env == outer.runtime_env
 
 
 def test_its_revision_follows_code_and_arguments_only(config: Path) -> None:
@@ -279,11 +289,6 @@ def test_what_was_converted_runs_here_as_the_config_does(config: Path, tmp_path:
         pytest.param(("name: inner", "name: Shop_1"), "two have the name 'Shop_1'", id="a name twice"),
         pytest.param(
             ("route_prefix: null", "route_prefix: /shop"), "two have the route_prefix '/shop'", id="a route twice"
-        ),
-        pytest.param(
-            ("working_dir: code", "working_dir: s3://bucket/code.zip"),
-            "working_dir 's3://bucket/code.zip': fetch it, and give the path",
-            id="a remote folder",
         ),
         pytest.param(("working_dir: code", "working_dir: cod"), "/cod is no folder", id="no such folder"),
         pytest.param(("name: inner", "name: [inner"), "config.yaml, line 34, column", id="no YAML"),

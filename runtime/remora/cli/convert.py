@@ -9,7 +9,7 @@ from pathlib import Path
 from remora.cli.output import say, write
 from remora.errors import RemoraError
 from remora.local import code, manifest
-from remora.serve_config import file, manifests
+from remora.serve_config import file, manifests, targets
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -37,7 +37,12 @@ def _converted(path: Path, folder: Path | None) -> tuple[manifests.Converted, ..
     config = manifest.config_in(path, documents[0])
     files = {}
     for application in config.applications:
-        place = folder or manifest.working_dir(application.runtime_env.working_dir, path)
+        given = application.runtime_env.working_dir
+        if folder is None and targets.is_fetched(given):
+            raise manifest.CannotRead(
+                f"{path}: runtime_env.working_dir {given!r}: fetch and unpack it, and name its folder with --code"
+            )
+        place = folder or manifest.working_dir(given, path)
         if place is not None:
             files[application.name] = code.files_in(place)
     converted = manifests.from_config(config, files)

@@ -63,8 +63,8 @@ async def _serve(given: argparse.Namespace) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    # The user's code is imported while Ray starts.
-    builds = [asyncio.create_task(graph.build(application.target)) for application in found]
+    # The user's code is imported while Ray starts, unless Ray has to set something up for it first.
+    builds = [None if it.runtime_env else asyncio.create_task(graph.build(it.target)) for it in found]
     try:
         instance = await LocalInstance.start(options)
         try:
@@ -80,9 +80,10 @@ async def _serve(given: argparse.Namespace) -> int:
         finally:
             await instance.close()
     finally:
-        for build in builds:
+        begun = [build for build in builds if build is not None]
+        for build in begun:
             build.cancel()
-        await asyncio.gather(*builds, return_exceptions=True)
+        await asyncio.gather(*begun, return_exceptions=True)
     return 0
 
 
@@ -92,10 +93,10 @@ def _grpc_port(found: Sequence[LocalApplication]) -> int | None:
 
 
 async def _deploy_all(
-    instance: LocalInstance, found: Sequence[LocalApplication], builds: Sequence[Awaitable[BuildResult]]
+    instance: LocalInstance, found: Sequence[LocalApplication], builds: Sequence[Awaitable[BuildResult] | None]
 ) -> None:
     for application, build in zip(found, builds, strict=True):
-        built = await build
+        built = await (build or instance.build(application.target, application.runtime_env))
         for warning in built.warnings:
             say(warning)
         await instance.deploy(

@@ -38,6 +38,9 @@ MODULES: Final[Mapping[str, str]] = {
 """Modules of Ray Serve that user code imports from, and what stands for them."""
 
 LATER: Final[Mapping[str, str]] = {
+    "ray.serve.experimental": "remora.compat.experimental",
+    "ray.serve.experimental.consistent_hash_router": "remora.routing.consistent_hash",
+    "ray.serve.experimental.round_robin_router": "remora.routing.round_robin",
     "ray.serve.http_adapters": "remora.drivers.http_adapters",
     "ray.serve.request_router": "remora.compat.request_router",
 }

@@ -212,13 +212,13 @@ async def _result(reference: Any) -> Any:
     except RayError as error:
         if any(sign in str(error) for sign in _NODE_GONE):
             raise NodeGone("its node went away") from error
-        raise ActorGone(_why(error)) from error
+        raise ActorGone(why(error)) from error
 
 
 _NODE_GONE = ("NodeAffinitySchedulingStrategy doesn't exist", "node has died", "node was terminated", "NODE_DIED")
 
 
-def _why(error: RayError) -> str:
+def why(error: RayError) -> str:
     """Say in a sentence why Ray ended something: its messages are a page long."""
     text = str(error)
     if "out of memory" in text.lower() or "OutOfMemory" in text:

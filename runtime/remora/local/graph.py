@@ -1,9 +1,17 @@
-"""Builds the graph of an application on this machine, beside whatever else starts meanwhile."""
+"""Builds the graph of an application on this machine, beside whatever else starts meanwhile.
+
+Where Ray has to set something up for the code first (packages, modules), the build is a task of Ray's, and its
+replicas get the same.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from remora.errors import GraphError
 from remora.graph import importing
@@ -38,6 +46,49 @@ async def build(target: Target) -> BuildResult:
             result = BuildResult.from_bytes(written)
         except (importing.NotImported, GraphError) as error:
             raise CannotServe(str(error)) from error
+    return _built(result)
+
+
+async def build_in(runtime_env: Mapping[str, Any], target: Target) -> BuildResult:
+    """Do as `build` in what Ray sets up, and let all deployments have it; Ray is connected to.
+
+    A deployment's own `runtime_env` comes first, key by key, as in Ray Serve.
+    """
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+
+    from remora.controller.cluster import why
+
+    env = {**target.env, "PYTHONPATH": settings.python_path()}
+    task = ray.remote(_written).options(num_cpus=0, max_retries=0, runtime_env={**runtime_env, "env_vars": env})
+    try:
+        written = await task.remote(target.import_path, dict(target.args), target.working_dir)
+        result = BuildResult.from_bytes(written)
+    except RayTaskError as error:
+        raise CannotServe(str(error.cause)) from error
+    except RayError as error:
+        raise CannotServe(f"application {target.application!r}: {why(error)}") from error
+    except (ValueError, TypeError) as error:
+        raise CannotServe(f"application {target.application!r}: its runtime_env is refused by Ray: {error}") from error
+    except GraphError as error:
+        raise CannotServe(str(error)) from error
+    built = _built(result)
+    deployments = tuple(replace(it, runtime_env={**runtime_env, **it.runtime_env}) for it in built.deployments)
+    return replace(built, deployments=deployments)
+
+
+def _written(import_path: str, args: dict[str, Any], working_dir: str) -> bytes:
+    """Import the application in a process of its own beside a worker of Ray's."""
+    with tempfile.TemporaryDirectory(prefix="remora-build-") as place:
+        folder = Path(working_dir) if working_dir else None
+        return asyncio.run(
+            importing.written(
+                import_path, args, folder=folder, place=Path(place), timeout_s=BUILD_TIMEOUT_S, cwd=working_dir or None
+            )
+        )
+
+
+def _built(result: BuildResult | BuildFailure) -> BuildResult:
     if isinstance(result, BuildFailure):
         raise CannotServe(result.message, result.traceback)
     return result

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from remora.controller import connection
 from remora.controller.connection import ClusterLost
@@ -163,6 +163,13 @@ class LocalInstance:
         made: asyncio.Future[Controller] = asyncio.get_running_loop().create_future()
         serving = asyncio.create_task(process.serve(controller_settings, listening, made, asyncio.shield(connecting)))
         return cls(options, folder, listening, connecting, serving, await made, proxy, output, data_key, is_ours)
+
+    async def build(self, target: Target, runtime_env: Mapping[str, Any]) -> BuildResult:
+        """Import an application in what Ray sets up; raise CannotServe with what is wrong with it or with that."""
+        from remora.local import graph
+
+        await asyncio.shield(self._connecting)
+        return await graph.build_in(runtime_env, target)
 
     async def deploy(
         self,

@@ -7,7 +7,7 @@ the code of its ConfigMap may be a module beside it, as where `kubectl create co
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,8 @@ class LocalApplication:
     route_prefix: str | None
     request_timeout_s: float | None = None
     grpc: Grpc | None = None
+    runtime_env: Mapping[str, Any] = field(default_factory=dict)
+    """For Ray to set up around the code, without `env_vars`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,8 @@ def _config(
             }
         )
         prefix = application.route_prefix if route_prefix is None else route_prefix
-        applications.append(LocalApplication(target, prefix, config.http_options.request_timeout_s, grpc))
+        timeout_s, around = config.http_options.request_timeout_s, targets.runtime_env(application)
+        applications.append(LocalApplication(target, prefix, timeout_s, grpc, around))
     http = config.http_options
     try:
         tls = LocalTls.of(http.tls)
@@ -155,12 +158,12 @@ def config_in(path: Path, document: Mapping[str, Any]) -> DeployConfig:
 
 
 def working_dir(given: str | None, path: Path) -> Path | None:
-    """Return the folder that a config's `working_dir` names, relative to the file; raise CannotRead."""
-    if not given:
+    """Return the folder of this machine that a config's `working_dir` names, relative to the file; raise CannotRead."""
+    from remora.serve_config import targets
+
+    if not given or targets.is_fetched(given):
         return None
-    scheme, separator, rest = given.partition("://")
-    if separator and scheme not in ("local", "file"):
-        raise CannotRead(f"{path}: runtime_env.working_dir {given!r}: fetch it, and give the path of the folder")
+    _, separator, rest = given.partition("://")
     folder = (path.parent / (rest if separator else given)).resolve()
     if not folder.is_dir():
         raise CannotRead(f"{path}: runtime_env.working_dir {given!r}: {folder} is no folder")

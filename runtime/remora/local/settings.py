@@ -21,7 +21,7 @@ def prepare(
         "REMORA_REPLICA_PORTS": "0-0",
         "REMORA_OUTPUT": str(output),
         "REMORA_SCRATCH_DIR": str(scratch),
-        "PYTHONPATH": _python_path(),
+        "PYTHONPATH": python_path(),
         **(extra or {}),
     }
     # Ray's own usage report does not belong into a user's terminal.
@@ -36,7 +36,7 @@ def of_proxy(extra: Mapping[str, str]) -> dict[str, str]:
 
 def of_import(extra: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a process that imports the user's code: this one's, with that of the application."""
-    return {**os.environ, "PYTHONPATH": _python_path(), **extra}  # noqa: TID251 - this is a settings.py
+    return {**os.environ, "PYTHONPATH": python_path(), **extra}  # noqa: TID251 - this is a settings.py
 
 
 def ray_login() -> dict[str, str]:
@@ -44,6 +44,6 @@ def ray_login() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k.startswith("RAY_AUTH_")}  # noqa: TID251 - this is a settings.py
 
 
-def _python_path() -> str:
+def python_path() -> str:
     """Modules that this process could import, its children can import as well."""
     return os.pathsep.join(dict.fromkeys(path or str(Path.cwd()) for path in sys.path))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Final
 
 from remora.errors import OptionError
@@ -15,9 +16,12 @@ DEFAULT: Final = ""
 """Remora's own: the less loaded of two, with affinity to models and sessions."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class RequestRouterConfig:
-    """What `@serve.deployment(request_router_config=…)` takes. Raises OptionError, which is a ValueError."""
+    """What `@serve.deployment(request_router_config=…)` takes. Raises OptionError, which is a ValueError.
+
+    A field that is not known has no effect, as in Ray Serve; here it is warned of.
+    """
 
     request_router_class: str | Callable[..., Any] = DEFAULT
     """A RequestRouter, or the import path of one; empty is Remora's own."""
@@ -30,7 +34,20 @@ class RequestRouterConfig:
     backoff_multiplier: float = 2.0
     max_backoff_s: float = 0.5
 
-    def __post_init__(self) -> None:
+    def __init__(self, **given: Any) -> None:
+        """Take fields by name."""
+        for each in fields(self):
+            default = each.default_factory() if each.default_factory is not MISSING else each.default
+            object.__setattr__(self, each.name, given.pop(each.name, default))
+        if given:
+            known = ", ".join(each.name for each in fields(self))
+            warnings.warn(
+                f"request_router_config: unknown and without effect: {', '.join(given)}; known are {known}",
+                stacklevel=2,
+            )
+        self._check()
+
+    def _check(self) -> None:
         router = self.request_router_class
         if not isinstance(router, str) and not (inspect.isclass(router) and hasattr(router, "choose_replicas")):
             raise OptionError(
@@ -57,7 +74,4 @@ def checked(value: Any, where: str) -> RequestRouterConfig | None:
         return value
     if not isinstance(value, Mapping):
         raise OptionError(f"{where} is {value!r}, and must be a RequestRouterConfig or a dict of its fields")
-    known = {each.name for each in fields(RequestRouterConfig)}
-    if unknown := value.keys() - known:
-        raise OptionError(f"{where} has an unknown field {min(unknown)!r}; known are {', '.join(sorted(known))}")
-    return RequestRouterConfig(**value)
+    return RequestRouterConfig(**{str(name): each for name, each in value.items()})

@@ -5,12 +5,12 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from remora.graph.options import RUNTIME_ENV
 from remora.serve_config import autoscaling
-from remora.serve_config.file import ActorOptions, ApplicationConfig, DeployConfig, DeploymentConfig
+from remora.serve_config.file import ActorOptions, ApplicationConfig, DeployConfig, DeploymentConfig, RuntimeEnv
 from remora_api import wire
 from remora_api.autoscaling import Autoscaling, Policy
 from remora_api.target import digest
@@ -35,7 +35,7 @@ def target(application: ApplicationConfig) -> wire.Target:
         revision=f"{application.name}-{digest(stays)[:10]}",
         import_path=application.import_path,
         args=application.args,
-        deployments=tuple(_override(deployment) for deployment in application.deployments),
+        deployments=tuple(_override(deployment, runtime_env(application)) for deployment in application.deployments),
         autoscaling_policy=Policy(**policy) if policy is not None else None,
     )
 
@@ -66,8 +66,8 @@ def _application_notes(application: ApplicationConfig) -> Iterator[str]:
     known = ("name", "route_prefix", "import_path", "runtime_env", "args", "deployments", "autoscaling_policy")
     for name, _ in application.set_fields(*known):
         yield f"{here}: {name} has no effect here"
-    for name, _ in application.runtime_env.set_fields("env_vars", "working_dir"):
-        yield f"{here}: runtime_env.{name} has no effect here: install it into this Python environment"
+    for name, _ in application.runtime_env.set_fields("env_vars", *RUNTIME_ENV):
+        yield f"{here}: runtime_env.{name} has no effect here"
     for deployment in application.deployments:
         for name in _idle(deployment):
             yield f"{here}: deployment {deployment.name!r}: {name} has no effect here"
@@ -85,7 +85,21 @@ def _idle(deployment: DeploymentConfig) -> Iterator[str]:
             yield f"ray_actor_options.runtime_env.{name}"
 
 
-def _override(deployment: DeploymentConfig) -> wire.DeploymentOverride:
+def runtime_env(application: ApplicationConfig) -> dict[str, Any]:
+    """Return what Ray has to set up for every process that imports the application's code."""
+    of_ray = dict(_for_ray(application.runtime_env))
+    if not is_fetched(application.runtime_env.working_dir):
+        of_ray.pop("working_dir", None)
+    return of_ray
+
+
+def is_fetched(working_dir: str | None) -> bool:
+    """Return whether a `working_dir` is something that Ray fetches or unpacks, no folder of this machine."""
+    scheme, separator, rest = (working_dir or "").partition("://")
+    return bool(separator) and (scheme not in ("local", "file") or rest.endswith(".zip"))
+
+
+def _override(deployment: DeploymentConfig, around: Mapping[str, Any]) -> wire.DeploymentOverride:
     values: dict[str, Any] = {name: getattr(deployment, name) for name in _OVERRIDDEN}
     options, scaled = deployment.ray_actor_options, autoscaling.fields(deployment)
     return wire.DeploymentOverride(
@@ -97,13 +111,13 @@ def _override(deployment: DeploymentConfig) -> wire.DeploymentOverride:
         resources=_resources(options) if options else None,
         # As in Ray Serve, options in the file stand in the place of all those in the code.
         env=dict(options.runtime_env.env_vars) if options else None,
-        runtime_env=_for_ray(options) if options else None,
+        runtime_env={**around, **_for_ray(options.runtime_env)} if options else None,
         **values,
     )
 
 
-def _for_ray(options: ActorOptions) -> dict[str, Any]:
-    return {name: value for name, value in options.runtime_env.set_fields("env_vars") if name in RUNTIME_ENV}
+def _for_ray(given: RuntimeEnv) -> dict[str, Any]:
+    return {name: value for name, value in given.set_fields("env_vars") if name in RUNTIME_ENV}
 
 
 def _resources(options: ActorOptions) -> wire.Resources:

@@ -61,6 +61,36 @@ def test_the_default_router_uses_all_replicas(run):
     assert len({handle.remote().result() for _ in range(60)}) == 3
 
 
+def test_replicas_in_turns(run):
+    config = RequestRouterConfig(request_router_class="ray.serve.experimental.round_robin_router:RoundRobinRouter")
+    handle = run(Who.options(request_router_config=config).bind(), name="turns")
+    handle.remote().result()
+    found = [handle.remote().result() for _ in range(9)]
+    assert {found.count(replica) for replica in found} == {3}
+    assert found[:3] == found[3:6] == found[6:]
+
+
+def test_a_session_stays_on_its_replica(run):
+    from ray.serve.experimental.consistent_hash_router import ConsistentHashRouter
+
+    config = RequestRouterConfig(
+        request_router_class=ConsistentHashRouter, request_router_kwargs={"num_fallback_replicas": 0}
+    )
+    handle = run(Who.options(request_router_config=config).bind(), name="ring")
+    handle.remote().result()
+    places = [
+        {handle.options(session_id=f"session {number}").remote().result() for _ in range(3)} for number in range(20)
+    ]
+    assert all(len(place) == 1 for place in places)
+    assert len(set.union(*places)) == 3
+
+
+def test_fields_of_a_router_config_that_are_not_known_are_passed_over(run):
+    handle = run(Who.options(request_router_config={"no_such_field": 1}).bind(), name="extra")
+    assert handle.remote().result()
+    assert RequestRouterConfig(no_such_field=1).request_router_kwargs == {}
+
+
 def test_a_router_of_the_users_own_decides(run):
     config = RequestRouterConfig(request_router_class=Lowest)
     handle = run(Who.options(request_router_config=config).bind(), name="lowest")
