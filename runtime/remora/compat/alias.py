@@ -41,6 +41,7 @@ LATER: Final[Mapping[str, str]] = {
     "ray.serve.experimental": "remora.compat.experimental",
     "ray.serve.experimental.consistent_hash_router": "remora.routing.consistent_hash",
     "ray.serve.experimental.round_robin_router": "remora.routing.round_robin",
+    "ray.serve.autoscaling_policy": "remora.compat.autoscaling_policy",
     "ray.serve.http_adapters": "remora.drivers.http_adapters",
     "ray.serve.request_router": "remora.compat.request_router",
 }
@@ -105,4 +106,5 @@ class _Later(Loader):
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        sys.modules[module.__name__] = importlib.import_module(LATER[module.__name__])
+        found = sys.modules[module.__name__] = importlib.import_module(LATER[module.__name__])
+        missing.explain(module.__name__, found)

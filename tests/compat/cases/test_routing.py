@@ -179,6 +179,36 @@ def test_a_policy_of_the_users_own_decides(run):
     until(lambda: serve.status().applications["scaled"].deployments["Scaled"].replica_states.get("RUNNING") == 2)
 
 
+def one_to_spare(context):
+    from ray.serve.autoscaling_policy import default_autoscaling_policy
+
+    wanted, state = default_autoscaling_policy(context)
+    return wanted + 1, state
+
+
+def test_a_policy_builds_on_the_default_one(run):
+    config = AutoscalingConfig(
+        min_replicas=1,
+        max_replicas=6,
+        target_ongoing_requests=2,
+        upscale_delay_s=0,
+        metrics_interval_s=0.2,
+        look_back_period_s=1,
+        policy=AutoscalingPolicy(policy_function=one_to_spare),
+    )
+
+    @serve.deployment(autoscaling_config=config, max_ongoing_requests=10)
+    class Spared:
+        async def __call__(self, request=None):
+            await asyncio.sleep(60)
+
+    handle = run(Spared.bind(), name="spared", route_prefix="/spared")
+    responses = [handle.remote() for _ in range(4)]
+    until(lambda: serve.status().applications["spared"].deployments["Spared"].replica_states.get("RUNNING") == 3)
+    for response in responses:
+        response.cancel()
+
+
 def as_recorded(context):
     depths = context.aggregated_metrics.get("depth") or {}
     return max(depths.values(), default=1), {}
