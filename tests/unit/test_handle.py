@@ -376,3 +376,10 @@ async def test_handles_say_whether_anything_serves_behind_them() -> None:
         await app.handle().shutdown_async()
         app.handle().shutdown()
         assert await app.handle().add.remote(1) == 1
+
+
+async def test_an_unknown_method_is_an_error_of_remoras_and_of_pythons() -> None:
+    async with serving(Adder.bind()) as app:
+        for kind in (RemoraError, AttributeError):
+            with pytest.raises(kind, match="'Adder' has no method 'nothing'"):
+                await app.handle().nothing.remote()
