@@ -21,6 +21,10 @@ class OptionError(RemoraError, ValueError, TypeError):
     """An option of a deployment or handle is unknown, or of a wrong type or value."""
 
 
+class NoList(RemoraError, TypeError):
+    """A batched function returned something else than a list of results."""
+
+
 class MisuseError(RemoraError, RuntimeError):
     """Something was called where, or when, it cannot work."""
 

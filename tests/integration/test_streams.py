@@ -42,9 +42,13 @@ async def test_a_generator_that_never_waits_lets_others_on_and_loses_nothing() -
             assert pool is not None
             await until(lambda: pool.ready)
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=10) as client:
-                answer = await client.get("/")
+                async with client.stream("GET", "/") as answer:
+                    chunks = [chunk async for chunk in answer.aiter_raw()]
+                head = await client.head("/")
     finally:
         await server.stop()
-    assert answer.content == CHUNK * CHUNKS
+    # Each as it was sent, however many were written at once.
+    assert chunks == [CHUNK] * CHUNKS
+    assert (head.status_code, head.content) == (200, b"")
     # 16 KiB are 160 chunks of 109 bytes on the wire.
     assert 0 < service.let_on_after < CHUNKS // 4

@@ -143,13 +143,25 @@ def test_an_unpicklable_argument_is_refused_with_the_way_out() -> None:
         build.build(A.bind(B.bind(threading.Lock())))
 
 
-def test_an_application_hidden_in_an_object_is_refused() -> None:
-    class Box:
-        def __init__(self, app: Application) -> None:
-            self.app = app
+class Box:
+    def __init__(self, app: Application) -> None:
+        self.app = app
 
-    with pytest.raises(GraphError, match="bound deployment 'B' stands inside an object"):
-        build.build(A.bind(Box(B.bind())))
+
+def test_bindings_inside_of_objects_are_found() -> None:
+    built = build.build(A.bind(Box(B.bind(Box(B.bind()))), Box(B.bind())))
+    found = {one.name: one.dependencies for one in built.deployments}
+    assert found == {"B": (), "B_1": ("B",), "B_2": (), "A": ("B_1", "B_2")}
+    assert built.ingress == "A"
+
+
+def test_an_object_that_makes_bindings_when_it_is_pickled_is_given_up() -> None:
+    class Endless:
+        def __reduce__(self) -> Any:
+            return Box, (B.bind(),)
+
+    with pytest.raises(GraphError, match="bound deployment 'B' stands inside an object, and cannot be found there"):
+        build.build(A.bind(Endless()))
 
 
 def test_a_result_survives_the_bytes_and_damage_is_noticed() -> None:

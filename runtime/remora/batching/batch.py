@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from remora.batching.gathering import Limits
 from remora.batching.queue import BatchQueue, Call, Settings
-from remora.errors import RemoraError
+from remora.errors import NoList, RemoraError
 from remora.handle import context as request_context
 from remora.receiver import is_method
 
@@ -146,7 +146,7 @@ class _Batched:
         try:
             length = len(values)
         except TypeError:
-            raise RemoraError(
+            raise NoList(
                 f"batched function {name} returned {type(values).__name__}, and must return a list with one result "
                 f"for each of the {len(calls)} items it was given"
             ) from None

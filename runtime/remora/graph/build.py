@@ -24,12 +24,14 @@ from remora.errors import GraphError
 from remora.graph import definition
 from remora.graph.application import Application
 from remora.graph.deployment import Deployment
-from remora.graph.describe import DeploymentSpec, describe
+from remora.graph.describe import DeploymentSpec, GraphDescription, HiddenBinding, describe
 from remora.graph.node import GraphNode
 from remora.graph.result import BuildFailure, BuildResult, BuiltDeployment, digest
 from remora_api.wire_graph import Graph
 
 _TRACEBACK_LINES = 40
+_MOST_HIDDEN = 100
+"""Bound deployments inside objects of one binding: an object that makes new ones when it is pickled is given up."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -65,14 +67,32 @@ def attempt(import_path: str, args: Mapping[str, Any], graph: Graph | None = Non
 
 def build(application: Application, logging_config: Mapping[str, Any] | None = None) -> BuildResult:
     """Return options and definitions of the application; raise GraphError when there is no graph in it."""
-    graph = describe(application)
-    written = {spec.name: definition.dumps(spec, graph, logging_config) for spec in graph.deployments}
+    graph, written = _written(application, logging_config)
     return BuildResult(
         ingress=graph.ingress,
         deployments=tuple(_built(spec, digest(written[spec.name])) for spec in graph.deployments),
         definitions={digest(data): data for data in written.values()},
         warnings=graph.warnings,
     )
+
+
+def _written(
+    application: Application, logging_config: Mapping[str, Any] | None
+) -> tuple[GraphDescription, dict[str, bytes]]:
+    """Return the graph, and its definitions by name."""
+    hidden: dict[int, list[Application]] = {}
+    while True:
+        graph, written = describe(application, hidden), {}
+        try:
+            for spec in graph.deployments:
+                written[spec.name] = definition.dumps(spec, graph, logging_config)
+            return graph, written
+        except HiddenBinding as found:
+            # Only pickling looks into objects: it is described anew, with what that came upon.
+            holds = hidden.setdefault(id(spec.application), [])
+            if len(holds) == _MOST_HIDDEN:
+                raise
+            holds.append(found.application)
 
 
 def resolve(import_path: str, args: Mapping[str, Any]) -> Application:

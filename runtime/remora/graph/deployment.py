@@ -128,7 +128,7 @@ def deployment(func_or_class: None = None, /, **given: Any) -> Callable[[Callabl
 
 
 def deployment(
-    func_or_class: Callable[..., Any] | None = None, /, **given: Any
+    func_or_class: Callable[..., Any] | str | None = None, /, **given: Any
 ) -> Deployment | Callable[[Callable[..., Any]], Deployment]:
     """Make a deployment of a class or function: `@serve.deployment` or `@serve.deployment(num_replicas=2, …)`."""
 
@@ -137,6 +137,12 @@ def deployment(
         default_name = getattr(target, "__name__", type(target).__name__)
         return _with_warnings(Deployment(target, deployment_options.of(default_name, given)), given)
 
+    if isinstance(func_or_class, str):
+        # As in Ray Serve, where it is no error, and is not the name.
+        warnings.warn(
+            f"@serve.deployment({func_or_class!r}): this names nothing; write name={func_or_class!r}", stacklevel=2
+        )
+        return decorate
     return decorate if func_or_class is None else decorate(func_or_class)
 
 

@@ -6,8 +6,9 @@ sees only what it says.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from remora.errors import GraphError
 from remora.graph.application import Application
@@ -47,17 +48,26 @@ class GraphDescription:
         for spec in self.deployments:
             if spec.application is application:
                 return spec.name
-        raise GraphError(
-            f"bound deployment {application.name!r} stands inside an object in which it is not looked for: "
-            "pass it as a bind argument of its own, or in a list, dict or dataclass"
-        )
+        raise HiddenBinding(application)
 
 
-def describe(application: Application) -> GraphDescription:
+class HiddenBinding(GraphError):
+    """A bound deployment stands inside an object in which it is not looked for: pickling came upon it."""
+
+    def __init__(self, application: Application) -> None:
+        super().__init__(f"bound deployment {application.name!r} stands inside an object, and cannot be found there")
+        self.application = application
+
+
+Hidden = Mapping[int, Sequence[Application]]
+"""Bindings that stand inside of objects among a binding's arguments, by the `id` of that binding."""
+
+
+def describe(application: Application, hidden: Hidden = MappingProxyType({})) -> GraphDescription:
     """Return the graph of the application; raise GraphError when it has a cycle."""
     names: dict[int, str] = {}
     order: list[Application] = []
-    _visit(application, names, order, path=())
+    _visit(application, hidden, names, order, path=())
     return GraphDescription(
         ingress=names[id(application)],
         deployments=tuple(
@@ -65,7 +75,7 @@ def describe(application: Application) -> GraphDescription:
                 name=names[id(bound)],
                 options=replace(bound.deployment.settings, name=names[id(bound)]),
                 ingress=bound is application,
-                dependencies=tuple(names[id(other)] for other in _arguments(bound)),
+                dependencies=tuple(names[id(other)] for other in _arguments(bound, hidden)),
                 then=tuple(names[id(stage)] for stage in _stages(bound)),
                 application=bound,
             )
@@ -74,22 +84,29 @@ def describe(application: Application) -> GraphDescription:
     )
 
 
-def _visit(bound: Application, names: dict[int, str], order: list[Application], path: tuple[Application, ...]) -> None:
+def _visit(
+    bound: Application,
+    hidden: Hidden,
+    names: dict[int, str],
+    order: list[Application],
+    path: tuple[Application, ...],
+) -> None:
     """Name what the binding depends on, then itself, then its stages: of two bindings the inner one keeps the name."""
     if any(bound is earlier for earlier in path):
         raise GraphError(_cycle(bound, path))
     if id(bound) in names:
         return
-    for argument in _arguments(bound):
-        _visit(argument, names, order, (*path, bound))
+    for argument in _arguments(bound, hidden):
+        _visit(argument, hidden, names, order, (*path, bound))
     names[id(bound)] = _unique(bound.name, set(names.values()))
     order.append(bound)
     for stage in _stages(bound):
-        _visit(stage, names, order, (*path, bound))
+        _visit(stage, hidden, names, order, (*path, bound))
 
 
-def _arguments(bound: Application) -> Iterator[Application]:
-    return find(Application, (bound.args, bound.kwargs))
+def _arguments(bound: Application, hidden: Hidden) -> Iterator[Application]:
+    yield from find(Application, (bound.args, bound.kwargs))
+    yield from hidden.get(id(bound), ())
 
 
 def _stages(bound: Application) -> Iterator[Application]:

@@ -178,6 +178,9 @@ class Client:
             if self._head_waits:
                 cycle.transport.write(self._head_waits)
                 self._head_waits = b""
+            if len(pieces) > 1 and cycle.chunked_encoding and cycle.scope["method"] != "HEAD":
+                await self._chunks(pieces, more=more)
+                return
             # Uvicorn knows how to frame it, or what is wrong with it.
             await cycle.send({"type": "http.response.body", "body": b"".join(pieces), "more_body": more})
             return
@@ -192,6 +195,20 @@ class Client:
             self._head_waits = b""
         if size:
             write(cycle.transport, pieces, size)
+        if not more:
+            self._complete()
+
+    async def _chunks(self, pieces: list[bytes], *, more: bool) -> None:
+        """Write each piece as a chunk of its own, all at once: clients take a chunk for an item (RFC 9112, 7.1)."""
+        cycle = self.cycle
+        if cycle.flow.write_paused and not cycle.disconnected:
+            await cycle.flow.drain()
+        if cycle.disconnected or cycle.response_complete:
+            return
+        content = [part for piece in pieces if piece for part in (b"%x\r\n" % len(piece), piece, b"\r\n")]
+        if not more:
+            content.append(b"0\r\n\r\n")
+        cycle.transport.write(b"".join(content))
         if not more:
             self._complete()
 

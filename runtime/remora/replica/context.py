@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from remora.errors import RemoraError
+from remora.handle import context as request_context
 from remora.handle.identity import ReplicaID
 from remora.types import FIRST_RANK, ReplicaRank
 
@@ -60,6 +61,11 @@ def current() -> ReplicaContext | None:
 def _get_internal_replica_context() -> ReplicaContext | None:
     """Return the replica that this code runs on, if it is one: the name under which Ray Serve's own guides ask."""
     return current()
+
+
+def _get_serve_request_context() -> request_context.RequestContext:
+    """Return the request that this code works on, as programs ask Ray Serve for its id; an empty one outside of any."""
+    return request_context.current()
 
 
 def get_replica_context() -> ReplicaContext:

@@ -27,6 +27,10 @@ class Batched:
         return [x + y for x, y in zip(xs, ys, strict=True)]
 
     @serve.batch(max_batch_size=3, batch_wait_timeout_s=0.2)
+    async def no_list(self, xs):
+        return len(xs)
+
+    @serve.batch(max_batch_size=3, batch_wait_timeout_s=0.2)
     async def too_few(self, xs):
         return xs[1:]
 
@@ -132,6 +136,11 @@ def test_a_failing_batch_fails_all_of_its_calls(batched):
 def test_results_must_be_as_many_as_calls(batched):
     with pytest.raises(Exception, match=r"(?i)length|size|number|many"):
         batched.call.remote("too_few", 1).result(timeout_s=20)
+
+
+def test_a_batch_that_is_no_list_is_a_type_error(batched):
+    with pytest.raises(TypeError):
+        batched.call.remote("no_list", 1).result(timeout_s=20)
 
 
 def test_streams_are_batched(batched):

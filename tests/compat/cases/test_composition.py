@@ -204,6 +204,25 @@ class Tally:
         return await other.remote(ray.put(list(range(n))))
 
 
+class Box:
+    def __init__(self, inner):
+        self.inner = inner
+
+
+@serve.deployment
+class Opens:
+    def __init__(self, box):
+        self.box = box
+
+    async def __call__(self):
+        return await self.box.inner["here"].remote([2, 3])
+
+
+def test_a_bound_deployment_inside_an_object(run):
+    handle = run(Opens.bind(Box({"here": Tally.bind()})), name="opens")
+    assert handle.remote().result() == 5
+
+
 @pytest.fixture(scope="module")
 def tally(share):
     return share(Tally.bind(), "tally")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -113,6 +114,15 @@ applications:
     ray_actor_options: {{num_cpus: 0}}
   - name: Quiet
     ray_actor_options: {{num_cpus: 0}}
+- name: packed
+  route_prefix: /packed
+  import_path: packed_shop:app
+  runtime_env:
+    working_dir: file://{folder}/working.zip
+    py_modules: [file://{folder}/modules.zip]
+  deployments:
+  - name: Word
+    ray_actor_options: {{num_cpus: 0}}
 - name: steered
   route_prefix: /steered
   import_path: shop:steered
@@ -135,7 +145,29 @@ def command() -> list[str]:
     return [str(Path(sys.executable).parent / "serve"), "run"]
 
 
+PACKED = """
+import packed_words
+from ray import serve
+
+@serve.deployment
+class Word:
+    def __call__(self, request):
+        with open("notes.txt") as notes:
+            return packed_words.WORD + notes.read()
+
+app = Word.bind()
+"""
+
+
+def pack(path: Path, files: dict[str, str]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(f"top/{name}", text)
+
+
 def start(folder: Path, config: str) -> subprocess.Popen:
+    pack(folder / "working.zip", {"packed_shop.py": PACKED, "notes.txt": " and its folder"})
+    pack(folder / "modules.zip", {"packed_words/__init__.py": "WORD = 'from a module'\n"})
     (folder / "shop.py").write_text(CODE)
     (folder / "config.yaml").write_text(config)
     # A Ray of its own, in a folder whose name is short enough for sockets.
@@ -156,7 +188,7 @@ def folder():
 @pytest.fixture(scope="module")
 def shop(folder):
     port = free_port()
-    process = start(folder, CONFIG.format(port=port))
+    process = start(folder, CONFIG.format(port=port, folder=folder))
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
             end = time.monotonic() + 80
@@ -176,8 +208,8 @@ def shop(folder):
 def answers(client):
     try:
         # All routes first: what is not routed yet is answered by the application at the root.
-        return len(client.get("/-/routes").json()) == 4 and all(
-            client.get(path).status_code == 200 for path in ("/", "/typed", "/shout", "/steered")
+        return len(client.get("/-/routes").json()) == 5 and all(
+            client.get(path).status_code == 200 for path in ("/", "/typed", "/shout", "/packed", "/steered")
         )
     except (httpx.TransportError, ValueError):
         return False
@@ -196,7 +228,12 @@ def test_an_application_of_several_deployments(shop):
 
 
 def test_routes_of_all_applications(shop):
-    assert shop.get("/-/routes").json() == {"/typed": "typed", "/": "plain", "/shout": "app", "/steered": "steered"}
+    names = {"/typed": "typed", "/": "plain", "/shout": "app", "/packed": "packed", "/steered": "steered"}
+    assert shop.get("/-/routes").json() == names
+
+
+def test_a_whole_application_in_what_ray_sets_up(shop):
+    assert shop.get("/packed").text == "from a module and its folder"
 
 
 def test_one_policy_for_the_whole_application(shop):
@@ -208,9 +245,9 @@ def test_one_policy_for_the_whole_application(shop):
 
 
 def test_a_wrong_import_path_is_said(folder):
-    config = CONFIG.format(port=free_port()).replace("shop:app", "shop:nothing_there")
     inner = folder / "wrong"
     inner.mkdir()
+    config = CONFIG.format(port=free_port(), folder=inner).replace("shop:app", "shop:nothing_there")
     process = start(inner, config)
     try:
         end = time.monotonic() + 80

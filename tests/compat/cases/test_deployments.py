@@ -146,6 +146,14 @@ def test_an_unknown_option_is_a_type_error():
         Plain.options(replicas=2)
 
 
+def test_a_string_in_the_place_of_the_class_names_nothing():
+    @serve.deployment("counter", num_replicas=2)
+    class Named:
+        pass
+
+    assert (Named.name, Named.num_replicas) == ("Named", 2)
+
+
 def test_version_was_removed():
     with pytest.raises(ValueError, match="version"):
         make(version="1")

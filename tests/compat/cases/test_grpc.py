@@ -154,5 +154,11 @@ def test_the_health_service(channel):
 
 
 def test_the_list_of_applications(channel):
+    from ray.serve.generated.serve_pb2 import HealthzRequest, ListApplicationsRequest
+    from ray.serve.generated.serve_pb2_grpc import RayServeAPIServiceStub
+
+    stub = RayServeAPIServiceStub(channel)
+    assert "greeter" in stub.ListApplications(request=ListApplicationsRequest(), timeout=20).application_names
+    assert stub.Healthz(request=HealthzRequest(), timeout=20).message == "success"
     call = channel.unary_unary("/ray.serve.RayServeAPIService/ListApplications")
     assert b"greeter" in call(b"", timeout=20)

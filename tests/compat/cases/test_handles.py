@@ -7,6 +7,7 @@ from array import array as Array
 
 import pytest
 from ray import serve
+from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
 
 
@@ -191,7 +192,7 @@ def test_after_an_exception_the_replica_goes_on(adder):
 
 
 def test_an_unknown_method_is_an_error_that_names_it(adder):
-    with pytest.raises(Exception, match="no_such_method"):
+    with pytest.raises(RayServeException, match="no_such_method"):
         adder.no_such_method.remote().result(timeout_s=20)
 
 

@@ -85,6 +85,12 @@ def test_a_session_stays_on_its_replica(run):
     assert len(set.union(*places)) == 3
 
 
+def test_fields_of_a_router_config_that_are_not_known_are_passed_over(run):
+    handle = run(Who.options(request_router_config={"no_such_field": 1}).bind(), name="extra")
+    assert handle.remote().result()
+    assert RequestRouterConfig(no_such_field=1).request_router_kwargs == {}
+
+
 def test_a_router_of_the_users_own_decides(run):
     config = RequestRouterConfig(request_router_class=Lowest)
     handle = run(Who.options(request_router_config=config).bind(), name="lowest")
@@ -171,6 +177,36 @@ def test_a_policy_of_the_users_own_decides(run):
 
     run(Scaled.bind(), name="scaled", route_prefix="/scaled")
     until(lambda: serve.status().applications["scaled"].deployments["Scaled"].replica_states.get("RUNNING") == 2)
+
+
+def one_to_spare(context):
+    from ray.serve.autoscaling_policy import default_autoscaling_policy
+
+    wanted, state = default_autoscaling_policy(context)
+    return wanted + 1, state
+
+
+def test_a_policy_builds_on_the_default_one(run):
+    config = AutoscalingConfig(
+        min_replicas=1,
+        max_replicas=6,
+        target_ongoing_requests=2,
+        upscale_delay_s=0,
+        metrics_interval_s=0.2,
+        look_back_period_s=1,
+        policy=AutoscalingPolicy(policy_function=one_to_spare),
+    )
+
+    @serve.deployment(autoscaling_config=config, max_ongoing_requests=10)
+    class Spared:
+        async def __call__(self, request=None):
+            await asyncio.sleep(60)
+
+    handle = run(Spared.bind(), name="spared", route_prefix="/spared")
+    responses = [handle.remote() for _ in range(4)]
+    until(lambda: serve.status().applications["spared"].deployments["Spared"].replica_states.get("RUNNING") == 3)
+    for response in responses:
+        response.cancel()
 
 
 def as_recorded(context):

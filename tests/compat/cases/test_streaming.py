@@ -152,6 +152,17 @@ def test_a_client_that_leaves_while_waiting_cancels_the_handler(streams, http):
     until(lambda: streams.counts.remote().result()[0] > cancelled)
 
 
+def test_each_item_is_a_chunk(run, http):
+    @serve.deployment
+    class Counts:
+        def __call__(self, request):
+            return StreamingResponse((f"item {number}\n" for number in range(40)), media_type="text/plain")
+
+    run(Counts.bind())
+    with http.stream("GET", "/") as answer:
+        assert list(answer.iter_raw()) == [f"item {number}\n".encode() for number in range(40)]
+
+
 def test_a_client_that_vanishes_in_its_body_harms_nobody(streams, http, instance):
     host, _, port = instance.partition(":")
     raw = socket.create_connection((host, int(port)), timeout=10)

@@ -1,0 +1,1 @@
+"""Stands for `ray.serve.generated`: the service that every gRPC port has beside those of users."""
