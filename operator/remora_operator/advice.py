@@ -16,6 +16,10 @@ _BY_WORDS = (
         ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"),
         "check spec.image, and spec.imagePullSecrets if it is private",
     ),
+    (
+        ("FailedMount", "FailedAttachVolume"),
+        "create what the volume is of, or take it out of podTemplate, or of spec.proxy.tls",
+    ),
     (("CreateContainerConfigError",), "create it, or take it out of spec.env and spec.envFrom"),
     (("exceeded quota",), "raise the namespace's ResourceQuota, or lower what the pods ask for"),
     (("PodSecurity",), "change podTemplate so that the namespace's Pod Security level allows it"),

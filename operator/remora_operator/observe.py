@@ -1,7 +1,8 @@
 """First step of a reconcile: gathers what is, without a call to anybody in an application that is well.
 
 Objects come from the store that the watches fill, controllers and proxies from their links. Read from the API server
-are only the ConfigMap with user code, when its version moved, and the events of a head's set that makes no pod.
+are only the ConfigMap with user code, when its version moved, and the events of what does not come up and does not say
+why.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from remora_api.target import code_bundle
 from remora_api.v1alpha1 import ServeApplication
 from remora_operator.cluster import Cluster
 from remora_operator.controller_client import ControllerLinks
+from remora_operator.event_reasons import with_reasons
 from remora_operator.figures_client import ProxyFigures
 from remora_operator.kinds import CHILDREN, CONFIG_MAP, POD, REPLICA_SET, Key, Kind, Manifest
 from remora_operator.observed import Child, CodeMissing, Observed, Pod, child_from, pod_from
-from remora_operator.podless import is_podless, with_its_reason
 from remora_operator.proxy_client import ProxyPushes
 from remora_operator.proxy_watch import ProxyWatches
 from remora_operator.store import Store
@@ -51,9 +52,9 @@ class Observer:
     async def observe(self, key: Key, application: ServeApplication, now: datetime) -> Observed:
         """Return everything that a plan for this application is made from."""
         children, pods = _owned(self.store.of(key), application.metadata.uid)
-        told = [await with_its_reason(self.cluster, it) if is_podless(it, pods, now) else it for it in children]
+        children, pods = await with_reasons(self.cluster, key.namespace, children, pods, now)
         return Observed(
-            children={it.ref: it for it in told},
+            children={it.ref: it for it in children},
             pods=pods,
             code=await self._code_of(key, application),
             controllers=self.links.views(key),

@@ -54,6 +54,11 @@ class Pod:
     """Why it does not run, in Kubernetes' words; empty when nothing is wrong."""
 
     @property
+    def uid(self) -> str:
+        """Tells it from others that had its name."""
+        return self.boot.rpartition("/")[0]
+
+    @property
     def is_active(self) -> bool:
         """Neither finished nor being deleted: a pod that its ReplicaSet counts."""
         return self.deleting_since is None and self.phase not in ("Succeeded", "Failed")

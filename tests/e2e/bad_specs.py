@@ -195,6 +195,18 @@ FIRST = [
         ('configmap "lost" not found', "spec.envFrom"),
         LATE,
     ),
+    Row(
+        "no-certificate",
+        {"proxy": {"replicas": 1, "tls": {"secretName": "lost"}}},
+        ('secret "lost" not found', "spec.proxy.tls"),
+        LATE,
+    ),
+    Row(
+        "no-data",
+        head(volumes=[{"name": "data", "configMap": {"name": "lost"}}]),
+        ('configmap "lost" not found', "podTemplate"),
+        LATE,
+    ),
     Row("no-code", {"code": {"configMap": {"name": "lost"}}}, ("ConfigMap lost", "create it"), "CodeNotFound"),
     Row("empty-code", {"code": {"configMap": {"name": "empty"}}}, ("has no data", "add your files"), "CodeNotFound"),
     Row(

@@ -69,6 +69,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   verbs: [get, list, watch, create, patch, update, delete]
 - apiGroups: [events.k8s.io, ""]
   resources: [events]
-  # Listed for one reason: a StatefulSet that makes no pod says why in events only.
+  # Listed for what says in events only why it does not come up: a StatefulSet without a pod, a pod without its volumes.
   verbs: [create, patch, list]
 {{- end }}
