@@ -327,12 +327,15 @@ def main() -> int:
         stage = Stage(cluster, name)
         stage.apply(shop())
         stage.wait_ready("shop")
-        with stage.load("shop", *LOAD) as load:
-            later = [_told(it) for it in roll_out(stage, some(ROLLED_OUT))]
-            later += [_told(roll_out_into_a_quota(stage)) for _ in some([QUOTA])]
-            later += [_told(it) for it in roll_out(stage, some(IN_PLACE))]
+        later: list[Judgement] = []
+        requests = failures = 0
+        if some([*ROLLED_OUT, QUOTA, *IN_PLACE]):
+            with stage.load("shop", *LOAD) as load:
+                later += [_told(it) for it in roll_out(stage, some(ROLLED_OUT))]
+                later += [_told(roll_out_into_a_quota(stage)) for _ in some([QUOTA])]
+                later += [_told(it) for it in roll_out(stage, some(IN_PLACE))]
+            requests, failures = load.report["requests"], len(load.report["failures"])
         first = [_told(it) for it in begin(stage, some(FIRST))]
-    requests, failures = load.report["requests"], len(load.report["failures"])
     faults = [fault for it in [*later, *first] for fault in it.faults]
     lines = [
         *heading(began, "make soak-bad-specs" + (f' ROWS="{given.rows}"' if given.rows else "")),
