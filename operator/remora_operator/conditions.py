@@ -306,9 +306,11 @@ def _with_deadline(
     if not still and now - since < deadline:
         return outcome
     message = f"no progress for {int(deadline.total_seconds())} s: {outcome.message}"
-    if facts.head_missing:
-        message += f"; {facts.head_missing}"
-    elif not (facts.worker_trouble or facts.head_trouble or facts.proxy_trouble):
+    trouble = facts.head_missing or facts.head_trouble or facts.worker_trouble or facts.proxy_trouble
+    if trouble and trouble not in message:
+        # It need not be what is waited for first: proxies come up beside the head.
+        message += f"; {trouble}"
+    elif not trouble:
         message += (
             f"; `kubectl describe pods` and `kubectl logs` with -l remora.dev/application={facts.name} say more, "
             "spec.rollout.progressDeadlineSeconds is how long it may take"

@@ -19,7 +19,7 @@ from remora_operator.observed import Child, Pod
 
 USUAL_SET = timedelta(seconds=2)
 """Within this time after it was made, a set without a pod is nothing to ask about."""
-USUAL_POD = timedelta(seconds=8)
+USUAL_POD = timedelta(seconds=5)
 """Within this time after it was made, a pod on a node without a container is nothing to ask about."""
 MOST_PODS = 4
 """How many pods are asked about at once: those of one template have the same trouble."""

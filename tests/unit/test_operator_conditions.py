@@ -152,6 +152,24 @@ def test_no_progress_until_the_deadline_is_stalled_and_stays_so() -> None:
     assert by_type(judge(waiting, found, 602))["Stalled"].last_transition_time == NOW + timedelta(seconds=601)
 
 
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        ({"head_trouble": "pod a: ErrImagePull"}, "pod a: ErrImagePull"),
+        ({"head_missing": "StatefulSet a: FailedCreate"}, "; StatefulSet a: FailedCreate"),
+        ({"worker_trouble": "pod b: Unschedulable"}, "the head pod is not ready; pod b: Unschedulable"),
+        ({"proxy_trouble": "pod c: FailedMount"}, "the head pod is not ready; pod c: FailedMount"),
+        ({}, "`kubectl logs` with -l remora.dev/application=hello"),
+    ],
+)
+def test_what_is_stuck_names_what_is_in_trouble_be_it_waited_for_or_not(trouble: dict[str, str], words: str) -> None:
+    waiting = replace(WELL, head_ready=False, last_progress=NOW, **trouble)  # type: ignore[arg-type]
+    message = by_type(judge(waiting, judge(waiting, (), 0), 601))["Stalled"].message
+    assert message.startswith("no progress for 600 s: ")
+    assert words in message
+    assert all(message.count(it) == 1 for it in trouble.values()), "said once"
+
+
 def test_a_new_generation_or_a_pod_that_became_ready_begins_the_deadline_anew() -> None:
     waiting = replace(WELL, head_ready=False)
     found = judge(waiting, (), 0)

@@ -75,7 +75,7 @@ def silent(name: str = "hello-proxy-a", **given: Any) -> Pod:
 
 
 def test_a_pod_is_silent_that_is_on_a_node_and_does_not_begin() -> None:
-    late = NOW + timedelta(seconds=9)
+    late = NOW + timedelta(seconds=6)
     assert is_silent(silent(), late)
     assert not is_silent(silent(), LATER)
     assert not is_silent(silent(node=""), late)
@@ -85,7 +85,7 @@ def test_a_pod_is_silent_that_is_on_a_node_and_does_not_begin() -> None:
 
 
 async def test_a_silent_pod_gets_the_words_of_its_events_and_a_few_are_asked_about() -> None:
-    cluster, late = FakeCluster(), NOW + timedelta(seconds=9)
+    cluster, late = FakeCluster(), NOW + timedelta(seconds=6)
     pods = tuple(silent(f"hello-proxy-{index}") for index in range(MOST_PODS + 2))
     for index, it in enumerate(pods):
         await cluster.create(EVENT, event(f"e{index}", f"no volume {index}", uid=it.uid))
