@@ -203,7 +203,10 @@ FIRST = [
     ),
     Row(
         "no-data",
-        head(volumes=[{"name": "data", "configMap": {"name": "lost"}}]),
+        head(
+            volumes=[{"name": "data", "configMap": {"name": "lost"}}],
+            containers=[{"name": "ray", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}],
+        ),
         ('configmap "lost" not found', "podTemplate"),
         LATE,
     ),
