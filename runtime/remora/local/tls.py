@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from remora.errors import OptionError
+from remora.proxy.tls import Files
 
 
-@dataclass(frozen=True, slots=True)
-class LocalTls:
-    """What the proxy is to encrypt with."""
+class LocalTls(Files):
+    """What the proxy is to encrypt with, and how its process is told."""
 
-    certificate: Path
-    key: Path
-    password: str = ""
-    authorities: Path | None = None
+    __slots__ = ()
 
     @classmethod
     def of(cls, http: Mapping[str, Any]) -> LocalTls | None:
