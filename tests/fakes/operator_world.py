@@ -355,10 +355,13 @@ class World:
         return min(sum(self.controllers[it].replicas.values()) if it in self.controllers else 0 for it in numbers)
 
     def annotate(self, words: str) -> None:
-        """Ask something of the rollout, as `remora rollout` does: `VERB [STEP]` of the rollout under way."""
+        """Ask something of the rollout, as `remora rollout` does: `VERB [STEP]` of the rollout under way, if one is."""
         verb, _, step = words.partition(" ")
         status = self.application.status
-        latest = next(it for it in status.revisions if it.name == status.updated_revision)
+        latest = next((it for it in status.revisions if it.name == status.updated_revision), None)
+        if latest is None:
+            # The command refuses: while reconciling is paused a revision may be named that was never kept.
+            return
         self.resource["metadata"].setdefault("annotations", {})[Annotation.ROLLOUT] = (
             f"{verb} {latest.name}/{latest.number} {step}".strip()
         )

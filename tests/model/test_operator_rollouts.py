@@ -304,6 +304,8 @@ def change(world: World, what: str, value: Any, rollout: dict[str, Any]) -> None
 
 # Paused in the moment in which requests are to move to the new Ray cluster.
 @example([("image", "user/a:1"), ("replicas", 1), ("hands off", "true")])
+# Pinned, while paused, to a revision that is not kept yet.
+@example([("hands off", "true"), ("env", "a"), ("pin", 0), ("ask", "promote")])
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(CHANGES, max_size=10))
 def test_whatever_is_changed_it_serves_on_and_comes_to_rest(changes: list[tuple[str, Any]]) -> None:
