@@ -259,10 +259,14 @@ def _stable_name(application: ServeApplication, observed: Observed) -> str:
 
 
 def _kept(past: Mapping[str, Revision], application: ServeApplication, used: tuple[str, ...]) -> tuple[Revision, ...]:
-    """Return what the history keeps: what is in use, and the newest of the rest."""
+    """Return what the history keeps: what is in use, and the newest of the rest, those that can be gone back to first.
+
+    Otherwise a few attempts that failed would leave nothing to go back to.
+    """
     newest = sorted(past.values(), key=lambda it: it.number, reverse=True)
-    idle = [it.name for it in newest if it.name not in used][: application.spec.revision_history_limit]
-    return tuple(it for it in newest if it.name in used or it.name in idle)
+    idle = sorted((it for it in newest if it.name not in used), key=lambda it: bool(it.failed))
+    kept = {*used, *(it.name for it in idle[: application.spec.revision_history_limit])}
+    return tuple(it for it in newest if it.name in kept)
 
 
 def _group(past: WorkerGroup, present: WorkerGroup | None) -> WorkerGroup:

@@ -12,6 +12,7 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from remora.cli.rollout import earlier
 from remora_api.meta import Annotation, Component
 from remora_api.v1alpha1 import RevisionPhase
 from remora_operator.kinds import CONTROLLER_REVISION, REPLICA_SET
@@ -65,6 +66,21 @@ def test_history_is_bounded_and_keeps_what_serves() -> None:
         world.settle()
     assert sum(ref.kind is CONTROLLER_REVISION for ref in world.children) == 3
     assert phases(world)[max(phases(world))] is RevisionPhase.CURRENT
+
+
+def test_what_failed_does_not_crowd_out_what_can_be_gone_back_to() -> None:
+    world = fresh(revisionHistoryLimit=2)
+    world.settle()
+    first = world.application.status.current_revision
+    world.change(env=env("good"))
+    world.settle()
+    for number in range(4):
+        world.change(importPath=f"{BAD}:app{number}")
+        world.settle(stalled=True)
+    world.change(importPath="hello:app")
+    world.settle()
+    assert earlier(world.resource["status"], None) == first
+    assert sum(ref.kind is CONTROLLER_REVISION for ref in world.children) == 3
 
 
 def test_what_comes_back_gets_a_new_number_and_no_second_record() -> None:

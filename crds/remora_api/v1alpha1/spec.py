@@ -374,7 +374,7 @@ class ServeApplicationSpec(Model):
     """Stay with, or go back to, a revision of the past: its name as in `remora rollout history`. Everything that makes
     a revision is then taken from there; replica counts and the rest still from here."""
     revision_history_limit: Annotated[Int, Ge(1), Le(50)] = 5
-    """Revisions of the past that are kept to go back to, beside those in use."""
+    """Revisions of the past that are kept to go back to, beside those in use. Those that failed go first."""
     network_policy: NetworkPolicy = NetworkPolicy()
     """Whether a NetworkPolicy protects the pods."""
     suspend: Bool = False
