@@ -191,7 +191,9 @@ def _taken_back(ground: Ground) -> None:
 
 
 def _undo(ground: Ground) -> None:
-    """Go back by hand to what served before, and forward again."""
+    """Roll out another code, go back by hand to what served before, and forward again."""
+    ground.another_code()
+    ground.rolled()
     ground.stage.remora("rollout", "undo", NAME)
     ground.ends("Serving")
     ground.stage.remora("rollout", "unpin", NAME)
