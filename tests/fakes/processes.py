@@ -18,7 +18,7 @@ import uvloop
 from remora.proxy.server import ProxyServer
 from remora.proxy.settings import Settings
 from remora_api.wire import ApplicationRouting, ControllerEndpoint, ReplicaAddress, Routing
-from tests.fakes.services import CONTROLLER, KEY, Steered, replica, snapshot
+from tests.fakes.services import CONTROLLER, KEY, Steered, replica, snapshot, until
 
 
 def run_replica(ready: Connection, name: str, stall_s: float) -> None:
@@ -69,6 +69,14 @@ def route(server: ProxyServer, addresses: list[ReplicaAddress], **routing: Any) 
     server.router.cluster(CONTROLLER).update(snapshot(1, addresses))
     application = ApplicationRouting(application="app", controllers=(ControllerEndpoint(url=CONTROLLER),), **routing)
     server.routing.apply(Routing(version=max(0, server.routing.version) + 1, applications=(application,)))
+
+
+async def reached(server: ProxyServer, address: ReplicaAddress) -> None:
+    """Route everything to one application with this replica, and wait until the proxy has reached it."""
+    route(server, [address])
+    pool = server.router.cluster(CONTROLLER).ingress("app")
+    assert pool is not None
+    await until(lambda: pool.ready)
 
 
 class Process:

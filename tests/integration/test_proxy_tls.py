@@ -13,8 +13,8 @@ import pytest
 
 from remora.proxy.server import ProxyServer
 from tests.fakes.certificates import Pair, pair
-from tests.fakes.processes import proxy, route
-from tests.fakes.services import CONTROLLER, Steered, replica, until
+from tests.fakes.processes import proxy, reached
+from tests.fakes.services import Steered, replica, until
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +34,7 @@ async def serving(files: Pair) -> AsyncIterator[tuple[ProxyServer, Steered]]:
     await server.start()
     try:
         async with replica(service) as (_, address):
-            route(server, [address])
-            pool = server.router.cluster(CONTROLLER).ingress("app")
-            assert pool is not None
-            await until(lambda: pool.ready)
+            await reached(server, address)
             yield server, service
     finally:
         await server.stop()

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from tests.fakes.processes import proxy, route
-from tests.fakes.services import CONTROLLER, Steered, replica, until
+from tests.fakes.processes import proxy, reached
+from tests.fakes.services import Steered, replica
 
 CHUNKS = 2000
 CHUNK = b"x" * 100
@@ -37,10 +37,7 @@ async def test_a_generator_that_never_waits_lets_others_on_and_loses_nothing() -
     await server.start()
     try:
         async with replica(service) as (_, address):
-            route(server, [address])
-            pool = server.router.cluster(CONTROLLER).ingress("app")
-            assert pool is not None
-            await until(lambda: pool.ready)
+            await reached(server, address)
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=10) as client:
                 async with client.stream("GET", "/") as answer:
                     chunks = [chunk async for chunk in answer.aiter_raw()]
