@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from remora_api.meta import Reason
 from remora_api.v1alpha1 import ServeApplication
-from remora_operator.conditions import Verdict
 from remora_operator.incarnations import Clusters
 from remora_operator.observed import Observed
 from remora_operator.revisions import Choice
+from remora_operator.verdict import Verdict
 
 HOPELESS = frozenset(
     (Reason.BUILD_FAILED, Reason.REPLICAS_FAILING, Reason.NO_CAPACITY, Reason.PROGRESS_DEADLINE_EXCEEDED)

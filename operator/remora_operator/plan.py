@@ -29,7 +29,6 @@ from remora_operator import (
     surge,
 )
 from remora_operator.analysis import complaint
-from remora_operator.conditions import judge
 from remora_operator.contacts import Counted, Link, Push, Watch
 from remora_operator.incarnations import LOST_AFTER, Clusters
 from remora_operator.installation import Installation
@@ -41,6 +40,7 @@ from remora_operator.resources.metadata import Owner
 from remora_operator.revisions import Choice
 from remora_operator.sleep import Rest
 from remora_operator.status import facts_of, status
+from remora_operator.verdict import judge
 from remora_operator.workers import Workers, workers
 
 RETRY_CODE = timedelta(seconds=30)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from remora_api import wire
 from remora_api.v1alpha1 import RevisionPhase, RevisionStatus, RolloutStatus
-from remora_operator.conditions import Verdict
 from remora_operator.incarnations import Clusters
 from remora_operator.observed import Observed
 from remora_operator.revisions import Choice, Revision
+from remora_operator.verdict import Verdict
 
 
 def revision_statuses(

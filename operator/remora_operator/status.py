@@ -21,7 +21,8 @@ from remora_api.v1alpha1 import (
 from remora_operator import names
 from remora_operator.advice import advice
 from remora_operator.chosen import has_replicas
-from remora_operator.conditions import Facts, Verdict, conditions
+from remora_operator.conditions import conditions
+from remora_operator.facts import Facts
 from remora_operator.graph_status import graph_status
 from remora_operator.incarnations import Clusters
 from remora_operator.kinds import DEPLOYMENT, SERVICE, Ref
@@ -32,6 +33,7 @@ from remora_operator.resources.metadata import Owner, selector
 from remora_operator.revision_status import held, promoting, revision_statuses, rolled_back, rollout_status
 from remora_operator.revisions import Choice
 from remora_operator.sleep import Rest
+from remora_operator.verdict import Verdict
 from remora_operator.workers import Workers
 
 MAX_REASON = 300

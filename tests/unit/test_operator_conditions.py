@@ -11,7 +11,8 @@ from remora_api import wire
 from remora_api.meta import Reason
 from remora_api.v1alpha1 import Condition
 from remora_operator import conditions as subject
-from remora_operator.conditions import Facts, Verdict, verdict
+from remora_operator.facts import Facts
+from remora_operator.verdict import Verdict, judge, verdict
 from remora_operator.workers import GroupCount
 from tests.fakes.applications import NOW, deployment
 
@@ -20,7 +21,7 @@ DEADLINE = timedelta(seconds=600)
 
 def conditions(facts: Facts, outcome: Verdict, before: tuple[Condition, ...], deadline: timedelta, now: datetime):
     assert outcome == verdict(facts)
-    return subject.conditions(facts, subject.judge(facts, before, deadline, now), before, now)
+    return subject.conditions(facts, judge(facts, before, deadline, now), before, now)
 
 
 def said(*deployments: wire.DeploymentStatus, state: wire.BuildState = wire.BuildState.BUILT, **changes: object):
@@ -129,27 +130,27 @@ def by_type(found: tuple[Condition, ...]) -> dict[str, Condition]:
     return {it.type: it for it in found}
 
 
-def judge(facts: Facts, before: tuple[Condition, ...], seconds: float) -> tuple[Condition, ...]:
+def told(facts: Facts, before: tuple[Condition, ...], seconds: float) -> tuple[Condition, ...]:
     return conditions(facts, verdict(facts), before, DEADLINE, NOW + timedelta(seconds=seconds))
 
 
 def test_times_change_only_when_the_status_does() -> None:
-    first = judge(WELL, (), 0)
-    second = judge(replace(WELL, generation=2), first, 100)
+    first = told(WELL, (), 0)
+    second = told(replace(WELL, generation=2), first, 100)
     assert by_type(second)["Available"].last_transition_time == NOW
     assert by_type(second)["Available"].observed_generation == 2
-    third = judge(replace(WELL, proxies_ready=0), second, 200)
+    third = told(replace(WELL, proxies_ready=0), second, 200)
     assert by_type(third)["Available"].last_transition_time == NOW + timedelta(seconds=200)
 
 
 def test_no_progress_until_the_deadline_is_stalled_and_stays_so() -> None:
     waiting = replace(WELL, head_ready=False, last_progress=NOW)
-    found = judge(waiting, (), 0)
-    found = judge(waiting, found, 599)
+    found = told(waiting, (), 0)
+    found = told(waiting, found, 599)
     assert "Reconciling" in by_type(found)
-    found = judge(waiting, found, 601)
+    found = told(waiting, found, 601)
     assert by_type(found)["Stalled"].reason == "ProgressDeadlineExceeded"
-    assert by_type(judge(waiting, found, 602))["Stalled"].last_transition_time == NOW + timedelta(seconds=601)
+    assert by_type(told(waiting, found, 602))["Stalled"].last_transition_time == NOW + timedelta(seconds=601)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_no_progress_until_the_deadline_is_stalled_and_stays_so() -> None:
 )
 def test_what_is_stuck_names_what_is_in_trouble_be_it_waited_for_or_not(trouble: dict[str, str], words: str) -> None:
     waiting = replace(WELL, head_ready=False, last_progress=NOW, **trouble)  # type: ignore[arg-type]
-    message = by_type(judge(waiting, judge(waiting, (), 0), 601))["Stalled"].message
+    message = by_type(told(waiting, told(waiting, (), 0), 601))["Stalled"].message
     assert message.startswith("no progress for 600 s: ")
     assert words in message
     assert all(message.count(it) == 1 for it in trouble.values()), "said once"
@@ -172,12 +173,12 @@ def test_what_is_stuck_names_what_is_in_trouble_be_it_waited_for_or_not(trouble:
 
 def test_a_new_generation_or_a_pod_that_became_ready_begins_the_deadline_anew() -> None:
     waiting = replace(WELL, head_ready=False)
-    found = judge(waiting, (), 0)
-    fixed = judge(replace(waiting, generation=2), found, 700)
+    found = told(waiting, (), 0)
+    fixed = told(replace(waiting, generation=2), found, 700)
     assert "Reconciling" in by_type(fixed)
-    assert "Reconciling" in by_type(judge(replace(waiting, generation=2), fixed, 1200))
+    assert "Reconciling" in by_type(told(replace(waiting, generation=2), fixed, 1200))
     moved = replace(waiting, last_progress=NOW + timedelta(seconds=500))
-    assert "Reconciling" in by_type(judge(moved, found, 700))
+    assert "Reconciling" in by_type(told(moved, found, 700))
 
 
 def test_autoscaling_is_no_reason_not_to_be_ready() -> None:
