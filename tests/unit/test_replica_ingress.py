@@ -111,6 +111,75 @@ async def test_a_route_that_calls_what_is_full_answers_503() -> None:
         assert response.headers["retry-after"] == "1"
 
 
+shared = FastAPI(title="shared")
+
+
+@serve.deployment
+@serve.ingress(shared)
+class First:
+    @shared.get("/")
+    def which(self) -> str:
+        return "first"
+
+    @shared.get("/only-first")
+    def only(self) -> str:
+        return "first"
+
+
+@serve.deployment
+@serve.ingress(shared)
+class Second:
+    @shared.get("/")
+    def which_one(self) -> str:
+        return "second"
+
+    @shared.websocket("/talk")
+    async def talk(self, socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.close()
+
+
+@shared.get("/all")
+def of_all() -> str:
+    return "all"
+
+
+async def test_classes_that_share_an_application_have_their_own_routes_only() -> None:
+    for app, name, paths in (
+        (First.bind(), "first", ["/all", "/", "/only-first"]),
+        (Second.bind(), "second", ["/all", "/"]),
+    ):
+        async with serving(app) as running, running.client() as client:
+            assert (await client.get("/")).json() == name
+            assert (await client.get("/only-first")).status_code == (200 if name == "first" else 404)
+            assert (await client.get("/all")).json() == "all"
+            schema = (await client.get("/openapi.json")).json()
+            assert sorted(schema["paths"]) == sorted(paths)
+            assert "shared" in (await client.get("/docs")).text
+
+
+async def test_so_have_classes_that_were_made_in_a_function() -> None:
+    local = FastAPI()
+
+    @serve.deployment
+    @serve.ingress(local)
+    class One:
+        @local.get("/")
+        def which(self) -> str:
+            return "one"
+
+    @serve.deployment
+    @serve.ingress(local)
+    class Other:
+        @local.get("/")
+        def which_one(self) -> str:
+            return "other"
+
+    for app, name in ((One.bind(), "one"), (Other.bind(), "other")):
+        async with serving(app) as running, running.client() as client:
+            assert (await client.get("/")).json() == name
+
+
 async def test_the_lifespan_is_around_the_requests() -> None:
     events.clear()
     async with serving(Shop.bind(Stock.bind())) as app:

@@ -6,6 +6,7 @@ there, for every request.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
@@ -16,6 +17,10 @@ from remora.types import ASGIApp
 
 _ATTRIBUTE: Final = "__remora_ingress__"
 _LATE: Final = "__serve_build_asgi_app__"
+_OWNER: Final = "__remora_class__"
+"""Of a route's function, and of the class that it is a method of: which one. A pickled class may lose its own name."""
+_DOCS: Final = ("openapi", "swagger_ui_html", "swagger_ui_redirect", "redoc_html")
+"""Names of the routes that FastAPI makes itself; they show the routes of the application that made them."""
 
 Decorated = TypeVar("Decorated", bound=type)
 
@@ -52,7 +57,7 @@ def app_of(instance: Any) -> ASGIApp | None:
         app = getattr(instance, _LATE)()
     elif inspect.isfunction(app) and not inspect.iscoroutinefunction(app):
         app = app()
-    found: ASGIApp = app
+    found: ASGIApp = _without_others(app, type(instance)) if _is_fastapi(app) else app
     return found
 
 
@@ -79,10 +84,14 @@ def _bind_methods(app: Any, cls: type) -> None:
     from fastapi import APIRouter
 
     router = APIRouter()
-    prefixes = tuple(f"{base.__qualname__}." for base in cls.__mro__ if base is not object)
+    bases = [base for base in cls.__mro__ if base is not object]
     for route, parent, prefix in list(_routes(app)):
-        if not route.endpoint.__qualname__.startswith(prefixes):
+        owner = next((it for it in bases if route.endpoint.__qualname__.startswith(f"{it.__qualname__}.")), None)
+        if owner is None:
             continue
+        key = f"{owner.__module__}.{owner.__qualname__}"
+        setattr(route.endpoint, _OWNER, key)
+        setattr(owner, _OWNER, key)
         parent.routes.remove(route)
         if prefix:
             _move(route, prefix + route.path)
@@ -90,6 +99,30 @@ def _bind_methods(app: Any, cls: type) -> None:
         router.routes.append(route)
     # Including a route analyses its dependencies anew, with the signature that it has now.
     app.include_router(router)
+
+
+def _without_others(app: Any, cls: type) -> Any:
+    """Return the application without routes that are methods of other classes: several may share one."""
+    own = {None, *(vars(base).get(_OWNER) for base in cls.__mro__)}
+    if not any(_is_of_others(route, own) for route in app.router.routes):
+        return app
+    made = copy.copy(app)
+    made.router = copy.copy(app.router)
+    if app.router.middleware_stack == app.router.app:
+        made.router.middleware_stack = made.router.app
+    kept = [route for route in app.router.routes if not _is_of_others(route, own)]
+    made.router.routes = [route for route in kept if getattr(route, "name", "") not in _DOCS]
+    if hasattr(made, "setup"):
+        made.openapi_schema = None
+        made.setup()
+    return made
+
+
+def _is_of_others(route: Any, own: set[str | None]) -> bool:
+    if hasattr(route, "original_router"):
+        inside = route.original_router.routes
+        return bool(inside) and all(_is_of_others(it, own) for it in inside)
+    return getattr(getattr(route, "endpoint", None), _OWNER, None) not in own
 
 
 def _routes(router: Any, prefix: str = "") -> Iterator[tuple[Any, Any, str]]:

@@ -16,6 +16,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from anyio import to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as StarletteRequest
@@ -89,6 +90,7 @@ class UserCallable:
         self.backpressure = found.backpressure
         self._methods: dict[str, Method | None] = {METHOD: method_of(lambda: found.router, "__call__")}
         self._pool = _threads(identity.max_ongoing_requests, "user")
+        _let_threads(identity.max_ongoing_requests)
         self._care = _threads(1, "care")
         """For `reconfigure` and `check_health`: these must not wait behind requests."""
 
@@ -136,6 +138,7 @@ class UserCallable:
         if max_ongoing_requests is not None and max_ongoing_requests != self._identity.max_ongoing_requests:
             self._identity = replace(self._identity, max_ongoing_requests=max_ongoing_requests)
             retired, self._pool = self._pool, _threads(max_ongoing_requests, "user")
+            _let_threads(max_ongoing_requests)
             retired.shutdown(wait=False)
         if user_config is not None:
             await self._configure(user_config, on_loop=False)
@@ -451,6 +454,12 @@ async def _close(iterator: Any) -> None:
 
 def _threads(count: int, what: str) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=max(1, count), thread_name_prefix=f"remora-{what}")
+
+
+def _let_threads(count: int) -> None:
+    """Let as many plain routes of FastAPI run at once as requests may: it has 40 threads otherwise (anyio)."""
+    limiter = to_thread.current_default_thread_limiter()
+    limiter.total_tokens = max(limiter.total_tokens, count)
 
 
 def _context_of(scope: Scope, application: str) -> RequestContext:

@@ -1,5 +1,8 @@
 """serve.ingress with FastAPI: what a FastAPI application does anywhere, it does here."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
 import httpx
@@ -402,6 +405,64 @@ def test_routes_are_inherited(run, http):
 
     run(Child.bind())
     assert http.get("/word").json() == "child"
+
+
+def test_classes_that_share_an_application_have_their_own_routes_only(run, http):
+    both = FastAPI()
+
+    @serve.deployment
+    @serve.ingress(both)
+    class First:
+        @both.get("/")
+        def which(self):
+            return "first"
+
+        @both.get("/only-first")
+        def only(self):
+            return 1
+
+    @serve.deployment
+    @serve.ingress(both)
+    class Second:
+        @both.get("/")
+        def which_one(self):
+            return "second"
+
+    run(First.bind(), name="first", route_prefix="/first")
+    run(Second.bind(), name="second", route_prefix="/second")
+    assert [http.get(path).json() for path in ("/first/", "/second/")] == ["first", "second"]
+    assert [http.get(f"/{name}/only-first").status_code for name in ("first", "second")] == [200, 404]
+
+
+def test_plain_routes_run_as_many_at_once_as_requests_may(run, http):
+    slow = FastAPI()
+
+    @serve.deployment(max_ongoing_requests=60)
+    @serve.ingress(slow)
+    class Slow:
+        def __init__(self):
+            self.now = self.most = 0
+            self.lock = threading.Lock()
+
+        @slow.get("/wait")
+        def wait(self):
+            with self.lock:
+                self.now += 1
+                self.most = max(self.most, self.now)
+            end = time.monotonic() + 10
+            while self.most < 50 and time.monotonic() < end:
+                time.sleep(0.02)
+            with self.lock:
+                self.now -= 1
+
+        @slow.get("/most")
+        async def most_at_once(self):
+            return self.most
+
+    run(Slow.bind())
+    with ThreadPoolExecutor(50) as pool:
+        list(pool.map(lambda _: http.get("/wait"), range(50)))
+    assert http.get("/most").json() == 50
 
 
 def test_ingress_refuses_functions():
