@@ -77,6 +77,7 @@ def test_is_read_as_it_is_for_this_machine(config: Path) -> None:
     subject = read(str(config))
     shop, inner = subject.applications
     assert (subject.host, subject.port, subject.root_path) == ("0.0.0.0", 8011, "/out")
+    assert subject.keep_alive_s == 9
     assert shop.grpc is not None
     assert (shop.grpc.port, *shop.grpc.servicer_functions) == (9001, "words_grpc.add_WordsServicer_to_server")
     assert (shop.target.application, shop.target.import_path, shop.target.args) == (
@@ -111,7 +112,6 @@ def test_says_each_thing_that_has_no_effect_here(config: Path) -> None:
     assert set(read(str(config)).warnings) == {
         "logging_config has no effect here",
         "target_capacity has no effect here",
-        "http_options.keep_alive_timeout_s has no effect here",
         "application 'Shop_1': deployment 'Word': max_replicas_per_node has no effect here",
         "application 'Shop_1': deployment 'Word': some_later_option has no effect here",
         "application 'Shop_1': deployment 'Word': ray_actor_options.accelerator_type has no effect here",

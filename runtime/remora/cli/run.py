@@ -50,6 +50,7 @@ async def _serve(given: argparse.Namespace) -> int:
         host=given.host or subject.host or "127.0.0.1",
         port=(subject.port or 8000) if given.port is None else given.port,
         root_path=subject.root_path,
+        keep_alive_s=subject.keep_alive_s,
         tls=subject.tls,
         ray_address=given.address,
         # From the start where there is one: what an interpreter or a library reads when it is loaded works as well.

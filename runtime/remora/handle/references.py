@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copyreg
 import sys
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Protocol
 
 from remora.errors import MisuseError
 
@@ -28,6 +29,39 @@ def refer(value: Any) -> Any:
     if ray is None or not ray.is_initialized():
         raise MisuseError("a response becomes a reference of Ray's where Ray runs only, and here it does not")
     return ray.put(value)
+
+
+class Items(Protocol):
+    """What is iterated over with `async for` in async code, and with `for` outside of it."""
+
+    async def __anext__(self) -> Any:
+        """Return the next item."""
+
+    def __next__(self) -> Any:
+        """Wait in this thread for the next item."""
+
+
+class ReferenceGenerator:
+    """A stream of ObjectRefs in the place of Ray's ObjectRefGenerator: each item goes into Ray's store as it comes."""
+
+    def __init__(self, items: Items) -> None:
+        self._items = items
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        """Return itself."""
+        return self
+
+    async def __anext__(self) -> Any:
+        """Return a reference to the next item."""
+        return refer(await self._items.__anext__())
+
+    def __iter__(self) -> Iterator[Any]:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> Any:
+        """Wait in this thread for the next item, and return a reference to it."""
+        return refer(next(self._items))
 
 
 def teach_pickle() -> None:

@@ -162,6 +162,16 @@ class DeploymentResponseGenerator:
         except StopAsyncIteration:
             raise StopIteration from None
 
+    async def _to_object_ref_gen(self) -> references.ReferenceGenerator:
+        """Return ray.ObjectRefs to the items, for tasks or actors of Ray's, in the place of the items."""
+        return references.ReferenceGenerator(self)
+
+    def _to_object_ref_gen_sync(
+        self, _timeout_s: float | None = None, _allow_running_in_asyncio_loop: bool = False
+    ) -> references.ReferenceGenerator:
+        """Do as `_to_object_ref_gen`; nothing is waited for before the first item is asked for."""
+        return references.ReferenceGenerator(self)
+
     def cancel(self) -> None:
         """End the call, here and on the other replica. Nothing happens when it is done."""
         self._was_cancelled = True

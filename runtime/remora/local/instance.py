@@ -52,6 +52,8 @@ class LocalOptions:
     port: int = 8000
     root_path: str = ""
     """Where a proxy in front of the instance's own has put it."""
+    keep_alive_s: int | None = None
+    """How long a client's connection may be idle; None is as long as the proxy's own default."""
     request_timeout_s: float | None = None
     """Of applications that say nothing of it themselves."""
     tls: LocalTls | None = None
@@ -151,6 +153,7 @@ class LocalInstance:
             data_key_file=key_file,
             folder=folder,
             root_path=options.root_path,
+            keep_alive_s=options.keep_alive_s,
             grpc_port=options.grpc_port,
             tls=options.tls,
         )

@@ -49,6 +49,7 @@ class Subject:
     host: str | None = None
     port: int | None = None
     root_path: str = ""
+    keep_alive_s: int | None = None
     grpc_reflection: bool = True
     tls: LocalTls | None = None
 
@@ -137,7 +138,16 @@ def _config(
     except OptionError as error:
         raise CannotRead(f"{path}: {error}") from error
     notes = tuple(targets.notes(config))
-    return Subject(tuple(applications), notes, http.host, http.port, http.root_path, rpc.enable_reflection, tls)
+    return Subject(
+        tuple(applications),
+        notes,
+        http.host,
+        http.port,
+        http.root_path,
+        http.keep_alive_timeout_s,
+        rpc.enable_reflection,
+        tls,
+    )
 
 
 def config_in(path: Path, document: Mapping[str, Any]) -> DeployConfig:

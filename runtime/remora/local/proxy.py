@@ -48,6 +48,7 @@ class LocalProxy:
         data_key_file: Path,
         folder: Path,
         root_path: str = "",
+        keep_alive_s: int | None = None,
         grpc_port: int | None = None,
         tls: LocalTls | None = None,
     ) -> LocalProxy:
@@ -71,6 +72,8 @@ class LocalProxy:
             "--access-log": "false",
             "--root-path": root_path,
         }
+        if keep_alive_s is not None:
+            arguments["--keep-alive-s"] = keep_alive_s
         if grpc_port is not None:
             arguments["--grpc-port"] = grpc_port
         if tls is not None:

@@ -195,6 +195,7 @@ async def _start(http_options: Any, grpc_options: Any) -> tuple[LocalInstance, R
         host=http.get("host") or "127.0.0.1",
         port=http.get("port") or 8000,
         root_path=http.get("root_path") or "",
+        keep_alive_s=http.get("keep_alive_timeout_s"),
         tls=LocalTls.of(http),
         request_timeout_s=http.get("request_timeout_s"),
         # As in Ray Serve: without a servicer there is no port.

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from remora.errors import BackPressureError, DeploymentUnavailable, ProtocolError, RemoraError, ReplicaUnavailableError
+from remora.errors import BackPressureError, DeploymentUnavailable, ProtocolError, RemoraError
 from remora.proxy.client import Client
 from remora.proxy.visit import Visit
 from remora.router.forward import ApplicationFailed
@@ -107,8 +107,6 @@ def status_of(error: RemoraError) -> int:
             return error.status_code
         case DeploymentUnavailable():
             return 503
-        case ReplicaUnavailableError():
-            return 502
         case HeadTooLarge():
             return 431
         case ApplicationFailed():

@@ -112,6 +112,7 @@ class HTTPOptions(Part):
     port: Annotated[int, Field(ge=0, le=65535)] | None = None
     root_path: str = ""
     request_timeout_s: AboveZero | None = None
+    keep_alive_timeout_s: Annotated[int, Field(gt=0)] | None = None
     ssl_certfile: str | None = None
     ssl_keyfile: str | None = None
     ssl_keyfile_password: str | None = None

@@ -51,9 +51,8 @@ def notes(config: DeployConfig) -> Iterator[str]:
         # On one machine there is one proxy wherever it is put.
         if (name, value) not in (("proxy_location", "EveryNode"), ("proxy_location", "HeadOnly")):
             yield f"{name} has no effect here"
-    for name, _ in config.http_options.set_fields(
-        "host", "port", "root_path", "request_timeout_s", *config.http_options.tls
-    ):
+    known = ("host", "port", "root_path", "request_timeout_s", "keep_alive_timeout_s", *config.http_options.tls)
+    for name, _ in config.http_options.set_fields(*known):
         yield f"http_options.{name} has no effect here"
     for name, _ in config.grpc_options.set_fields("port", "grpc_servicer_functions", "enable_reflection"):
         yield f"grpc_options.{name} has no effect here"

@@ -203,6 +203,9 @@ class Tally:
         other = serve.get_deployment_handle("Tally", "tally")
         return await other.remote(ray.put(list(range(n))))
 
+    def numbers(self, n):
+        yield from range(n)
+
 
 class Box:
     def __init__(self, inner):
@@ -273,8 +276,22 @@ class Refers:
         ref = self.tally.options(_by_reference=True).remote([3])._to_object_ref_sync()
         return ray.get(doubled.remote(ref))
 
+    async def each(self):
+        stream = self.tally.options(stream=True, _by_reference=True).numbers.remote(3)
+        return [await doubled.remote(ref) async for ref in await stream._to_object_ref_gen()]
+
+    def each_at_once(self):
+        stream = self.tally.options(stream=True, _by_reference=True).numbers.remote(3)
+        return [ray.get(doubled.remote(ref)) for ref in stream._to_object_ref_gen_sync()]
+
 
 def test_a_response_becomes_a_reference(share, tally):
     handle = share(Refers.bind(Tally.bind()), "refers")
     assert handle.later.remote().result() == 6
     assert handle.at_once.remote().result() == 6
+
+
+def test_a_stream_becomes_references(share, tally):
+    handle = share(Refers.bind(Tally.bind()), "streams_references")
+    assert handle.each.remote().result() == [0, 2, 4]
+    assert handle.each_at_once.remote().result() == [0, 2, 4]

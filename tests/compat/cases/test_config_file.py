@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -85,6 +86,7 @@ proxy_location: HeadOnly
 http_options:
   host: 127.0.0.1
   port: {port}
+  keep_alive_timeout_s: 3
 applications:
 - name: typed
   route_prefix: /typed
@@ -225,6 +227,17 @@ def test_a_builder_with_a_dict(shop):
 
 def test_an_application_of_several_deployments(shop):
     assert shop.get("/shout").text == "QUIET"
+
+
+def test_an_idle_connection_ends_when_the_options_say(shop):
+    with socket.create_connection((shop.base_url.host, shop.base_url.port), timeout=20) as connection:
+        connection.sendall(b"GET /-/healthz HTTP/1.1\r\nhost: a\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"success"):
+            answer += connection.recv(65536)
+        began = time.monotonic()
+        assert connection.recv(65536) == b""
+    assert 2 < time.monotonic() - began < 10
 
 
 def test_routes_of_all_applications(shop):

@@ -7,6 +7,7 @@ import time
 import pytest
 from ray import serve
 from ray.serve.exceptions import RayServeException  # noqa: F401 - the name is part of the case
+from starlette.requests import Request
 
 
 @serve.deployment(user_config={"word": "one"})
@@ -295,3 +296,21 @@ def test_plain_methods_run_beside_each_other(run):
 
     handle = run(Meets.bind())
     assert [response.result() for response in [handle.meet.remote(), handle.meet.remote()]] == [True, True]
+
+
+def test_a_replica_that_dies_at_work_is_a_500_and_is_replaced(run, http):
+    @serve.deployment
+    class Mortal:
+        def __call__(self, request: Request):
+            if request.url.path == "/die":
+                os._exit(1)
+            return "alive"
+
+    run(Mortal.bind())
+    assert http.get("/").text == "alive"
+    assert http.get("/die").status_code == 500
+    end = time.monotonic() + 60
+    while (answer := http.get("/")).status_code != 200:
+        assert time.monotonic() < end, answer.text
+        time.sleep(0.2)
+    assert answer.text == "alive"
