@@ -1,11 +1,22 @@
-"""Stands for `ray.serve.autoscaling_policy`: the policy that is in force without one, for policies that build on it."""
+"""Stands for `ray.serve.autoscaling_policy`: what policies build on, the one that is in force without any first."""
 
 from __future__ import annotations
 
 import math
 from typing import Any, Final
 
+from remora.compat.prometheus_answer import PrometheusSample, PrometheusScalar, PrometheusVector
+from remora.compat.prometheus_queries import PrometheusQueryMixin
 from remora.replica.policy import AutoscalingContext
+
+__all__ = [
+    "PrometheusQueryMixin",
+    "PrometheusSample",
+    "PrometheusScalar",
+    "PrometheusVector",
+    "default_autoscaling_policy",
+    "replica_queue_length_autoscaling_policy",
+]
 
 
 def replica_queue_length_autoscaling_policy(ctx: AutoscalingContext) -> tuple[int, dict[str, Any]]:

@@ -1,10 +1,16 @@
 """Request routers and autoscaling of users' own."""
 
 import asyncio
+import http.server
+import json
+import threading
 import time
+import urllib.parse
+from typing import ClassVar
 
 import pytest
 from ray import serve
+from ray.serve.autoscaling_policy import PrometheusQueryMixin, PrometheusSample, PrometheusScalar, PrometheusVector
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, RequestRouterConfig
 from ray.serve.request_router import FIFOMixin, MultiplexMixin, PendingRequest, ReplicaID, RequestRouter, RunningReplica
 
@@ -269,3 +275,77 @@ def test_a_policy_may_have_tasks_of_its_own(run):
 def test_a_router_that_is_no_router_is_refused():
     with pytest.raises(Exception):
         serve.deployment(request_router_config={"request_router_class": 5})(Who.func_or_class)
+
+
+PROMETHEUS = {
+    "one": {"resultType": "scalar", "result": [1700000000.5, "3"]},
+    "single": {"resultType": "vector", "result": [{"metric": {"job": "a"}, "value": [1700000000, "4.5"]}]},
+    "several": {
+        "resultType": "vector",
+        "result": [
+            {"metric": {"job": "a"}, "value": [1700000000, "1"]},
+            {"metric": {"job": "b"}, "value": [1700000000, "2"]},
+            {"metric": {"job": "c"}, "value": [1700000000, "NaN"]},
+        ],
+    },
+    "none": {"resultType": "vector", "result": []},
+    "nan": {"resultType": "scalar", "result": [1700000000, "NaN"]},
+    "matrix": {"resultType": "matrix", "result": []},
+}
+
+
+class Prometheus(http.server.BaseHTTPRequestHandler):
+    heard: ClassVar = []
+
+    def do_GET(self):
+        path, _, query = self.path.partition("?")
+        asked = urllib.parse.parse_qs(query)["query"][0]
+        self.heard.append((path, self.headers["x-scope"]))
+        data = PROMETHEUS.get(asked)
+        body = json.dumps({"status": "success", "data": data} if data else {"status": "error", "error": "odd"})
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_policy_finds_what_prometheus_says(monkeypatch):
+    class Base:
+        def __init__(self, word):
+            self.word = word
+
+    class Policy(PrometheusQueryMixin, Base):
+        pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Prometheus) as server:
+        threading.Thread(target=server.serve_forever).start()
+        monkeypatch.setenv("RAY_PROMETHEUS_HOST", f"127.0.0.1:{server.server_port}/")
+        monkeypatch.setenv("RAY_PROMETHEUS_HEADERS", '[["x-scope", "shop"]]')
+        policy = Policy(prometheus_queries=[*PROMETHEUS, "refused"], fetch_interval_s=0.1, word="hi")
+        stale = Policy(prometheus_queries=["one"], fetch_interval_s=600, cache_ttl_s=0, word="hi")
+        try:
+            assert policy.word == "hi"
+            assert stale.prometheus_results is None
+            end = time.monotonic() + 10
+            while len(policy.prometheus_results or ()) < 4:
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            found = policy.prometheus_results
+            assert stale.prometheus_results is None
+        finally:
+            server.shutdown()
+    assert set(Prometheus.heard) == {("/api/v1/query", "shop")}
+    assert set(found) == {"one", "single", "several", "none"}
+    assert found["one"] == PrometheusScalar(value=3.0, timestamp=1700000000.5)
+    assert [(dict(it.labels), it.value) for it in found["several"].samples] == [({"job": "a"}, 1), ({"job": "b"}, 2)]
+    assert isinstance(found["several"].samples[0], PrometheusSample)
+    assert found["none"] == PrometheusVector(samples=())
+    assert policy.prometheus_metrics == {"one": 3.0, "single": 4.5}
+
+
+def test_a_policy_without_prometheus_has_no_results(monkeypatch):
+    monkeypatch.delenv("RAY_PROMETHEUS_HOST", raising=False)
+    policy = PrometheusQueryMixin(prometheus_queries=["one"])
+    assert (policy.prometheus_results, policy.prometheus_metrics) == (None, None)
