@@ -206,11 +206,12 @@ def test_a_policy_builds_on_the_default_one(run):
     @serve.deployment(autoscaling_config=config, max_ongoing_requests=10)
     class Spared:
         async def __call__(self, request=None):
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
 
     handle = run(Spared.bind(), name="spared", route_prefix="/spared")
     responses = [handle.remote() for _ in range(4)]
-    until(lambda: serve.status().applications["spared"].deployments["Spared"].replica_states.get("RUNNING") == 3)
+    states = lambda: serve.status().applications["spared"].deployments["Spared"].replica_states  # noqa: E731
+    until(lambda: states().get("RUNNING") == 3, timeout_s=90)
     for response in responses:
         response.cancel()
 
