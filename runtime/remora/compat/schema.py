@@ -14,6 +14,7 @@ from remora.compat.status import (
     ReplicaState,
     ServeStatus,
 )
+from remora.types import ReplicaRank
 
 if TYPE_CHECKING:
     from remora.compat.logging_config import LoggingConfig
@@ -26,6 +27,7 @@ __all__ = [
     "DeploymentStatusOverview",
     "LoggingConfig",
     "ProxyStatus",
+    "ReplicaRank",
     "ReplicaState",
     "ServeStatus",
     "TracingConfig",

@@ -24,6 +24,10 @@ class ReplicaContext:
     rank: ReplicaRank = FIRST_RANK
     world_size: int = 1
     """Replicas that the deployment was to have when this one was started."""
+    gang_context: None = None
+    """There are no gangs."""
+    code_version: None = None
+    """In Ray Serve, of use for deployment actors only."""
 
     @property
     def replica_id(self) -> ReplicaID:

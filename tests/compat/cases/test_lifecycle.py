@@ -10,6 +10,7 @@ import pytest
 import ray
 from ray import serve
 from ray.serve.exceptions import RayServeException
+from ray.serve.schema import ReplicaRank
 
 
 @serve.deployment
@@ -28,6 +29,8 @@ class Word:
             "replica_tag": context.replica_tag,
             "rank": context.rank.rank,
             "world_size": context.world_size,
+            "is_rank": isinstance(context.rank, ReplicaRank),
+            "gang": context.gang_context,
             "self": context.servable_object is self,
         }
 
@@ -213,7 +216,8 @@ def test_the_replica_context(word):
     found = word.context.remote().result()
     tag = found.pop("replica_tag")
     assert tag
-    assert found == {"app_name": "word", "deployment": "Word", "rank": 0, "world_size": 1, "self": True}
+    where = {"app_name": "word", "deployment": "Word", "rank": 0, "world_size": 1}
+    assert found == {**where, "is_rank": True, "gang": None, "self": True}
 
 
 def test_a_replica_knows_its_id(word):
