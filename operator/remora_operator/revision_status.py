@@ -46,6 +46,7 @@ def rollout_status(clusters: Clusters, choice: Choice, outcome: Verdict) -> Roll
         step=stage.step if stage else 0,
         steps=stage.steps if stage else 0,
         weight=stage.weight if stage else 0,
+        next_step_time=stage.due.replace(microsecond=0) if stage and stage.due else None,
         message=outcome.message[:1024],
     )
 

@@ -77,6 +77,17 @@ async def name_of(router: Router) -> str:
     return (await router.call("app", "Main", CallMetadata(method="name"), Payload(b""))).data.decode()
 
 
+async def test_a_router_is_told_once_its_first_snapshot_has_come() -> None:
+    controller, router = FakeController(), Router(KEY)
+    async with controller.listening() as port:
+        pass
+    router.follow([f"http://127.0.0.1:{port}"])
+    assert not await router.is_told(0.05), "the controller does not listen yet"
+    async with controller.listening(port):
+        assert await router.is_told(20)
+        await router.close()
+
+
 async def test_the_last_snapshot_stays_while_the_controller_is_away_and_a_new_epoch_is_followed() -> None:
     controller = FakeController()
     async with replica(Steered("old")) as (_, old), replica(Steered("new"), name="app#Main#2") as (_, new):

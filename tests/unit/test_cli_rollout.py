@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from remora.cli.rollout import Refused, _parser, perform
+from remora.cli.rollout import Refused, _parser, main, perform
+from remora.cli.rollout_watch import TimedOut, documents, ending, watch
 
 
 class Kubectl:
@@ -86,3 +87,56 @@ def test_pause_and_status_and_history() -> None:
     assert json.loads(kubectl.asked[0][-1]) == {"spec": {"rollout": {"paused": True}}}
     assert "step 1 of 3, 5 % of the requests" in run(kubectl, "status", "hello")
     assert run(kubectl, "history", "hello").splitlines()[1].split()[:3] == ["2", "hello-b", "Updated"]
+
+
+def watched(reason: str, ready: str = "False", generation: int = 2, **status: Any) -> dict[str, Any]:
+    """Return a resource of generation 2 with this Ready condition."""
+    said = {"type": "Ready", "status": ready, "reason": reason, "message": reason, "observedGeneration": generation}
+    stalled = status.pop("stalled", "")
+    conditions = [said, *([{"type": "Stalled", "status": "True", "reason": stalled}] if stalled else [])]
+    status = {"observedGeneration": generation, "conditions": conditions, **status}
+    return {"metadata": {"name": "hello", "generation": 2}, "spec": {}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("resource", "end"),
+    [
+        (watched("Serving", "True"), True),
+        (watched("Serving", "True", generation=1), None),
+        ({"metadata": {"name": "hello", "generation": 1}, "spec": {}}, None),
+        (watched("RollingOut"), None),
+        (watched("BuildFailed", stalled="BuildFailed"), False),
+        (watched("RolledBack", stalled="RolledBack"), False),
+        (watched("Paused"), True),
+        (watched("Promoting", rollout=CANARY), True),
+        (watched("Promoting", rollout=CANARY | {"nextStepTime": "2026-11-21T00:00:00Z"}), None),
+        (watched("Promoting", rollout=CANARY | {"step": 0}), None),
+    ],
+)
+def test_a_watch_ends_when_it_is_served_or_waits_for_somebody_or_failed(
+    resource: dict[str, Any], end: bool | None
+) -> None:
+    assert ending(resource) is end
+
+
+def test_a_watch_tells_what_changes_and_goes_on_when_the_server_ends_it() -> None:
+    told: list[str] = []
+    rounds = iter([[watched("RollingOut"), watched("RollingOut")], [], [watched("Serving", "True")]])
+    assert watch(lambda _: next(rounds), told.append, timeout_s=9, clock=lambda: 0.0)
+    assert [it.splitlines()[-1] for it in told] == ["RollingOut: RollingOut", "Serving: Serving"]
+
+
+def test_a_watch_ends_with_what_it_waits_for() -> None:
+    times = iter([0.0, 1.0, 10.0])
+    with pytest.raises(TimedOut, match=r"within 9 s.*RollingOut"):
+        watch(lambda _: [watched("RollingOut")], lambda _: None, timeout_s=9, clock=lambda: next(times))
+
+
+def test_objects_that_kubectl_prints_one_behind_the_other() -> None:
+    printed = "".join(f"{json.dumps(it, indent=4)}\n" for it in (watched("RollingOut"), CANARY))
+    assert list(documents(printed.splitlines(keepends=True))) == [watched("RollingOut"), CANARY]
+
+
+def test_only_status_is_watched(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["undo", "hello", "--watch"]) == 1
+    assert "remora rollout status hello --watch" in capsys.readouterr().err

@@ -134,6 +134,8 @@ class RolloutStatus(Model):
     """How many steps there are."""
     weight: Int = 0
     """Requests in a hundred that the new revision gets."""
+    next_step_time: datetime | None = None
+    """When the next step begins by itself; absent while it waits for the revision to come up, or for somebody."""
     message: str = ""
     """What is waited for."""
 

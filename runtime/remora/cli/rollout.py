@@ -10,13 +10,15 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from remora.cli.rollout_watch import Resource, TimedOut, describe, documents, watch
 from remora_api.meta import Annotation
 
 VERBS = {
-    "status": "how far the rollout is, and what it waits for",
+    "status": "how far the rollout is, and what it waits for; --watch waits for its end",
     "history": "the revisions that can be gone back to",
     "undo": "go back to the revision that served before, or to another with --to-revision",
     "unpin": "follow the spec again after an undo",
@@ -26,7 +28,6 @@ VERBS = {
     "abort": "give the new revision up",
     "retry": "try a revision again that failed",
 }
-Resource = dict[str, Any]
 Kubectl = Callable[[Sequence[str]], str]
 
 
@@ -35,7 +36,7 @@ class Refused(Exception):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do one thing; the exit code is 1 when it cannot be done."""
+    """Do one thing; the exit code is 1 when it cannot be done, or when a watched rollout ends badly or not in time."""
     given = _parser().parse_args(arguments)
     place = ["-n", given.namespace] if given.namespace else []
     place += ["--context", given.context] if given.context else []
@@ -44,8 +45,10 @@ def main(arguments: Sequence[str]) -> int:
         return _kubectl([*place, *words])
 
     try:
+        if given.watch:
+            return _watched(given, place)
         print(perform(given, kubectl))  # noqa: T201 - the command line talks to its user
-    except Refused as error:
+    except (Refused, TimedOut) as error:
         print(f"remora rollout: {error}", file=sys.stderr)  # noqa: T201 - as above
         return 1
     return 0
@@ -54,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
 def perform(given: argparse.Namespace, kubectl: Kubectl) -> str:
     """Carry out a verb on the resource that kubectl shows, and return what to tell the user; raise Refused."""
     name = given.name
-    resource: Resource = json.loads(kubectl(["get", "serveapplication", name, "-o", "json"]))
+    resource = _resource(kubectl, name)
     status = resource.get("status") or {}
     match given.verb:
         case "status":
@@ -135,21 +138,22 @@ def history(status: Mapping[str, Any]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def describe(resource: Resource) -> str:
-    """Return how far the rollout is, in a few lines."""
-    status = resource.get("status") or {}
-    ready: Mapping[str, Any] = next((it for it in status.get("conditions") or [] if it["type"] == "Ready"), {})
-    lines = [f"current revision: {status.get('currentRevision') or 'none yet'}"]
-    rollout = status.get("rollout")
-    if rollout is not None:
-        lines.append(
-            f"rolling out:      {rollout['revision']} (step {rollout.get('step', 0)} of {rollout.get('steps', 0)}, "
-            f"{rollout.get('weight', 0)} % of the requests)"
-        )
-    if resource["spec"].get("revision"):
-        lines.append(f"pinned to:        {resource['spec']['revision']}")
-    lines.append(f"{ready.get('reason', 'Unknown')}: {ready.get('message', 'the operator has said nothing yet')}")
-    return "\n".join(lines)
+def _watched(given: argparse.Namespace, place: Sequence[str]) -> int:
+    if given.verb != "status":
+        raise Refused(f"--watch is for status: `remora rollout status {given.name} --watch` after {given.verb}")
+    asked = [*place, "get", "serveapplication", given.name, "-o", "json", "--watch"]
+    is_good = watch(
+        lambda seconds: _changes([*asked, f"--request-timeout={seconds:.0f}s"]),
+        lambda text: print(text, flush=True),  # noqa: T201 - the command line talks to its user
+        timeout_s=given.timeout,
+        clock=time.monotonic,
+    )
+    return 0 if is_good else 1
+
+
+def _resource(kubectl: Kubectl, name: str) -> Resource:
+    found: Resource = json.loads(kubectl(["get", "serveapplication", name, "-o", "json"]))
+    return found
 
 
 def _latest(status: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -162,13 +166,34 @@ def _patch(kubectl: Kubectl, name: str, patch: Resource) -> None:
 
 
 def _kubectl(words: Sequence[str]) -> str:
+    with _kubectl_process(words) as process:
+        output, complaint = process.communicate()
+        _check(process, complaint)
+    return output
+
+
+def _changes(words: Sequence[str]) -> Iterator[Resource]:
+    """Return a resource as it is and each time it changes, until the server ends that, or kubectl's time is over."""
+    with _kubectl_process(words) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            yield from documents(process.stdout)
+            _check(process, process.stderr.read())
+        finally:
+            process.terminate()
+
+
+def _kubectl_process(words: Sequence[str]) -> subprocess.Popen[str]:
     try:
-        done = subprocess.run(["kubectl", *words], capture_output=True, text=True, check=False)
+        return subprocess.Popen(["kubectl", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     except FileNotFoundError as error:
         raise Refused("kubectl is not on the PATH: install it, or use the resource's fields directly") from error
-    if done.returncode:
-        raise Refused(done.stderr.strip() or f"kubectl ended with {done.returncode}")
-    return done.stdout
+
+
+def _check(process: subprocess.Popen[str], complaint: str) -> None:
+    if process.wait():
+        raise Refused(complaint.strip() or f"kubectl ended with {process.returncode}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -182,4 +207,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--context", default="", help="of the kubeconfig; kubectl's own unless given")
     parser.add_argument("--to-revision", help="for undo: a revision's name or number")
     parser.add_argument("--full", action="store_true", help="for promote: past all steps")
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="for status: tell what changes until all requests are served by the latest revision, or it waits for "
+        "somebody (exit status 0), or has failed (1)",
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=900.0, metavar="SECONDS", help="for --watch, then 1 (default: %(default)g)"
+    )
     return parser

@@ -30,6 +30,8 @@ log = logging.getLogger("remora.replica")
 FETCH_ATTEMPTS = 20
 FETCH_PAUSE_S = 1.0
 LEAVE_S = 2.0
+ROUTES_S = 15.0
+"""How long a replica waits for the routes of the deployments that it may call, before it takes requests without."""
 
 
 class ReplicaActor:
@@ -179,6 +181,9 @@ class ReplicaActor:
         HOLDINGS.listen(self._server.hold_models)
         self._kept.append(asyncio.create_task(facts.keep_telling(self._user, self._server.state)))
         port = await _listen(self._server, settings)
+        if not await router.is_told(ROUTES_S):
+            # Requests that call nobody are served all the same; the others wait for the routes as they come.
+            log.warning("%s has told no routes within %g s: calls of other deployments wait", router, ROUTES_S)
         self._kept += [router, await control.listen(settings.scratch, config.id, self.drain)]
         # What is there now stays until the end: collections need not look at it again.
         gc.collect()

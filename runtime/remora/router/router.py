@@ -72,6 +72,16 @@ class Router:
             if url not in self._clusters:
                 self.cluster(url).start()
 
+    async def is_told(self, within_s: float) -> bool:
+        """Wait until each controller that is followed has told its first routes; return whether they did in time."""
+        try:
+            async with asyncio.timeout(within_s):
+                for cluster in tuple(self._clusters.values()):
+                    await cluster.known.wait()
+        except TimeoutError:
+            return False
+        return True
+
     @property
     def followed(self) -> dict[str, int]:
         """The version of its routes that is in use, for each controller that is followed; 0 before the first."""
