@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from remora_api import meta
-from remora_api.schema import Schema, field_schema, prose
+from remora_api.schema import Schema, description, field_schema, prose
 from remora_api.v1alpha1 import Metadata, ServeApplication
 
 Manifest: TypeAlias = dict[str, Any]
@@ -46,17 +46,16 @@ COLUMNS = (
 
 def resource_schema() -> Schema:
     """Return the schema of the whole resource. Of metadata the API server lets only the name be restricted."""
-    fields = ServeApplication.model_fields
     return {
         "description": prose(ServeApplication.__doc__ or ""),
         "type": "object",
         "required": ["spec"],
         "properties": {
-            "apiVersion": {"type": "string", "description": prose(fields["api_version"].description or "")},
-            "kind": {"type": "string", "description": prose(fields["kind"].description or "")},
-            "metadata": {"type": "object", "properties": {"name": field_schema(Metadata.model_fields["name"])}},
-            "spec": field_schema(fields["spec"]),
-            "status": field_schema(fields["status"]),
+            "apiVersion": {"type": "string", "description": description(ServeApplication, "api_version")},
+            "kind": {"type": "string", "description": description(ServeApplication, "kind")},
+            "metadata": {"type": "object", "properties": {"name": field_schema(Metadata, "name")}},
+            "spec": field_schema(ServeApplication, "spec"),
+            "status": field_schema(ServeApplication, "status"),
         },
     }
 

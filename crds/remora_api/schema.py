@@ -17,6 +17,7 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 
+from remora_api import docstrings
 from remora_api.model import AtomicMap, FreeForm, IntOrText, ListMap, Rule, Unwritten
 
 Schema: TypeAlias = dict[str, Any]
@@ -37,17 +38,24 @@ def model_schema(model: type[BaseModel]) -> Schema:
         schema = type_schema(root.annotation, root.metadata)
     else:
         fields = {info.alias or name: info for name, info in model.model_fields.items()}
-        schema = {"type": "object", "properties": {name: field_schema(info) for name, info in fields.items()}}
+        properties = {info.alias or name: field_schema(model, name) for name, info in model.model_fields.items()}
+        schema = {"type": "object", "properties": properties}
         if required := [name for name, info in fields.items() if info.is_required()]:
             schema["required"] = required
     return {"description": prose(model.__doc__ or ""), **_with_rules(schema, rules)}
 
 
-def field_schema(info: FieldInfo) -> Schema:
+def field_schema(model: type[BaseModel], name: str) -> Schema:
     """Return the schema of one field: its type's, with the field's own description and default."""
-    schema = {**type_schema(info.annotation, info.metadata), "description": prose(info.description or "")}
+    info = model.model_fields[name]
+    schema = {**type_schema(info.annotation, info.metadata), "description": description(model, name)}
     default = _written_default(info)
     return schema if default is None else {**schema, "default": default}
+
+
+def description(model: type[BaseModel], name: str) -> str:
+    """Return what stands below a field."""
+    return prose(docstrings.of_fields(model).get(name, ""))
 
 
 def type_schema(annotation: Any, marks: Iterable[Any] = ()) -> Schema:
