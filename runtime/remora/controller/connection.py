@@ -10,6 +10,7 @@ import logging
 import sys
 from typing import Any, Final
 
+from remora.controller import own_ray
 from remora.controller.settings import ControllerSettings
 from remora.errors import RemoraError
 
@@ -41,13 +42,14 @@ def connect(settings: ControllerSettings) -> None:
         # A program that called ray.init itself keeps its Ray, also when the instance ends.
         elif not (settings.local and is_connected()):
             # Without the word it joins a Ray that somebody else has started on this machine.
-            ray.init(
-                "local",
-                include_dashboard=False,
-                object_store_memory=LOCAL_OBJECT_STORE_BYTES,
-                _system_config=dict(LOCAL_CONFIG),
-                **common,
-            )
+            with own_ray.lean():
+                ray.init(
+                    "local",
+                    include_dashboard=False,
+                    object_store_memory=LOCAL_OBJECT_STORE_BYTES,
+                    _system_config=dict(LOCAL_CONFIG),
+                    **common,
+                )
     except (ConnectionError, RayError, RuntimeError, OSError) as error:
         raise ClusterLost(f"cannot connect to Ray at {settings.ray_address or 'this machine'}: {error}") from error
 
