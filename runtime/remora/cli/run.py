@@ -9,13 +9,16 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from remora.cli.output import arguments as builder_arguments
 from remora.cli.output import say
 
 if TYPE_CHECKING:
+    from remora.errors import RemoraError
     from remora.graph.result import BuildResult
+    from remora.local.ground import Ground
     from remora.local.instance import LocalInstance
     from remora.local.manifest import LocalApplication
 
@@ -37,6 +40,50 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def _serve(given: argparse.Namespace) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    ground = await _ground(given)
+    if ground is None:
+        return await _serve_on(None, given, stop)
+    from remora.errors import RemoraError
+
+    try:
+        return await _serve_on(ground, given, stop)
+    except RemoraError as error:
+        # At once: it takes seconds to end Ray.
+        _tell(error)
+        return 1
+    finally:
+        await ground.close()
+
+
+async def _ground(given: argparse.Namespace) -> Ground | None:
+    """Begin with Ray before all else, where what its processes find in their environment is known; else return None."""
+    from remora.local import port
+    from remora.local.ground import Ground
+
+    if not _has_no_env(given.subject):
+        return None
+    if given.port is not None or ":" in given.subject:
+        port.check(given.host or "127.0.0.1", 8000 if given.port is None else given.port)
+    timeout = {} if given.start_timeout is None else {"start_timeout_s": given.start_timeout}
+    return await Ground.begin(given.address, imports=True, **timeout)
+
+
+def _has_no_env(subject: str) -> bool:
+    """Return whether it is certain, without reading what is to be served as a whole, that it sets no variables."""
+    if not subject.endswith((".yaml", ".yml", ".json")):
+        return ":" in subject
+    try:
+        text = Path(subject).read_text()
+    except (OSError, UnicodeDecodeError):
+        return False
+    # A manifest's `env`, `env_vars` of a config and of code in it. Whoever only speaks of them starts a little later.
+    return "env" not in text and "kind: ServeApplication" in text
+
+
+async def _serve_on(ground: Ground | None, given: argparse.Namespace, stop: asyncio.Event) -> int:
     from remora.errors import RemoraError
     from remora.local import graph
     from remora.local.instance import LocalInstance, LocalOptions
@@ -61,20 +108,15 @@ async def _serve(given: argparse.Namespace) -> int:
     )
     LocalInstance.check(options)
 
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     # The user's code is imported while Ray starts, unless Ray has to set something up for it first.
-    builds = [None if it.runtime_env else asyncio.create_task(graph.build(it.target)) for it in found]
+    builds = [None if it.runtime_env else asyncio.create_task(graph.build(it.target, ground)) for it in found]
     try:
-        instance = await LocalInstance.start(options)
+        instance = await LocalInstance.start(options, ground)
         try:
             await _until_first(stop, _deploy_all(instance, found, builds))
         except RemoraError as error:
             # At once: it takes seconds to end Ray.
-            if trace := getattr(error, "trace", ""):
-                say(trace)
-            say(str(error))
+            _tell(error)
             # The reason stays the last line: how its replicas end is no news.
             logging.getLogger("remora").setLevel(logging.WARNING)
             return 1
@@ -86,6 +128,12 @@ async def _serve(given: argparse.Namespace) -> int:
             build.cancel()
         await asyncio.gather(*begun, return_exceptions=True)
     return 0
+
+
+def _tell(error: RemoraError) -> None:
+    if trace := getattr(error, "trace", ""):
+        say(trace)
+    say(str(error))
 
 
 def _grpc_port(found: Sequence[LocalApplication]) -> int | None:

@@ -6,8 +6,11 @@ Ray starts.
 
 from __future__ import annotations
 
+import importlib
 import logging
+import signal
 import sys
+import threading
 from typing import Any, Final
 
 from remora.controller import own_ray
@@ -23,6 +26,11 @@ a replica gets a thirtieth, and in local mode they share the machine's cores. Po
 
 class ClusterLost(RemoraError):
     """Ray's tables do not answer this process any more, and will not: it has to connect anew."""
+
+
+def load() -> None:
+    """Import Ray, which takes a third of a second."""
+    importlib.import_module("ray")
 
 
 def connect(settings: ControllerSettings) -> None:
@@ -58,6 +66,17 @@ def is_connected() -> bool:
     """Return whether this process has a connection to Ray, which in local mode the user's program may have made."""
     ray = sys.modules.get("ray")
     return ray is not None and bool(ray.is_initialized())
+
+
+def take_signals_back() -> None:
+    """Install this process's signal handlers once more: Ray's put itself before them, prints a stack, and ends it."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        handler = signal.getsignal(number)
+        if handler is not None:
+            signal.signal(number, handler)
+            signal.siginterrupt(number, False)
 
 
 def disconnect() -> None:

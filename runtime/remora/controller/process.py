@@ -9,7 +9,6 @@ import asyncio
 import logging
 import signal
 import socket
-import threading
 import time
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
@@ -114,19 +113,8 @@ async def _connect(settings: ControllerSettings) -> None:
 
 async def _cluster(settings: ControllerSettings, connecting: Awaitable[None]) -> RayCluster:
     await connecting
-    _take_signals_back()
+    connection.take_signals_back()
     return RayCluster(settings)
-
-
-def _take_signals_back() -> None:
-    """Install this process's signal handlers once more: Ray's put itself before them, prints a stack, and ends it."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    for number in (signal.SIGTERM, signal.SIGINT):
-        handler = signal.getsignal(number)
-        if handler is not None:
-            signal.signal(number, handler)
-            signal.siginterrupt(number, False)
 
 
 def listen(settings: ControllerSettings) -> socket.socket:

@@ -8,6 +8,7 @@ Exits with 0 also when the user's code fails: FILE says how.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import inspect
 import json
@@ -18,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from remora import runner
+from remora import runner, standby
 from remora.compat import alias, script
 from remora.errors import GraphError
 from remora.graph import definition
@@ -42,7 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--args-file", type=Path, help="JSON object with the builder's arguments")
     parser.add_argument("--graph-file", type=Path, help="JSON of the graph that combines a module's deployments")
     parser.add_argument("--out", type=Path, required=True, help="file to write the result to")
-    given = parser.parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words == [standby.WORD]:
+        # Most code of users says `from ray import serve`, which imports Ray itself.
+        with contextlib.suppress(ImportError):
+            importlib.import_module("ray")
+        told = standby.wait()
+        if told is None:
+            return
+        words = told
+    given = parser.parse_args(words)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     if given.code_dir is not None:
         sys.path.insert(0, str(given.code_dir.resolve()))

@@ -8,18 +8,26 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from remora import standby
 from remora.errors import RemoraError
-from remora_api.wire_graph import Graph
+
+if TYPE_CHECKING:
+    from remora_api.wire_graph import Graph
 
 _TAIL_CHARS = 2000
 
 
 class NotImported(RemoraError):
     """The build did not come to a result through a fault of the user's code: it hangs, or its process died."""
+
+
+async def ahead(env: Mapping[str, str]) -> asyncio.subprocess.Process:
+    """Start a process that waits for what to import, and ends when it is told nothing."""
+    return await _started([standby.WORD], env, None, asyncio.subprocess.PIPE)
 
 
 async def written(
@@ -32,35 +40,27 @@ async def written(
     timeout_s: float,
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
+    waiting: asyncio.subprocess.Process | None = None,
 ) -> bytes:
     """Import the application, and return what `graph.build` wrote (`result.BuildResult.from_bytes`).
 
     `folder` holds user code that comes first on `sys.path`; `place` is an empty folder to work in; `env` is the whole
-    environment of the process, and `cwd` where it runs; this one's when None. With a graph the import path is a module.
+    environment of the process, and `cwd` where it runs; this one's when None. `waiting` is a process of `ahead`, used
+    instead of a new one. With a graph the import path is a module.
     Raises NotImported when nothing was written.
     """
     arguments, out = place / "args.json", place / "result"
     arguments.write_text(json.dumps(dict(args)))
-    command = [sys.executable, "-m", "remora.graph.build", "--import-path", import_path]
-    command += ["--args-file", str(arguments), "--out", str(out)]
-    command += ["--code-dir", str(folder)] if folder else []
+    words: list[object] = ["--import-path", import_path, "--args-file", arguments, "--out", out]
+    words += ["--code-dir", folder] if folder else []
     if graph is not None:
         described = place / "graph.json"
         described.write_text(graph.model_dump_json())
-        command += ["--graph-file", str(described)]
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=env,
-        cwd=cwd,
-        # Ctrl-C is for the process that asked, which ends this one.
-        start_new_session=True,
-    )
+        words += ["--graph-file", described]
+    process = waiting or await _started(words, env, cwd)
     try:
         async with asyncio.timeout(timeout_s):
-            printed, _ = await process.communicate()
+            printed, _ = await process.communicate(standby.message(words) if waiting else None)
     except TimeoutError:
         raise NotImported(
             f"import path {import_path!r}: not imported within {timeout_s:g} s; "
@@ -77,3 +77,18 @@ async def written(
             + (f": {tail[-1]}" if tail else "")
         )
     return out.read_bytes()
+
+
+async def _started(
+    words: Sequence[object], env: Mapping[str, str] | None, cwd: str | None, stdin: int = asyncio.subprocess.DEVNULL
+) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "remora.graph.build", *(str(word) for word in words)),
+        stdin=stdin,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=env,
+        cwd=cwd,
+        # Ctrl-C is for the process that asked, which ends this one.
+        start_new_session=True,
+    )

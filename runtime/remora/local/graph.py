@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remora.errors import GraphError
 from remora.graph import importing
@@ -21,11 +21,18 @@ from remora.local.errors import CannotServe
 from remora.replica import code
 from remora_api.wire import Target
 
+if TYPE_CHECKING:
+    from remora.local.ground import Ground
+
 BUILD_TIMEOUT_S = 120.0
 
 
-async def build(target: Target) -> BuildResult:
-    """Import the application in a process of its own; raise CannotServe with what its code says is wrong."""
+async def build(target: Target, ground: Ground | None = None) -> BuildResult:
+    """Import the application in a process of its own; raise CannotServe with what its code says is wrong.
+
+    The process is the one that waits for it on the ground, where that has the environment and folder of the target.
+    """
+    waiting = ground.take_importer() if ground and not (target.env or target.working_dir) else None
     with tempfile.TemporaryDirectory(prefix="remora-build-") as scratch:
         place = Path(scratch)
         folder = Path(target.working_dir) if target.working_dir else None
@@ -42,6 +49,7 @@ async def build(target: Target) -> BuildResult:
                 timeout_s=BUILD_TIMEOUT_S,
                 env=settings.of_import(target.env),
                 cwd=target.working_dir or None,
+                waiting=waiting,
             )
             result = BuildResult.from_bytes(written)
         except (importing.NotImported, GraphError) as error:

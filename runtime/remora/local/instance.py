@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import logging
-import secrets
-import shutil
 import socket
-import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from remora.controller import connection
 from remora.controller.connection import ClusterLost
-from remora.controller.settings import START_TIMEOUT_S, ControllerSettings
+from remora.controller.settings import START_TIMEOUT_S
 from remora.graph.result import BuildResult
-from remora.local import ray_address, settings
+from remora.local import port
 from remora.local.errors import CannotServe
-from remora.local.output import Output
+from remora.local.ground import Ground, data_key_file
 from remora.local.proxy import LocalProxy
 from remora.proxy.routes import RouteTable
 from remora_api.wire import (
@@ -79,26 +72,19 @@ class LocalInstance:
     def __init__(
         self,
         options: LocalOptions,
-        folder: Path,
+        ground: Ground,
         listening: socket.socket,
-        connecting: asyncio.Task[None],
         serving: asyncio.Task[None],
         controller: Controller,
         proxy: LocalProxy,
-        output: Output,
-        data_key: str,
-        ray_is_ours: bool,
     ) -> None:
-        self.data_key = data_key
-        self._ray_is_ours = ray_is_ours
+        self.data_key = ground.controller.data_key
         self._options = options
-        self._folder = folder
+        self._ground = ground
         self._listening = listening
-        self._connecting = connecting
         self._serving = serving
         self._controller = controller
         self._proxy = proxy
-        self._output = output
         self._routed: dict[str, ApplicationRouting] = {}
 
     @property
@@ -114,64 +100,47 @@ class LocalInstance:
 
     @staticmethod
     def check(options: LocalOptions) -> None:
-        """Raise CannotServe when it cannot be started so: its port is taken, or there is no Ray."""
-        if importlib.util.find_spec("ray") is None:
-            raise CannotServe("Ray is not installed in this Python environment: pip install 'remora[runtime]'")
-        _check_port(options)
+        """Raise CannotServe when it cannot be started so, as its port is taken."""
+        port.check(options.host, options.port)
 
     @classmethod
-    async def start(cls, options: LocalOptions) -> LocalInstance:
-        """Start controller, proxy, and Ray unless this process has one, all at once; raise CannotServe."""
-        cls.check(options)
-        if options.ray_address:
-            await asyncio.to_thread(ray_address.check, options.ray_address, settings.ray_login(), Path.home())
-        folder = Path(tempfile.mkdtemp(prefix="remora-"))
-        data_key = secrets.token_hex(32)
-        key_file = folder / "data.key"
-        key_file.touch(mode=0o600)
-        key_file.write_text(data_key)
-        output = Output(folder / "output", sys.stdout.buffer)
-        env = settings.prepare(data_key_file=key_file, output=output.path, scratch=folder, extra=options.env)
-        is_ours = not (options.ray_address or connection.is_connected())
-        controller_settings = ControllerSettings(
-            ray_address=options.ray_address,
-            ray_key="",
-            control_key=secrets.token_hex(32),
-            data_key=data_key,
-            url="",
-            host="127.0.0.1",
-            port=0,
-            state_dir=folder / "state",
-            local=True,
-            worker_env={} if is_ours else env,
-            worker_env_at_start=bool(options.env),
-            start_timeout_s=options.start_timeout_s,
-        )
-        proxy = await LocalProxy.start(
-            host=options.host,
-            port=options.port,
-            data_key_file=key_file,
-            folder=folder,
-            root_path=options.root_path,
-            keep_alive_s=options.keep_alive_s,
-            grpc_port=options.grpc_port,
-            tls=options.tls,
-        )
-        # Ray first, as it takes the longest, and what else this process needs while Ray starts.
-        connecting = asyncio.create_task(asyncio.to_thread(connection.connect, controller_settings))
-        await asyncio.sleep(0)
+    async def start(cls, options: LocalOptions, ground: Ground | None = None) -> LocalInstance:
+        """Start controller, proxy, and Ray unless this process has one, all at once; raise CannotServe.
+
+        A ground that was begun before is the instance's from here on.
+        """
+        if ground is None:
+            cls.check(options)
+            ground = await Ground.begin(options.ray_address, options.env, options.start_timeout_s)
+        try:
+            cls.check(options)
+            proxy = await LocalProxy.start(
+                ground.proxy,
+                host=options.host,
+                port=options.port,
+                data_key_file=data_key_file(ground.folder),
+                root_path=options.root_path,
+                keep_alive_s=options.keep_alive_s,
+                grpc_port=options.grpc_port,
+                tls=options.tls,
+            )
+        except BaseException:
+            await ground.close()
+            raise
         from remora.controller import process
 
-        listening = process.listen(controller_settings)
+        listening = process.listen(ground.controller)
         made: asyncio.Future[Controller] = asyncio.get_running_loop().create_future()
-        serving = asyncio.create_task(process.serve(controller_settings, listening, made, asyncio.shield(connecting)))
-        return cls(options, folder, listening, connecting, serving, await made, proxy, output, data_key, is_ours)
+        serving = asyncio.create_task(
+            process.serve(ground.controller, listening, made, asyncio.shield(ground.connecting))
+        )
+        return cls(options, ground, listening, serving, await made, proxy)
 
     async def build(self, target: Target, runtime_env: Mapping[str, Any]) -> BuildResult:
         """Import an application in what Ray sets up; raise CannotServe with what is wrong with it or with that."""
         from remora.local import graph
 
-        await asyncio.shield(self._connecting)
+        await asyncio.shield(self._ground.connecting)
         return await graph.build_in(runtime_env, target)
 
     async def deploy(
@@ -285,13 +254,8 @@ class LocalInstance:
         await self._proxy.stop()
         await self._end_replicas()
         self._serving.cancel()
-        # Ray's start cannot be interrupted, and what it started would stay.
-        await asyncio.wait([self._serving, self._connecting])
-        # Not in a thread: when a script ends there are none any more.
-        if self._ray_is_ours or self._options.ray_address:
-            connection.disconnect()
-        self._output.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        await asyncio.wait([self._serving])
+        await self._ground.close()
 
     async def _end_replicas(self) -> None:
         """Let every replica finish and close what the user's code opened; an instance that never served has none."""
@@ -364,14 +328,3 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-def _check_port(options: LocalOptions) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((options.host, options.port))
-        except OSError as error:
-            raise CannotServe(
-                f"port {options.port} cannot be used ({error.strerror}): choose another with --port"
-            ) from error

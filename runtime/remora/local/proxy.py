@@ -5,22 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import secrets
-import socket
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remora.errors import RemoraError
-from remora.local import settings
+from remora.local.proxy_process import ProxyProcess
 from remora_api.wire import ApplicationRouting, Routing
 
 if TYPE_CHECKING:
     from remora.http_client import SignedClient
     from remora.local.tls import LocalTls
 
-LOG = "proxy.log"
 START_S = 20.0
 STOP_S = 5.0
 RETRY_S = 0.03
@@ -42,30 +37,21 @@ class LocalProxy:
     @classmethod
     async def start(
         cls,
+        begun: ProxyProcess,
         *,
         host: str,
         port: int,
         data_key_file: Path,
-        folder: Path,
         root_path: str = "",
         keep_alive_s: int | None = None,
         grpc_port: int | None = None,
         tls: LocalTls | None = None,
     ) -> LocalProxy:
-        """Start the process; it is ready when the first `route` has returned."""
-        key = secrets.token_hex(32)
-        key_file = folder / "proxy.key"
-        key_file.touch(mode=0o600)
-        key_file.write_text(key)
-        # Held from here on: a port that is only known to be free may be taken while the process starts.
-        listening = socket.create_server(("127.0.0.1", 0))
-        admin_port: int = listening.getsockname()[1]
-        arguments = {
+        """Let the process serve; it is ready when the first `route` has returned."""
+        arguments: dict[str, object] = {
             "--data-key-file": data_key_file,
-            "--proxy-key-file": key_file,
             "--host": host,
             "--port": port,
-            "--admin-fd": listening.fileno(),
             "--lame-s": 0,
             "--drain-s": 2,
             "--quiet-s": 0.1,
@@ -78,20 +64,11 @@ class LocalProxy:
             arguments["--grpc-port"] = grpc_port
         if tls is not None:
             arguments.update(tls.arguments())
-        words = [str(word) for pair in arguments.items() for word in pair]
-        # A session of its own: Ctrl-C reaches the process of `remora run` only, which ends all in order.
-        with listening:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "remora", "proxy", *words),
-                start_new_session=True,
-                stderr=_log_file(folder),
-                pass_fds=(listening.fileno(),),
-                env=settings.of_proxy(tls.environment() if tls is not None else {}),
-            )
+        begun.tell(arguments, tls.environment() if tls is not None else {})
         # Imported while the process starts: it takes a tenth of a second.
         from remora.http_client import SignedClient
 
-        return cls(process, SignedClient(f"http://127.0.0.1:{admin_port}", key), folder / LOG)
+        return cls(begun.process, SignedClient(f"http://127.0.0.1:{begun.admin_port}", begun.key), begun.log)
 
     async def route(self, applications: tuple[ApplicationRouting, ...], awaited: str = "") -> None:
         """Make this its routing, waiting for it to come up, and for a replica of the awaited application.
@@ -154,7 +131,3 @@ class LocalProxy:
         if self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
-
-
-def _log_file(folder: Path) -> int:
-    return os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import logging
 import signal
 import sys
 import time
 from collections.abc import Sequence
 
-from remora import memory
+from remora import memory, standby
 from remora.proxy.settings import Settings
 
 __all__ = ["main", "tune_memory"]
@@ -21,7 +22,16 @@ __all__ = ["main", "tune_memory"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a proxy until SIGTERM or SIGINT; a second signal ends the drain. Returns the exit code."""
-    settings = Settings.read(sys.argv[1:] if argv is None else argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments == [standby.WORD]:
+        # Imported before it is known whether and how to serve.
+        for module in ("uvloop", "remora.proxy.server"):
+            importlib.import_module(module)
+        told = standby.wait()
+        if told is None:
+            return 0
+        arguments = told
+    settings = Settings.read(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     import uvloop
 
