@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final
 
 from remora.compat.prometheus_answer import PrometheusSample, PrometheusScalar, PrometheusVector
@@ -19,13 +18,13 @@ __all__ = [
 ]
 
 
-def replica_queue_length_autoscaling_policy(ctx: AutoscalingContext) -> tuple[int, dict[str, Any]]:
+def replica_queue_length_autoscaling_policy(ctx: AutoscalingContext) -> tuple[float, dict[str, Any]]:
     """Return the replicas that share the requests at `target_ongoing_requests` each, and the state as it is.
 
-    Factors, delays and bounds come afterwards, as for every policy.
+    A fraction, as in Ray Serve: it is rounded up when the policy that builds on it is done. Factors, delays and bounds
+    come afterwards, too.
     """
-    wanted = math.ceil(ctx.total_num_requests / ctx.config.get_target_ongoing_requests())
-    return wanted, dict(ctx.policy_state or {})
+    return ctx.total_num_requests / ctx.config.get_target_ongoing_requests(), dict(ctx.policy_state or {})
 
 
 default_autoscaling_policy: Final = replica_queue_length_autoscaling_policy
