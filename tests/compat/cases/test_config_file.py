@@ -231,13 +231,12 @@ def test_an_application_of_several_deployments(shop):
 
 def test_an_idle_connection_ends_when_the_options_say(shop):
     with socket.create_connection((shop.base_url.host, shop.base_url.port), timeout=20) as connection:
+        began, answer = time.monotonic(), b""
         connection.sendall(b"GET /-/healthz HTTP/1.1\r\nhost: a\r\n\r\n")
-        answer = b""
-        while not answer.endswith(b"success"):
-            answer += connection.recv(65536)
-        began = time.monotonic()
-        assert connection.recv(65536) == b""
-    assert 2 < time.monotonic() - began < 10
+        while part := connection.recv(65536):
+            answer += part
+    assert b"success" in answer
+    assert 2 < time.monotonic() - began < 20
 
 
 def test_routes_of_all_applications(shop):
