@@ -54,6 +54,7 @@ def test_the_head_runs_no_user_code_and_pins_its_ports(tmp_path: Path) -> None:
     options = dict(pairwise(words))
     assert (options["--num-cpus"], options["--port"]) == ("0", str(Port.GCS))
     assert options["--max-worker-port"] == str(Port.RAY_WORKERS[1])
+    assert "--no-monitor" in words, "the operator is who adds pods"
     environment = commands.head_environment(head(tmp_path))
     assert environment["RAY_gcs_storage_path"] == str(tmp_path / "state" / "gcs")
 

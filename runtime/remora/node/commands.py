@@ -25,8 +25,9 @@ def head(settings: HeadSettings) -> list[str]:
         *("ray", "start", "--head", "--block", "--disable-usage-stats"),
         *("--node-ip-address", settings.ip, "--port", str(Port.GCS)),
         *("--num-cpus", "0", "--num-gpus", "0", "--include-dashboard", "false"),
-        *("--object-store-memory", str(settings.object_store_bytes)),
-        *_ports(),
+        # Ray's autoscaler: the operator decides on pods.
+        "--no-monitor",
+        *_everywhere(settings.object_store_bytes),
     ]
 
 
@@ -49,8 +50,7 @@ def worker(settings: WorkerSettings, head_address: str) -> list[str]:
         *("--num-cpus", str(max(1, math.ceil(settings.cpu_milli / 1000))), "--num-gpus", str(math.ceil(gpus))),
         *("--resources", json.dumps(others)),
         *("--labels", ",".join(f"{name}={value}" for name, value in named.items() if value)),
-        *("--object-store-memory", str(settings.object_store_bytes)),
-        *_ports(),
+        *_everywhere(settings.object_store_bytes),
     ]
 
 
@@ -79,9 +79,12 @@ def _environment(ray_key: str) -> dict[str, str]:
     }
 
 
-def _ports() -> list[str]:
+def _everywhere(object_store_bytes: int) -> list[str]:
     first, last = Port.RAY_WORKERS
     return [
+        *("--object-store-memory", str(object_store_bytes)),
+        # It carries what processes print to the driver: replicas print to their pod's log themselves.
+        *("--include-log-monitor", "false"),
         *("--node-manager-port", str(Port.RAY_NODE_MANAGER)),
         *("--object-manager-port", str(Port.RAY_OBJECT_MANAGER)),
         *("--runtime-env-agent-port", str(Port.RAY_RUNTIME_ENV_AGENT)),
