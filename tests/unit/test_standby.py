@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+from remora import standby
 from remora.graph import importing
 from remora.graph.result import BuildResult
 from remora.local import settings
@@ -56,3 +60,18 @@ async def test_who_is_told_nothing_ends_as_when_the_one_that_should_tell_is_kill
         assert [await importer.wait(), await proxy.process.wait()] == [0, 0]
     assert proxy.log.read_text() == ""
     await proxy.kill()
+
+
+def test_who_has_its_stdin_for_a_lifeline_ends_with_it() -> None:
+    told = "print(standby.wait(dies_with_stdin=True), flush=True)"
+    code = f"import signal; from remora import standby; {told}; signal.pause()"
+    argv = [sys.executable, "-c", code]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(standby.message(["--port", 1]))
+        process.stdin.flush()
+        assert process.stdout.readline() == b"['--port', '1']\n"
+        assert process.poll() is None
+        process.stdin.close()
+        assert process.wait(timeout=60) == -signal.SIGTERM

@@ -58,8 +58,8 @@ class ProxyProcess:
         """Let it serve, with these arguments besides those that it knows."""
         given = {**arguments, "--proxy-key-file": self.key_file, "--admin-fd": self.admin.fileno()}
         assert self.process.stdin is not None
+        # Its stdin stays open: the proxy ends when this process does, however that may be.
         self.process.stdin.write(standby.message([word for pair in given.items() for word in pair], environment))
-        self.process.stdin.close()
         self.admin.close()
 
     async def kill(self) -> None:

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Imported before it is known whether and how to serve.
         for module in ("uvloop", "remora.proxy.server"):
             importlib.import_module(module)
-        told = standby.wait()
+        told = standby.wait(dies_with_stdin=True)
         if told is None:
             return 0
         arguments = told
