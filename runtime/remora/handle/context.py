@@ -6,8 +6,17 @@ import asyncio
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from typing import Final
 
-from remora.types import CallMetadata
+from remora import headers
+from remora.types import CallMetadata, Scope
+
+_HEADERS: Final = {
+    headers.REQUEST_ID: "request_id",
+    **{name.encode(): name for name in headers.TRACES},
+    **dict.fromkeys(headers.MODEL_IDS, "model"),
+    **dict.fromkeys(headers.SESSION_IDS, "session"),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +43,24 @@ class RequestContext:
             multiplexed_model_id=metadata.multiplexed_model_id,
             session_id=metadata.session_id,
             headers=metadata.headers,
+        )
+
+    @classmethod
+    def of_http(cls, scope: Scope, app_name: str) -> RequestContext:
+        """Return the context that an HTTP request brings along in its headers."""
+        known = _HEADERS
+        text = {known[name]: value.decode("latin-1") for name, value in scope.get("headers", ()) if name in known}
+        request_id = text.pop("request_id", "")
+        route = scope.get("root_path") or "/"
+        if not text:
+            return cls(request_id, route, app_name)
+        return cls(
+            request_id=request_id,
+            route=route,
+            app_name=app_name,
+            multiplexed_model_id=text.pop("model", ""),
+            session_id=text.pop("session", ""),
+            headers=text,
         )
 
     def for_batch(self) -> RequestContext:

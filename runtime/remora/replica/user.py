@@ -8,48 +8,43 @@ streaming handle calls (`stream`), each within the context of its request.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from anyio import to_thread
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.requests import Request as StarletteRequest
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
 from remora import headers
 from remora.compat import stage
-from remora.compat.json import MissingItem
-from remora.compat.request import BadJson, Request
-from remora.errors import BackPressureError, DeploymentUnavailable, UnknownMethod
+from remora.compat.request import Request
+from remora.errors import UnknownMethod
 from remora.graph.definition import Definition
 from remora.handle import context as request_context
 from remora.handle import failure as remote_failure
 from remora.handle import flow, payload
 from remora.handle.context import RequestContext
-from remora.handle.flow import NoBranch
 from remora.multiplexing import unload_all
 from remora.replica import construct, failure, logs, responses
 from remora.replica import context as replica_context
+from remora.replica.care import Care
 from remora.replica.context import ReplicaContext
 from remora.replica.ingress import app_of
-from remora.replica.invoke import Method, in_thread, is_stream, items, method_of, methods_of
+from remora.replica.invoke import Method, is_stream, items, method_of, methods_of
 from remora.replica.lifespan import Lifespan, StartupFailed
+from remora.replica.refusals import REFUSED, answer_overload, refusal
+from remora.replica.watched import Watched
 from remora.routing.config import METHOD
-from remora.transport.messages import Headers
 from remora.transport.stream import StreamClosed
 from remora.types import (
     FIRST_RANK,
-    WHOLE_ANSWER,
     ASGIApp,
     CallMetadata,
-    Message,
     Payload,
     Receive,
     RemoteFailure,
@@ -60,7 +55,6 @@ from remora.types import (
 )
 
 log = logging.getLogger("remora.serve")
-_NONE: Final[Mapping[str, Any]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +83,9 @@ class UserCallable:
         self.request_router = found.router
         self.backpressure = found.backpressure
         self._methods: dict[str, Method | None] = {METHOD: method_of(lambda: found.router, "__call__")}
-        self._pool = _threads(identity.max_ongoing_requests, "user")
+        self._pool = _threads(identity.max_ongoing_requests)
         _let_threads(identity.max_ongoing_requests)
-        self._care = _threads(1, "care")
-        """For `reconfigure` and `check_health`: these must not wait behind requests."""
+        self._care = Care(found.deployment, instance, self._replica)
 
     @classmethod
     async def create(cls, definition: bytes, identity: Identity, user_config: Any = None) -> UserCallable:
@@ -115,10 +108,10 @@ class UserCallable:
         replica_context.enter(replace(before, servable_object=instance))
         with failure.of(found.deployment, "its ASGI application cannot be made"):
             app = app_of(instance)
-            _answer_overload(app)
+            answer_overload(app)
         made = cls(found, instance, app, identity)
         if user_config is not None:
-            await made._configure(user_config, on_loop=True)
+            await made._care.configure(user_config, on_loop=True)
         if made._lifespan is not None:
             await made._start(made._lifespan)
         return made
@@ -137,28 +130,23 @@ class UserCallable:
         """Give the object a new user_config, and size its threads; raise DeploymentFailure when its code raises."""
         if max_ongoing_requests is not None and max_ongoing_requests != self._identity.max_ongoing_requests:
             self._identity = replace(self._identity, max_ongoing_requests=max_ongoing_requests)
-            retired, self._pool = self._pool, _threads(max_ongoing_requests, "user")
+            retired, self._pool = self._pool, _threads(max_ongoing_requests)
             _let_threads(max_ongoing_requests)
             retired.shutdown(wait=False)
         if user_config is not None:
-            await self._configure(user_config, on_loop=False)
+            await self._care.configure(user_config)
 
     async def check_health(self) -> None:
         """Ask the object for its health, if it has `check_health`; raise DeploymentFailure when that raises."""
-        check = getattr(self._instance, "check_health", None)
-        if callable(check):
-            replica_context.enter(self._replica)
-            with failure.of(self._deployment, "check_health failed"):
-                await self._cared_for(check)
+        await self._care.check_health()
 
     def records(self, what: str) -> bool:
         """Return whether the object has such a method: `record_routing_stats`, `record_replica_metadata`."""
-        return callable(getattr(self._instance, what, None))
+        return self._care.records(what)
 
     async def recorded(self, what: str) -> Any:
         """Return what the object records for routers."""
-        replica_context.enter(self._replica)
-        return await self._cared_for(getattr(self._instance, what))
+        return await self._care.recorded(what)
 
     async def close(self) -> None:
         """End the ASGI application and the object; what its code raises is logged."""
@@ -170,15 +158,15 @@ class UserCallable:
             await construct.destroy(self._instance)
         except Exception:
             log.exception("deployment %r: __del__ failed", self._deployment)
-        for pool in (self._pool, self._care):
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._care.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     # ── HTTP ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request or WebSocket; raises only when the answer broke off, or on cancellation."""
-        context = self._enter(_context_of(scope, self._identity.application))
-        watched = _Watched(send)
+        context = self._enter(RequestContext.of_http(scope, self._identity.application))
+        watched = Watched(send)
         try:
             if self._app is not None:
                 await self._asgi_app(self._app, scope, receive, watched)
@@ -200,7 +188,7 @@ class UserCallable:
                 raise
             await responses.send_text(send, 500, "Internal Server Error")
 
-    async def _asgi_app(self, app: ASGIApp, scope: Scope, receive: Receive, send: _Watched) -> None:
+    async def _asgi_app(self, app: ASGIApp, scope: Scope, receive: Receive, send: Watched) -> None:
         if self._lifespan is not None:
             scope["state"] = {**self._lifespan.state, **scope.get("state", {})}
         try:
@@ -211,7 +199,7 @@ class UserCallable:
                 raise
             log.exception("deployment %r: its ASGI application failed", self._deployment)
 
-    async def _http(self, scope: Scope, receive: Receive, send: _Watched) -> None:
+    async def _http(self, scope: Scope, receive: Receive, send: Watched) -> None:
         request = Request(scope, receive, send)
         try:
             await request.preload()
@@ -225,8 +213,8 @@ class UserCallable:
                 await send({"type": "http.response.body", "body": answer[1]})
                 return
             response = responses.of(value, self._pool)
-        except (BadJson, MissingItem, NoBranch, BackPressureError, DeploymentUnavailable, HTTPException) as error:
-            response = _refusal(error)
+        except REFUSED as error:
+            response = refusal(error)
         try:
             await response(scope, receive, send)
         finally:
@@ -382,28 +370,6 @@ class UserCallable:
                 f"deployment {self._deployment!r}: its ASGI application cannot start: {lines[-1]}", str(error)
             ) from None
 
-    async def _configure(self, user_config: Any, *, on_loop: bool) -> None:
-        reconfigure = getattr(self._instance, "reconfigure", None)
-        if not callable(reconfigure):
-            raise failure.DeploymentFailure(
-                f"deployment {self._deployment!r}: a user_config is given and its class has no method reconfigure"
-            )
-        replica_context.enter(self._replica)
-        with failure.of(self._deployment, "reconfigure failed"):
-            if on_loop:
-                result = reconfigure(user_config)
-                if inspect.isawaitable(result):
-                    await result
-            else:
-                await self._cared_for(reconfigure, user_config)
-
-    async def _cared_for(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Run a method of care: async on the loop, plain in its own thread, so that requests go on."""
-        if inspect.iscoroutinefunction(function):
-            return await function(*args)
-        result = await in_thread(self._care, function, *args)
-        return await result if inspect.isawaitable(result) else result
-
 
 def _context(identity: Identity, deployment: str, instance: Any = None) -> ReplicaContext:
     return ReplicaContext(
@@ -411,106 +377,16 @@ def _context(identity: Identity, deployment: str, instance: Any = None) -> Repli
     )
 
 
-class _Watched:
-    """A `send` that remembers how far the answer got."""
-
-    __slots__ = ("_send", "broken", "finished", "started")
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.started = False
-        self.finished = False
-        self.broken = False
-        """The client has gone: what the application raises because of that is no error."""
-
-    def whole(self, scope: Scope, headers: Headers, body: bytes) -> bool:
-        """Send a whole answer at once, if the server of this request can."""
-        answer = scope.get("extensions", _NONE).get(WHOLE_ANSWER)
-        if answer is None:
-            return False
-        try:
-            sent: bool = answer(headers, body)
-        except OSError:
-            self.broken = True
-            raise
-        self.started = self.finished = sent
-        return sent
-
-    async def __call__(self, message: Message) -> None:
-        self.started = True
-        try:
-            await self._send(message)
-        except OSError:
-            self.broken = True
-            raise
-        if message["type"] == "http.response.body" and not message.get("more_body", False):
-            self.finished = True
-
-
 async def _close(iterator: Any) -> None:
     if isinstance(iterator, AsyncGenerator):
         await iterator.aclose()
 
 
-def _threads(count: int, what: str) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=max(1, count), thread_name_prefix=f"remora-{what}")
+def _threads(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=max(1, count), thread_name_prefix="remora-user")
 
 
 def _let_threads(count: int) -> None:
     """Let as many plain routes of FastAPI run at once as requests may: it has 40 threads otherwise (anyio)."""
     limiter = to_thread.current_default_thread_limiter()
     limiter.total_tokens = max(limiter.total_tokens, count)
-
-
-def _context_of(scope: Scope, application: str) -> RequestContext:
-    """Return the context that an HTTP request brings along in its headers."""
-    known = _HEADERS
-    text = {known[name]: value.decode("latin-1") for name, value in scope.get("headers", ()) if name in known}
-    request_id = text.pop("request_id", "")
-    route = scope.get("root_path") or "/"
-    if not text:
-        return RequestContext(request_id, route, application)
-    return RequestContext(
-        request_id=request_id,
-        route=route,
-        app_name=application,
-        multiplexed_model_id=text.pop("model", ""),
-        session_id=text.pop("session", ""),
-        headers=text,
-    )
-
-
-_HEADERS: Final = {
-    headers.REQUEST_ID: "request_id",
-    **{name.encode(): name for name in headers.TRACES},
-    **dict.fromkeys(headers.MODEL_IDS, "model"),
-    **dict.fromkeys(headers.SESSION_IDS, "session"),
-}
-
-
-def _refusal(error: Exception) -> Response:
-    """Return the answer to a request that the client, or the load, is to blame for."""
-    match error:
-        case BadJson():
-            return responses.failed(400, f"the request's body is not JSON: {error}")
-        case MissingItem() | NoBranch():
-            return responses.failed(400, str(error))
-        case HTTPException():
-            return responses.failed(error.status_code, error.detail, dict(error.headers or {}))
-        case BackPressureError():
-            return responses.failed(error.status_code, str(error), error.headers)
-        case _:
-            return responses.failed(503, str(error), {"retry-after": "1"})
-
-
-def _answer_overload(app: Any) -> None:
-    """Let a Starlette or FastAPI application answer 503 when a deployment that it calls is full or away."""
-    if not hasattr(app, "add_exception_handler"):
-        return
-    for kind in (BackPressureError, DeploymentUnavailable):
-        if kind not in app.exception_handlers:
-            app.add_exception_handler(kind, _overloaded)
-
-
-async def _overloaded(request: StarletteRequest, error: Exception) -> Response:
-    return _refusal(error)
