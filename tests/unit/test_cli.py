@@ -66,6 +66,14 @@ def test_run_says_where_its_file_is_wrong(
     assert "Traceback" not in said
 
 
+def test_ctrl_c_ends_a_command_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(arguments: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("remora.cli.status.main", interrupted)
+    assert cli.main(["status"]) == 130
+
+
 def test_run_says_that_the_port_is_taken(capsys: Captured) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -29,6 +29,8 @@ GROUPS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
 }
 """Title → command → module with `main(arguments) -> exit code`, and what it does."""
 
+INTERRUPTED: Final = 130
+"""As shells have it for Ctrl-C: 128 and the signal's number."""
 COMMANDS: Final = {name: command for commands in GROUPS.values() for name, command in commands.items()}
 
 
@@ -49,8 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         said = f"did you mean `remora {close[0]}`?" if close else _usage()
         print(f"remora: there is no command {command!r}: {said}", file=sys.stderr)  # noqa: T201 - as above
         return 2
-    module = importlib.import_module(COMMANDS[command][0])
-    code: int = module.main(rest)
+    try:
+        module = importlib.import_module(COMMANDS[command][0])
+        code: int = module.main(rest)
+    except KeyboardInterrupt:
+        # Before the command has taken on the signal, or in one that simply ends.
+        return INTERRUPTED
     return code
 
 
