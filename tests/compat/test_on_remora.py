@@ -38,7 +38,7 @@ def results(request: pytest.FixtureRequest) -> Mapping[str, Result]:
     return sides.run(Path(sys.executable), wanted, limit_s=LIMIT_S)
 
 
-@pytest.mark.parametrize("case", parameters())
+@pytest.mark.parametrize("case", list(parameters()))
 def test_case(case: str, results: Mapping[str, Result]) -> None:
     assert results[case].outcome is Outcome.PASSED, results[case].text
 

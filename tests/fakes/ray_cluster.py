@@ -23,6 +23,8 @@ from remora_api.wire import ApplicationStatus, ControllerStatus, GroupTarget, Ro
 
 GROUP = GroupTarget(name="cpu", template="t1")
 PATIENCE_S = 60.0
+ENDS_S = 3.0
+"""For SIGTERM; `ray start --block` waits for a minute for what the same signal has ended already."""
 LABELS = "remora.dev/group=cpu,remora.dev/template=t1,remora.dev/pod=w1,remora.dev/cpu-milli=8000"
 
 
@@ -79,7 +81,7 @@ class RayMachine:
                 os.killpg(process.pid, signal.SIGTERM)
         for process in self._processes:
             try:
-                process.wait(15)
+                process.wait(ENDS_S)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
 

@@ -51,7 +51,7 @@ def address(ray_folder: str) -> Iterator[str]:
         finally:
             os.killpg(ray.pid, signal.SIGTERM)
             try:
-                ray.wait(15)
+                ray.wait(3)
             except subprocess.TimeoutExpired:
                 os.killpg(ray.pid, signal.SIGKILL)
 
