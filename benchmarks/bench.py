@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from benchmarks import processes
 from benchmarks.goals import Figure, Side
 from benchmarks.samples import turns
 from benchmarks.sides import Host, SideFailed, answers
@@ -16,6 +18,8 @@ from benchmarks.wrk import LoadFailed
 Take = Callable[[Host, float], Mapping[str, float]]
 """Measures one side with loads of so many seconds."""
 WARM_UP_S = 1.0
+SETTLE_S = 1.5
+"""For a side that was stopped while the others were measured, to do what it has missed."""
 
 
 @dataclass(slots=True)
@@ -67,15 +71,21 @@ class Bench:
                 host.delete()
 
     def interleaved(self, program: str, take: Take, sides: Sequence[Side] = tuple(Side)) -> Recorder:
-        """Serve a program on all sides and measure them in turns, after a first time that does not count."""
+        """Serve a program on all sides and measure them in turns, after a first time that does not count.
+
+        The other sides stand still meanwhile: an idle Ray with its Serve takes a tenth of a core, and there may be two.
+        """
         recorder = Recorder()
         with self.served(program, recorder, sides) as serving:
             for number, host in enumerate([*serving, *turns(serving, self.rounds)]):
                 if host.side in recorder.failures:
                     continue
                 counts = number >= len(serving)
+                others = [it.mark for it in self.hosts.values() if it is not host]
                 try:
-                    figures = take(host, self.seconds if counts else WARM_UP_S)
+                    with processes.paused(others):
+                        time.sleep(SETTLE_S)
+                        figures = take(host, self.seconds if counts else WARM_UP_S)
                 except (LoadFailed, SideFailed, OSError, ValueError) as error:
                     recorder.failures[host.side] = _last_line(error)
                     continue
