@@ -28,7 +28,8 @@ is then measured in turns, {rounds} rounds with loads of {seconds:g} s each. A c
 the rounds, and half their spread. Ratios are medians of ratios within a round. Remora runs with everything
 on: keys on all connections, access log, metrics, request ids, limits, and a deadline on every request. *Ray
 Serve, best* is HAProxy with `RAY_SERVE_THROUGHPUT_OPTIMIZED=1`; bare uvicorn runs one process with uvloop
-and httptools and without an access log. Absolute figures only illustrate."""
+and httptools and without an access log. The other sides' processes stand still while one is measured. Absolute figures
+only illustrate."""
 
 
 def main() -> int:
