@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import time
@@ -143,7 +144,8 @@ def _watched(given: argparse.Namespace, place: Sequence[str]) -> int:
         raise Refused(f"--watch is for status: `remora rollout status {given.name} --watch` after {given.verb}")
     asked = [*place, "get", "serveapplication", given.name, "-o", "json", "--watch"]
     is_good = watch(
-        lambda seconds: _changes([*asked, f"--request-timeout={seconds:.0f}s"]),
+        # Rounded up: 0 would be without an end.
+        lambda seconds: _changes([*asked, f"--request-timeout={math.ceil(seconds)}s"]),
         lambda text: print(text, flush=True),  # noqa: T201 - the command line talks to its user
         timeout_s=given.timeout,
         clock=time.monotonic,

@@ -107,13 +107,12 @@ class LocalInstance:
     async def start(cls, options: LocalOptions, ground: Ground | None = None) -> LocalInstance:
         """Start controller, proxy, and Ray unless this process has one, all at once; raise CannotServe.
 
-        A ground that was begun before is the instance's from here on.
+        A ground that was begun before, for options that were checked, is the instance's from here on.
         """
         if ground is None:
             cls.check(options)
             ground = await Ground.begin(options.ray_address, options.env, options.start_timeout_s)
         try:
-            cls.check(options)
             proxy = await LocalProxy.start(
                 ground.proxy,
                 host=options.host,
