@@ -13,6 +13,7 @@ from demo.screen import say, step, wait_until
 ROOT = Path(__file__).parent.parent
 SYSTEM = "remora-system"
 NAMESPACE = "remora-demo"
+CRD = "serveapplications.remora.dev"
 HELLO = ROOT / "examples" / "hello" / "serveapplication.yaml"
 QUESTION = {"data": "hello world"}
 
@@ -68,13 +69,22 @@ def ask(url: str) -> str:
 
 def remove(access: Access) -> None:
     """Remove what `tell` made: the application, its namespace, the operator and the CRD, in this order."""
-    with step(f"application: deleting namespace {NAMESPACE}, whose pods first finish what they have"):
-        access.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true")
+    with step(f"application: deleting it and namespace {NAMESPACE}; its pods first finish what they have"):
+        remove_application(access)
     with step("operator: helm uninstall remora, its namespace and the CRD"):
         if "remora" in access.helm("list", "--namespace", SYSTEM, "--short").split():
             access.helm("uninstall", "remora", "--namespace", SYSTEM, "--wait")
         access.kubectl("delete", "namespace", SYSTEM, "--ignore-not-found", "--wait=true")
-        access.kubectl("delete", "crd", "serveapplications.remora.dev", "--ignore-not-found", "--wait=true")
+        access.kubectl("delete", "crd", CRD, "--ignore-not-found", "--wait=true")
+
+
+def remove_application(access: Access) -> None:
+    """Remove the application and its namespace, and wait until both are gone."""
+    if access.kubectl("get", "crd", CRD, "--ignore-not-found", "-o", "name"):
+        # The namespace alone would do, but an API server that finds pods in it looks again after half of their
+        # longest grace period only: most of a minute.
+        access.kubectl("delete", "sapp", "--all", "-n", NAMESPACE, "--cascade=foreground", "--wait=true")
+    access.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true")
 
 
 def _namespace(access: Access) -> None:

@@ -36,8 +36,18 @@ def operator(cluster: Cluster) -> Iterator[Cluster]:
     with cluster.claimed():
         install(Ground(cluster))
         yield cluster
-        labelled = ("namespace", "-l", f"{TESTS}={SESSION}", "--ignore-not-found")
-        cluster.kubectl("delete", *labelled, "--wait=true", "--timeout=180s")
+        eventually(lambda: not _pods_left(cluster), 180, "no pod of these tests")
+
+
+def _pods_left(cluster: Cluster) -> list[str]:
+    """Return the pods in the namespaces of this session, all of which are being deleted.
+
+    The namespaces themselves are not waited for: an API server that found pods in one looks again only after half of
+    their longest grace period, for heads and workers most of a minute after the last of them has gone.
+    """
+    words = ("get", "namespaces", "-l", f"{TESTS}={SESSION}", "-o", "name")
+    names = [it.removeprefix("namespace/") for it in cluster.kubectl(*words).split()]
+    return [it for name in names for it in cluster.kubectl("get", "pods", "-n", name, "-o", "name").split()]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -74,23 +84,31 @@ def absent_operator(operator: Cluster) -> Callable[[], AbstractContextManager[Ca
         renewed = datetime.fromisoformat(lease["spec"]["renewTime"])
         return (datetime.now(UTC) - renewed).total_seconds()
 
-    def pods() -> list[Any]:
-        selector = "app.kubernetes.io/name=remora,app.kubernetes.io/component=operator"
-        return list(json.loads(operator.kubectl("get", "pods", "-n", SYSTEM, "-l", selector, "-o", "json"))["items"])
-
     @contextmanager
     def absent() -> Iterator[Callable[[], float]]:
-        name = operator.kubectl("get", "deployment", "-n", SYSTEM, "-o", "name").strip()
-        operator.kubectl("scale", "-n", SYSTEM, name, "--replicas=0")
-        try:
-            eventually(lambda: not pods(), 60, "no operator pod")
+        with stopped(operator):
             eventually(lambda: lease_age_s() > 15, 60, "an old Lease")
             yield lease_age_s
-        finally:
-            operator.kubectl("scale", "-n", SYSTEM, name, "--replicas=2")
-            operator.kubectl("rollout", "status", "-n", SYSTEM, name, "--timeout=120s")
 
     return absent
+
+
+@contextmanager
+def stopped(cluster: Cluster) -> Iterator[None]:
+    """No operator runs in this context."""
+    selector = "app.kubernetes.io/name=remora,app.kubernetes.io/component=operator"
+
+    def pods() -> list[Any]:
+        return list(json.loads(cluster.kubectl("get", "pods", "-n", SYSTEM, "-l", selector, "-o", "json"))["items"])
+
+    name = cluster.kubectl("get", "deployment", "-n", SYSTEM, "-o", "name").strip()
+    cluster.kubectl("scale", "-n", SYSTEM, name, "--replicas=0")
+    try:
+        eventually(lambda: not pods(), 60, "no operator pod")
+        yield
+    finally:
+        cluster.kubectl("scale", "-n", SYSTEM, name, "--replicas=2")
+        cluster.kubectl("rollout", "status", "-n", SYSTEM, name, "--timeout=120s")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from demo.ground import Ground
-from demo.story import HELLO, NAMESPACE, ROOT, tell
+from demo.story import HELLO, ROOT, remove_application, tell
 from tests.cluster import Cluster
 from tests.cluster.bare import free_port
 from tests.e2e.stage import Stage, eventually
@@ -38,7 +38,7 @@ def test_the_demo_installs_applies_waits_and_gets_the_pipelines_answer(operator:
     try:
         assert tell(Ground(operator)) == ANSWER
     finally:
-        operator.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true", "--timeout=120s")
+        remove_application(Ground(operator))
 
 
 def test_local_mode_gives_the_same_answers_as_the_cluster(stage: Stage) -> None:

@@ -11,7 +11,15 @@ from kubernetes.config import load_kube_config
 
 from remora_operator.kubernetes_api import KubernetesCluster
 from tests.cluster import Cluster
+from tests.e2e.conftest import stopped
 from tests.fakes.cluster_contract import Api, ClusterContract
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nobody_else_writes(operator: Cluster) -> Iterator[None]:
+    """No operator: it writes the status of a resource between a test's reading and its writing, as it should."""
+    with stopped(operator):
+        yield
 
 
 @pytest.mark.cluster
