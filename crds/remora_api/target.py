@@ -138,6 +138,7 @@ def _override(deployment: spec.Deployment) -> wire.DeploymentOverride:
         has_user_config="user_config" in deployment.model_fields_set,
         resources=resources_from(deployment.resources) if deployment.resources else None,
         spread=None if deployment.spread is None else deployment.spread is spec.Spread.NODES,
+        max_replicas_per_node=deployment.max_replicas_per_node,
         max_surge=deployment.max_surge,
         max_unavailable=deployment.max_unavailable,
         graceful_shutdown_timeout_s=deployment.graceful_shutdown_timeout_seconds,

@@ -69,6 +69,7 @@ class DeploymentOverride(Wire):
     runtime_env: dict[str, Any] | None = None
     """What Ray sets up for its replicas' processes, without variables. Local mode only: pods have an image."""
     spread: bool | None = None
+    max_replicas_per_node: int | None = None
     max_surge: int | None = None
     max_unavailable: int | None = None
     graceful_shutdown_timeout_s: float | None = None
@@ -172,6 +173,7 @@ class DeploymentStatus(Wire):
     resources: Resources = Resources()
     """Of one replica."""
     spread: bool = True
+    max_replicas_per_node: int | None = None
 
     @property
     def required(self) -> int:

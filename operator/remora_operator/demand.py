@@ -6,6 +6,7 @@ filling the groups in the order in which the resource lists them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -47,6 +48,8 @@ class Need:
     replicas: int
     resources: wire.Resources
     spread: bool = True
+    per_node: int | None = None
+    """At most so many in one pod; None is no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +70,14 @@ class _Bin:
     cpu_milli: int
     memory_bytes: int
     custom: dict[str, float]
-    holds: set[str] = field(default_factory=set)
+    holds: Counter[str] = field(default_factory=Counter)
+    """Replicas by deployment."""
 
     def takes(self, need: Need) -> bool:
         wants = need.resources
         return (
-            wants.cpu_milli <= self.cpu_milli
+            (need.per_node is None or self.holds[need.deployment] < need.per_node)
+            and wants.cpu_milli <= self.cpu_milli
             and (not self.capacity.memory_bytes or wants.memory_bytes <= self.memory_bytes)
             and all(amount <= self.custom.get(name, 0.0) + 1e-9 for name, amount in wants.custom.items())
         )
@@ -82,7 +87,7 @@ class _Bin:
         self.memory_bytes -= need.resources.memory_bytes
         for name, amount in need.resources.custom.items():
             self.custom[name] = self.custom.get(name, 0.0) - amount
-        self.holds.add(need.deployment)
+        self.holds[need.deployment] += 1
 
 
 def demand(needs: Iterable[Need], groups: Sequence[Capacity]) -> Demand:
@@ -115,6 +120,7 @@ def needs_of(status: wire.ApplicationStatus, max_surge: int, *, required: bool =
             resources=it.resources,
             # Spread is for those that stay: a single replica and its successor may share a pod.
             spread=it.spread and _count(it, required) > 1,
+            per_node=it.max_replicas_per_node,
         )
         for it in status.deployments
     ]

@@ -26,6 +26,7 @@ def fresh_needs(status: wire.ApplicationStatus, max_surge: int) -> list[Need]:
             replicas=max(0, min(it.desired, it.desired + max_surge - (it.total - it.updated))),
             resources=it.resources,
             spread=it.spread and it.desired > 1,
+            per_node=it.max_replicas_per_node,
         )
         for it in status.deployments
     ]

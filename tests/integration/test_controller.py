@@ -102,6 +102,17 @@ async def test_a_life(machine: RayMachine) -> None:
     await machine.until(lambda s: s.generation == 6 and is_complete(s))
     await until(lambda: not serving & machine.replica_pids())
 
+    # A node holds no more of them than it may, also while one version follows another.
+    limited = {"name": "Model", "replicas": 3, "max_replicas_per_node": 2}
+    await machine.put(**code(repaired), generation=7, deployments=(limited,))
+    status = await machine.until(lambda s: s.generation == 7 and bool(s.deployments[0].message))
+    (deployment,) = status.deployments
+    assert deployment.message == "deployment 'Model': every worker holds max_replicas_per_node (2) of its replicas"
+    assert (deployment.ready, deployment.total) == (2, 2)
+    await machine.put(**code(repaired), generation=8, deployments=({**limited, "max_replicas_per_node": 3},))
+    await machine.until(lambda s: s.generation == 8 and is_complete(s))
+    assert len(machine.replica_pids()) == 3
+
     # Deleted: nothing is left.
     await machine.control.delete("/v1/targets/app")
     await until(lambda: not machine.replica_pids())

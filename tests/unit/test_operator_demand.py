@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from remora_api import wire
 from remora_operator.demand import Capacity, Need, demand, needs_of
+from remora_operator.surge import fresh_needs
 from tests.fakes.applications import deployment
 
 
@@ -97,3 +98,20 @@ def test_what_autoscaling_would_like_is_not_what_the_resource_requires() -> None
     )
     assert [it.replicas for it in needs_of(status, 1)] == [8]
     assert [it.replicas for it in needs_of(status, 1, required=True)] == [2]
+
+
+def test_pods_enough_for_what_each_may_hold() -> None:
+    wants = wire.Resources(cpu_milli=100)
+    assert demand([Need("A", 5, wants, per_node=2), Need("B", 2, wants, spread=False)], [group()]).pods == {"cpu": 3}
+    full = demand([Need("A", 3, wants, per_node=1)], [group(maximum=2)])
+    assert (full.pods, full.unplaced) == ({"cpu": 2}, ("A",))
+    limited = deployment("A", 2, ready=2, updated=0).model_copy(update={"max_replicas_per_node": 1})
+    status = wire.ApplicationStatus(
+        application="hello",
+        generation=1,
+        revision="r",
+        build=wire.BuildStatus(state=wire.BuildState.BUILT),
+        deployments=(limited,),
+    )
+    assert demand(needs_of(status, 1), [group()]).pods == {"cpu": 3}, "and for the surge"
+    assert [it.per_node for it in fresh_needs(status, 1)] == [1]

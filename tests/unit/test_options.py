@@ -80,10 +80,10 @@ def test_a_wrong_option_is_refused_with_the_deployments_name(given: dict[str, An
 
 
 def test_what_has_no_effect_yet_is_said_and_kept() -> None:
-    with pytest.warns(NoEffectYetWarning, match="deployment 'Model': option max_replicas_per_node is accepted") as seen:
-        made = serve.deployment(max_replicas_per_node=2)(Model)
+    with pytest.warns(NoEffectYetWarning, match="deployment 'Model': option max_surge_percent is accepted") as seen:
+        made = serve.deployment(max_surge_percent=20)(Model)
     assert seen[0].filename == __file__
-    assert made.settings.without_effect == ("max_replicas_per_node",)
+    assert made.settings.without_effect == ("max_surge_percent",)
 
 
 def test_autoscaling_has_ray_serves_names_and_defaults() -> None:
@@ -156,14 +156,14 @@ def test_a_wrong_autoscaling_is_refused(given: dict[str, Any], message: str) -> 
 
 def test_options_change_a_copy_and_warn_of_new_ones_only() -> None:
     with pytest.warns(NoEffectYetWarning):
-        first = serve.deployment(max_replicas_per_node=2, num_replicas=3)(Model)
+        first = serve.deployment(max_surge_percent=20, num_replicas=3)(Model)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         second = first.options(name="Other", num_replicas=4)
     assert (first.name, first.num_replicas) == ("Model", 3)
     assert (second.name, second.num_replicas) == ("Other", 4)
     assert second.func_or_class is Model
-    assert second.settings.without_effect == ("max_replicas_per_node",)
+    assert second.settings.without_effect == ("max_surge_percent",)
 
 
 def test_none_gives_the_default_where_ray_serve_allows_it() -> None:
@@ -191,8 +191,11 @@ def test_wrong_values_and_unknown_options_are_what_python_programs_catch() -> No
     for kind in (ValueError, TypeError):
         with pytest.raises(kind):
             serve.deployment(zzz=2)(Model)
-    with pytest.raises(ValueError, match="max_replicas_per_node is 101, and must be at most 100"):
-        serve.deployment(max_replicas_per_node=101)(Model)
+    for wrong in (0, 101, 2.0):
+        with pytest.raises(
+            ValueError, match=f"max_replicas_per_node is {wrong}, and must be a whole number of 1 to 100"
+        ):
+            serve.deployment(max_replicas_per_node=wrong)(Model)
     with pytest.raises(ValueError, match="backpressure_config is wrong: status_code"):
         serve.deployment(backpressure_config={"status_code": 500})(Model)
 
@@ -202,3 +205,13 @@ def test_an_autoscaling_config_has_ray_serves_defaults_and_keeps_a_policy() -> N
     assert (config.min_replicas, config.max_replicas, config.initial_replicas) == (1, 3, None)
     assert config.policy.policy_function == "mine:policy"
     assert serve.deployment(autoscaling_config=config)(Model).settings.autoscaling["policy"]
+
+
+def test_replicas_of_a_node_cannot_be_counted_beside_placement_groups() -> None:
+    with pytest.raises(OptionError, match="'Model': option max_replicas_per_node cannot be set beside placement_gr"):
+        serve.deployment(max_replicas_per_node=2, placement_group_bundles=[{"CPU": 1}])(Model)
+    with pytest.warns(NoEffectYetWarning):
+        grouped = serve.deployment(placement_group_bundles=[{"CPU": 1}])(Model)
+    with pytest.raises(OptionError, match="leave one of them out"):
+        grouped.options(max_replicas_per_node=2)
+    assert grouped.options(max_replicas_per_node=2, placement_group_bundles=None).settings.max_replicas_per_node == 2

@@ -90,3 +90,17 @@ def test_one_moves_when_all_are_on_one_machine_and_another_has_room() -> None:
     assert misplaced(replicas[:1], nodes, replicas, Resources(cpu_milli=1000)) is None
     starting = with_replicas(before, "A", Phase.STARTING, on="p1")
     assert misplaced(list(starting.replicas.values()), nodes, replicas, Resources(cpu_milli=1000)) is None
+
+
+def test_a_node_holds_no_more_of_a_deployment_than_it_may_with_those_that_end() -> None:
+    before = world(target(), graph("A", "B"), node("p1"), node("p2"))
+    before = with_replicas(before, "A", Phase.RUNNING, Phase.DRAINING, on="p1")
+    before = with_replicas(before, "B", Phase.RUNNING, on="p1")
+    nodes, replicas = list(before.nodes.values()), list(before.replicas.values())
+    found = choose(nodes, replicas, "app", "A", Resources(), spread=False, per_node=2)
+    assert found is not None
+    assert found.name == "p2"
+    assert choose(nodes[:1], replicas, "app", "A", Resources(), spread=False, per_node=2) is None
+    assert choose(nodes[:1], replicas, "app", "A", Resources(), spread=False, per_node=3)
+    assert choose(nodes[:1], replicas, "app", "B", Resources(), spread=False, per_node=2)
+    assert choose(nodes[:1], replicas, "other", "A", Resources(), spread=False, per_node=1)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import count
+
+import pytest
 
 from remora.controller import events, versions
 from remora.controller.actions import Action, BuildGraph, Drain, Kill, Reconfigure, Start
@@ -332,3 +335,51 @@ def test_a_deployment_has_a_surge_of_its_own() -> None:
     new = target(args={"v": 2}, deployments=(one,))
     changed = after(before, events.TargetSet(new), events.BuildDone(versions.build_key(new), graph("A", replicas=2)))
     assert kinds(changed) == ["Drain"]
+
+
+def test_no_node_gets_more_of_a_deployment_than_it_may_hold() -> None:
+    wanted = target(deployments=(DeploymentOverride(name="A", replicas=5, max_replicas_per_node=2),))
+    before = world(wanted, graph("A"), node("n1"), node("n2"))
+    starts = [it for it in actions(before) if isinstance(it, Start)]
+    assert Counter(it.node for it in starts) == {"n1": 2, "n2": 2}
+
+
+def test_the_code_says_how_many_a_node_may_hold_unless_the_resource_does() -> None:
+    built = graph("A", replicas=3, max_replicas_per_node=1)
+    assert kinds(world(target(), built)) == ["Start"]
+    loose = {"name": "A", "max_replicas_per_node": 3}
+    assert kinds(world(target(deployments=(loose,)), built)) == ["Start"] * 3
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_on_a_ray_that_does_not_grow_one_of_the_old_version_makes_way_on_a_full_node(replicas: int) -> None:
+    built = graph("A", replicas=replicas, max_replicas_per_node=2)
+    here = [Phase.RUNNING] * min(2, replicas)
+    before = with_replicas(world(target(groups=()), built), "A", *here)
+    new = target(groups=(), args={"v": 2})
+    if replicas == 1:
+        # There is room: the successor comes first.
+        changed = after(before, events.TargetSet(new), events.BuildDone(versions.build_key(new), built))
+        assert kinds(changed) == ["Start"]
+        return
+    changed = after(before, events.TargetSet(new), events.BuildDone(versions.build_key(new), built))
+    (drain,) = actions(changed)
+    assert isinstance(drain, Drain)
+    changed = events.enact(changed, drain, 100)
+    assert actions(changed) == ()
+    changed = after(changed, events.ReplicaDied(drain.replica))
+    (start,) = actions(changed)
+    assert isinstance(start, Start)
+    changed = events.enact(changed, start, 100)
+    assert actions(changed) == (), "the next one goes when its successor serves"
+    changed = after(changed, events.ReplicaReady(start.replica, "10.0.0.2", 11000))
+    assert kinds(changed) == ["Drain"]
+
+
+def test_in_a_cluster_another_node_comes_for_the_successor() -> None:
+    built = graph("A", max_replicas_per_node=1)
+    before = with_replicas(world(target(), built), "A", Phase.RUNNING)
+    new = target(args={"v": 2})
+    full = after(before, events.TargetSet(new), events.BuildDone(versions.build_key(new), built))
+    assert actions(full) == ()
+    assert kinds(after(full, events.NodesSeen({it.id: it for it in (node("n1"), node("n2"))}))) == ["Start"]

@@ -90,6 +90,7 @@ def test_is_read_as_it_is_for_this_machine(config: Path) -> None:
     assert shop.target.working_dir == str(config.parent / "code")
     (word,) = shop.target.deployments
     assert (word.name, word.replicas, word.max_ongoing_requests, word.max_queued_requests) == ("Word", 2, 10, 3)
+    assert word.max_replicas_per_node == 1
     assert word.env == {"INNER": "1"}
     assert (word.user_config, word.has_user_config) == ({"x": [1, 2]}, True)
     assert (word.graceful_shutdown_timeout_s, word.health_check_period_s, word.health_check_timeout_s) == (0.5, 5, None)
@@ -112,7 +113,6 @@ def test_says_each_thing_that_has_no_effect_here(config: Path) -> None:
     assert set(read(str(config)).warnings) == {
         "logging_config has no effect here",
         "target_capacity has no effect here",
-        "application 'Shop_1': deployment 'Word': max_replicas_per_node has no effect here",
         "application 'Shop_1': deployment 'Word': some_later_option has no effect here",
         "application 'Shop_1': deployment 'Word': ray_actor_options.accelerator_type has no effect here",
         "application 'inner': deployment 'Scaled': autoscaling_config.max_replica (did you mean max_replicas or "
@@ -171,6 +171,7 @@ def test_converts_to_manifests_that_the_cluster_takes(config: Path, capsys: pyte
                 "replicas": 2,
                 "maxOngoingRequests": 10,
                 "maxQueuedRequests": 3,
+                "maxReplicasPerNode": 1,
                 "userConfig": {"x": [1, 2]},
                 "gracefulShutdownTimeoutSeconds": 1,
                 "healthCheckPeriodSeconds": 5,
@@ -220,7 +221,6 @@ LOST_OF_THE_FIRST = [
     "deployment 'Word': resource 'odd'",
     "deployment 'Word': ray_actor_options.accelerator_type",
     "deployment 'Word': ray_actor_options.runtime_env.env_vars",
-    "deployment 'Word': max_replicas_per_node",
     "deployment 'Word': some_later_option",
     "http_options.request_timeout_s: 2.5 s became 3",
     "runtime_env.pip",

@@ -148,6 +148,9 @@ class Deployment(Model):
     spread: Spread | None = None
     """Nodes: two or more replicas are put on at least two worker pods on two nodes, where there are any. None: wherever
     there is room. Nodes unless given."""
+    max_replicas_per_node: Annotated[Int, Ge(1), Le(100)] | None = None
+    """Replicas of this deployment that one worker pod may hold at most, those that end included: more come only with
+    more pods. Changing it replaces the replicas. No limit unless the code says otherwise."""
     max_surge: Annotated[Int, Ge(0), Le(100)] | None = None
     """Replicas of this deployment that may be there beyond its number in a rollout; as `rollout` says unless given."""
     max_unavailable: Annotated[Int, Ge(0), Le(100)] | None = None

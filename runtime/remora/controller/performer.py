@@ -188,6 +188,7 @@ def graph_of(result: BuildResult) -> Graph:
                 ),
                 env=dict(built.env),
                 runtime_env=dict(built.runtime_env),
+                max_replicas_per_node=built.max_replicas_per_node,
                 graceful_shutdown_timeout_s=built.graceful_shutdown_timeout_s,
                 health_check_period_s=built.health_check_period_s,
                 health_check_timeout_s=built.health_check_timeout_s,

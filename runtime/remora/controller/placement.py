@@ -6,6 +6,7 @@ and decides nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from remora.controller.state import Node, NodeId, Replica
@@ -33,18 +34,22 @@ def choose(
     deployment: str,
     needs: Resources,
     spread: bool,
+    per_node: int | None = None,
 ) -> Node | None:
     """Return the node for a new replica, or None when it fits on none.
 
     With `spread`, the machine with the fewest replicas of the deployment comes first, then the node with the fewest.
     Equals are filled up one after the other, so that others stay empty and can be taken away. A replica that is
-    leaving still holds its resources, but does not count as spread: it will not be there when it matters.
+    leaving still holds its resources, but does not count as spread: it will not be there when it matters. It does count
+    where a node may hold no more than `per_node` of the deployment.
     """
     there: dict[NodeId, list[Replica]] = {node.id: [] for node in nodes}
+    replicas = list(replicas)
     for replica in replicas:
         if replica.node in there:
             there[replica.node].append(replica)
-    fitting = [node for node in nodes if fits(needs, node, there[node.id])]
+    full = full_nodes((r for r in replicas if (r.application, r.deployment) == (application, deployment)), per_node)
+    fitting = [node for node in nodes if node.id not in full and fits(needs, node, there[node.id])]
     if not fitting:
         return None
 
@@ -63,6 +68,14 @@ def choose(
         return (*apart, -len(there[node.id]), node.name)
 
     return min(fitting, key=rank)
+
+
+def full_nodes(members: Iterable[Replica], per_node: int | None) -> frozenset[NodeId]:
+    """Return the nodes that hold as many of a deployment's replicas as one may, leaving ones included."""
+    if per_node is None:
+        return frozenset()
+    held = Counter(replica.node for replica in members)
+    return frozenset(node for node, count in held.items() if count >= per_node)
 
 
 def by_worth(replicas: Iterable[Replica], nodes: Mapping[NodeId, Node], spread: bool) -> list[Replica]:

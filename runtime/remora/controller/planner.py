@@ -6,14 +6,14 @@ actions when nothing is to be done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from remora.controller import placement, rollout, versions
 from remora.controller.actions import Action, BuildGraph, Drain, Kill, Reconfigure, Start
 from remora.controller.events import DEPARTURE_S, enact
 from remora.controller.lifecycle import Phase
-from remora.controller.state import Build, Crashes, Deployment, NodeId, Replica, Serving, World
+from remora.controller.state import Build, Crashes, Deployment, Node, NodeId, Replica, Serving, World
 from remora.types import ReplicaId
 from remora_api.wire import BuildState, Target
 
@@ -140,6 +140,10 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, now: flo
         if moving is not None:
             current, stale = [it for it in current if it is not moving], [moving]
     budget = _budget(world.targets[application], deployment.name)
+    is_settled = len(here) == len(members) and all(it.is_ready for it in current)
+    if is_settled and not serving.target.groups and _is_full(nodes, members, deployment):
+        # On a Ray that does not grow a successor has a place only when one of the old version has gone.
+        budget = replace(budget, max_unavailable=max(budget.max_unavailable, deployment.count - len(here) + 1))
     step = rollout.step(deployment.count, current, stale, len(members) - len(here), budget)
 
     for id_ in step.drain:
@@ -149,13 +153,24 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, now: flo
             yield Reconfigure(replica.id, deployment.in_place, deployment.settings)
     for _ in range(_startable(world, application, deployment, step.start, current, now)):
         node = placement.choose(
-            nodes, world.replicas.values(), application, deployment.name, deployment.resources, deployment.spread
+            nodes,
+            world.replicas.values(),
+            application,
+            deployment.name,
+            deployment.resources,
+            deployment.spread,
+            deployment.max_replicas_per_node,
         )
         if node is None:
             return
         start = Start(new_id(application, deployment.name), serving.target, deployment, node.id)
         yield start
         world = enact(world, start, now)
+
+
+def _is_full(nodes: Sequence[Node], members: Sequence[Replica], deployment: Deployment) -> bool:
+    full = placement.full_nodes(members, deployment.max_replicas_per_node)
+    return bool(nodes) and all(node.id in full for node in nodes)
 
 
 def _budget(target: Target, deployment: str) -> rollout.Budget:

@@ -36,6 +36,7 @@ class BuiltDeployment:
     env: Mapping[str, str] = field(default_factory=dict)
     runtime_env: Mapping[str, Any] = field(default_factory=dict)
     spread: bool = True
+    max_replicas_per_node: int | None = None
     graceful_shutdown_timeout_s: float = 20.0
     health_check_period_s: float = 10.0
     health_check_timeout_s: float = 30.0
@@ -92,6 +93,8 @@ class Deployment:
     runtime_env: Mapping[str, Any]
     """What Ray sets up for its replicas' processes: modules, packages."""
     spread: bool
+    max_replicas_per_node: int | None
+    """None is no limit."""
     max_queued_requests: int
     in_place: InPlace
     settings: str

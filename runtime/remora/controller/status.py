@@ -95,6 +95,7 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, *, is_wa
         failing=is_short and crashes is not None and (crashes.hung or crashes.count >= FAILING_AFTER),
         resources=deployment.resources,
         spread=deployment.spread,
+        max_replicas_per_node=deployment.max_replicas_per_node,
     )
 
 
@@ -111,6 +112,9 @@ def _message(world: World, serving: Serving, deployment: Deployment, members: li
     eligible = placement.eligible(world.nodes, serving.target.groups, world.draining_nodes)
     if not eligible:
         return f"deployment {deployment.name!r}: waiting for a worker"
+    limit = deployment.max_replicas_per_node
+    if all(node.id in placement.full_nodes(members, limit) for node in eligible):
+        return f"deployment {deployment.name!r}: every worker holds max_replicas_per_node ({limit}) of its replicas"
     everyone = list(world.replicas.values())
     if any(placement.fits(deployment.resources, n, [r for r in everyone if r.node == n.id]) for n in eligible):
         return f"deployment {deployment.name!r}: waiting for old replicas to end"

@@ -41,7 +41,10 @@ def _deployment(serving: Serving, built: BuiltDeployment, override: DeploymentOv
     resources = given.resources or built.resources
     env = built.env if given.env is None else given.env
     runtime_env = built.runtime_env if given.runtime_env is None else given.runtime_env
-    around = [each for each in (env, runtime_env) if each]
+    per_node = _first(given.max_replicas_per_node, built.max_replicas_per_node)
+    # Only what is given: the versions of deployments without it stay as they were. A change of max_replicas_per_node
+    # replaces the replicas, as in Ray Serve: those that are too many on their node would stay there otherwise.
+    around = [each for each in (env, runtime_env, per_node) if each]
     in_place = InPlace(
         max_ongoing_requests=_first(given.max_ongoing_requests, built.max_ongoing_requests),
         user_config=given.user_config if given.has_user_config else built.user_config,
@@ -61,6 +64,7 @@ def _deployment(serving: Serving, built: BuiltDeployment, override: DeploymentOv
         env=env,
         runtime_env=runtime_env,
         spread=_first(given.spread, built.spread),
+        max_replicas_per_node=per_node,
         max_queued_requests=_first(given.max_queued_requests, built.max_queued_requests),
         in_place=in_place,
         settings=digest(asdict(in_place)),

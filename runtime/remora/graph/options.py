@@ -28,7 +28,6 @@ _WITHOUT_EFFECT: Final = (
     "placement_group_bundles",
     "placement_group_strategy",
     "placement_group_bundle_label_selector",
-    "max_replicas_per_node",
     "gang_scheduling_config",
     "deployment_actors",
     "rolling_update_percentage",
@@ -158,6 +157,11 @@ def changed(options: DeploymentOptions, given: Mapping[str, Any]) -> DeploymentO
             values[option] = _CHECKS[option](value, f"deployment {name!r}: option {option}")
         elif option not in _WITHOUT_EFFECT:
             raise OptionError(f"deployment {name!r}: unknown option {option!r}; {_nearest(option, _NAMES)}")
+    if values.get("max_replicas_per_node", options.max_replicas_per_node) and "placement_group_bundles" in idle:
+        raise OptionError(
+            f"deployment {name!r}: option max_replicas_per_node cannot be set beside placement_group_bundles: "
+            "leave one of them out"
+        )
     values |= autoscaling.chosen(given, options.autoscaling, f"deployment {name!r}: option")
     values["has_user_config"] = values.get("user_config", options.user_config) is not None
     idle += [f"autoscaling_config[{key}]" for key in autoscaling.unknown(given.get("autoscaling_config"))]
@@ -224,10 +228,9 @@ def _user_config(value: Any, where: str) -> Any:
 
 
 def _per_node(value: Any, where: str) -> int:
-    count: int = _positive(value, where)
-    if count > MAX_REPLICAS_PER_NODE:
-        raise OptionError(f"{where} is {count}, and must be at most {MAX_REPLICAS_PER_NODE}")
-    return count
+    if not isinstance(value, int) or not 1 <= value <= MAX_REPLICAS_PER_NODE:
+        raise OptionError(f"{where} is {value!r}, and must be a whole number of 1 to {MAX_REPLICAS_PER_NODE}")
+    return int(value)
 
 
 def _backpressure(value: Any, where: str) -> dict[str, Any]:

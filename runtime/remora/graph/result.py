@@ -46,6 +46,7 @@ class BuiltDeployment:
     env: Mapping[str, str] = field(default_factory=dict)
     runtime_env: Mapping[str, Any] = field(default_factory=dict)
     """For Ray, without `env_vars`."""
+    max_replicas_per_node: int | None = None
     graceful_shutdown_wait_loop_s: float = 2.0
     graceful_shutdown_timeout_s: float = 20.0
     health_check_period_s: float = 10.0

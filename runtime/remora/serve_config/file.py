@@ -89,6 +89,7 @@ class DeploymentConfig(Part):
     health_check_period_s: AboveZero | None = None
     health_check_timeout_s: AboveZero | None = None
     ray_actor_options: ActorOptions | None = None
+    max_replicas_per_node: Annotated[int, Field(ge=1, le=100)] | None = None
 
 
 class ApplicationConfig(Part):

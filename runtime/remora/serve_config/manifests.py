@@ -20,6 +20,12 @@ from remora.serve_config.names import object_name
 Manifest = dict[str, Any]
 
 _API: Final = {"apiVersion": "remora.dev/v1alpha1", "kind": "ServeApplication"}
+_NUMBERS: Final = {
+    "max_ongoing_requests": "maxOngoingRequests",
+    "max_queued_requests": "maxQueuedRequests",
+    "max_replicas_per_node": "maxReplicasPerNode",
+}
+"""Option → field of the resource, with the same value."""
 _SECONDS: Final = {
     "graceful_shutdown_timeout_s": ("gracefulShutdownTimeoutSeconds", 0),
     "health_check_period_s": ("healthCheckPeriodSeconds", 1),
@@ -165,7 +171,7 @@ def _deployment(config: DeploymentConfig, notes: list[str]) -> Manifest:
         found["replicas"] = config.num_replicas
     elif (scaled := autoscaling.fields(config)) is not None:
         found["autoscaling"] = autoscaling.manifest(scaled, where, notes)
-    for option, field in (("max_ongoing_requests", "maxOngoingRequests"), ("max_queued_requests", "maxQueuedRequests")):
+    for option, field in _NUMBERS.items():
         if getattr(config, option) is not None:
             found[field] = getattr(config, option)
     if config.user_config is not None:
@@ -180,9 +186,8 @@ def _deployment(config: DeploymentConfig, notes: list[str]) -> Manifest:
         "name",
         "num_replicas",
         "autoscaling_config",
-        "max_ongoing_requests",
-        "max_queued_requests",
         "user_config",
+        *_NUMBERS,
         *_SECONDS,
     )
     notes += [
@@ -223,7 +228,7 @@ def _built(built: BuiltDeployment, notes: list[str]) -> Manifest:
         found["replicas"] = built.replicas
     else:
         found["autoscaling"] = autoscaling.manifest(built.autoscaling, where, notes)
-    for option, field in (("max_ongoing_requests", "maxOngoingRequests"), ("max_queued_requests", "maxQueuedRequests")):
+    for option, field in _NUMBERS.items():
         if getattr(built, option) != getattr(plain, option):
             found[field] = getattr(built, option)
     if built.has_user_config:

@@ -21,6 +21,7 @@ _OVERRIDDEN: Final = (
     "graceful_shutdown_timeout_s",
     "health_check_period_s",
     "health_check_timeout_s",
+    "max_replicas_per_node",
 )
 """Options that the wire has under the same name."""
 

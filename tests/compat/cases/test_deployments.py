@@ -195,6 +195,14 @@ def test_max_replicas_per_node_has_limits():
     for wrong in (0, 101):
         with pytest.raises(ValueError):
             make(max_replicas_per_node=wrong)
+    with pytest.raises(TypeError):
+        make(max_replicas_per_node=1.0)
+    assert make(max_replicas_per_node=100).options(max_replicas_per_node=None).name == "Made"
+
+
+def test_max_replicas_per_node_excludes_placement_groups():
+    with pytest.raises(ValueError, match="placement_group_bundles"):
+        make(max_replicas_per_node=2, placement_group_bundles=[{"CPU": 1}])
 
 
 def test_times_must_be_positive():

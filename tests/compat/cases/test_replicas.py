@@ -314,3 +314,18 @@ def test_a_replica_that_dies_at_work_is_a_500_and_is_replaced(run, http):
         assert time.monotonic() < end, answer.text
         time.sleep(0.2)
     assert answer.text == "alive"
+
+
+def test_a_node_may_hold_one_replica_and_a_new_version_takes_its_place(run):
+    @serve.deployment(max_replicas_per_node=1, graceful_shutdown_timeout_s=0.1)
+    class Alone:
+        def __init__(self, version):
+            self.version = version
+
+        def __call__(self):
+            return self.version
+
+    assert run(Alone.bind("one")).remote().result() == "one"
+    assert run(Alone.bind("two")).remote().result() == "two"
+    assert run(Alone.options(max_replicas_per_node=2, num_replicas=2).bind("two")).remote().result() == "two"
+    assert serve.status().applications["default"].deployments["Alone"].replica_states == {"RUNNING": 2}
