@@ -409,3 +409,16 @@ def test_an_applications_policy_that_is_none_is_named(tmp_path: Path) -> None:
         CannotRead, match=r"applications\[0\]\.autoscaling_policy: .*'together' must be module:function"
     ):
         read(str(path))
+
+
+def test_what_a_program_makes_of_rays_models_is_read(config: Path) -> None:
+    from remora.compat.schema import ServeDeploySchema
+
+    document = {**yaml.safe_load(CONFIG), "http_options": {"port": 9000}}
+    for application in document["applications"]:
+        application.get("runtime_env", {}).pop("working_dir", None)
+    made = ServeDeploySchema.model_validate(document).model_dump(exclude_unset=True, mode="json")
+    config.write_text(yaml.safe_dump(made))
+    outer, inner = read(str(config)).applications
+    assert (outer.target.application, inner.target.application) == ("Shop_1", "inner")
+    assert [it.replicas for it in outer.target.deployments] == [2]

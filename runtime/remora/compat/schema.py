@@ -1,4 +1,4 @@
-"""Stands for `ray.serve.schema`: what `serve.status()` returns, `LoggingConfig` and `TracingConfig`."""
+"""Stands for `ray.serve.schema`: what `serve.status()` returns, settings of logs and traces, models of config files."""
 
 from __future__ import annotations
 
@@ -19,23 +19,48 @@ from remora.types import ReplicaRank
 if TYPE_CHECKING:
     from remora.compat.logging_config import LoggingConfig
     from remora.compat.tracing_config import TracingConfig
+    from remora.serve_config.schema import (
+        DeploymentSchema,
+        HTTPOptionsSchema,
+        RayActorOptionsSchema,
+        ServeApplicationSchema,
+        ServeDeploySchema,
+        gRPCOptionsSchema,
+    )
 
 __all__ = [
     "ApplicationStatus",
     "ApplicationStatusOverview",
+    "DeploymentSchema",
     "DeploymentStatus",
     "DeploymentStatusOverview",
+    "HTTPOptionsSchema",
     "LoggingConfig",
     "ProxyStatus",
+    "RayActorOptionsSchema",
     "ReplicaRank",
     "ReplicaState",
+    "ServeApplicationSchema",
+    "ServeDeploySchema",
     "ServeStatus",
     "TracingConfig",
+    "gRPCOptionsSchema",
 ]
 
 _ELSEWHERE: Final = {
     "LoggingConfig": "remora.compat.logging_config",
     "TracingConfig": "remora.compat.tracing_config",
+    **dict.fromkeys(
+        (
+            "DeploymentSchema",
+            "HTTPOptionsSchema",
+            "RayActorOptionsSchema",
+            "ServeApplicationSchema",
+            "ServeDeploySchema",
+            "gRPCOptionsSchema",
+        ),
+        "remora.serve_config.schema",
+    ),
 }
 
 

@@ -13,6 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from remora.errors import RemoraError
 from remora.graph import autoscaling
+from remora.serve_config import checks
+from remora.serve_config.checks import AboveZero, Amount, PerNode, Seconds
 
 
 class InvalidConfig(RemoraError):
@@ -20,11 +22,7 @@ class InvalidConfig(RemoraError):
 
 
 def _import_path(path: str) -> str:
-    """Return `module:attribute`; Ray Serve takes `module.attribute` as well."""
-    module, colon, attribute = path.partition(":") if ":" in path else path.rpartition(".")
-    if not (module and colon and attribute) or ":" in attribute:
-        raise ValueError("must be module:attribute, for instance hello:app for the variable app in hello.py")
-    return f"{module}:{attribute}"
+    return ":".join(checks.import_path(path))
 
 
 def _route_prefix(prefix: str | None) -> str | None:
@@ -37,11 +35,6 @@ def _policy(given: dict[str, Any] | None) -> dict[str, Any] | None:
     if given is not None:
         autoscaling.policy(given, "autoscaling_policy")
     return given
-
-
-Amount = Annotated[float, Field(ge=0)]
-Seconds = Annotated[float, Field(ge=0)]
-AboveZero = Annotated[float, Field(gt=0)]
 
 
 class Part(BaseModel):
@@ -89,7 +82,7 @@ class DeploymentConfig(Part):
     health_check_period_s: AboveZero | None = None
     health_check_timeout_s: AboveZero | None = None
     ray_actor_options: ActorOptions | None = None
-    max_replicas_per_node: Annotated[int, Field(ge=1, le=100)] | None = None
+    max_replicas_per_node: PerNode | None = None
 
 
 class ApplicationConfig(Part):
@@ -167,9 +160,8 @@ def _check(config: DeployConfig) -> None:
         ("name", [application.name for application in config.applications]),
         ("route_prefix", [a.route_prefix for a in config.applications if a.route_prefix is not None]),
     ):
-        twice = next((value for value in found if found.count(value) > 1), None)
-        if twice is not None:
-            raise InvalidConfig(f"applications: two have the {what} {twice!r}: give each its own")
+        if (double := checks.twice(found)) is not None:
+            raise InvalidConfig(f"applications: two have the {what} {double!r}: give each its own")
     for i, application in enumerate(config.applications):
         for j, deployment in enumerate(application.deployments):
             if isinstance(deployment.num_replicas, int) and deployment.autoscaling_config:
