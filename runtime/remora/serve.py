@@ -22,7 +22,7 @@ from remora.graph.deployment import Deployment, deployment
 from remora.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator, context
 from remora.multiplexing import multiplexed
 from remora.replica import context as replica_context
-from remora.replica.context import ReplicaContext, get_replica_context
+from remora.replica.context import DeploymentActorContext, ReplicaContext, get_replica_context
 
 __all__ = [
     "Application",
@@ -36,6 +36,8 @@ __all__ = [
     "delete",
     "deployment",
     "get_app_handle",
+    "get_deployment_actor",
+    "get_deployment_actor_context",
     "get_deployment_handle",
     "get_multiplexed_model_id",
     "get_replica_context",
@@ -53,14 +55,6 @@ __all__ = [
 
 DEFAULT_APP_NAME = "default"
 
-_NOT_YET = frozenset(
-    {
-        "get_deployment_actor",
-        "get_deployment_actor_context",
-    }
-)
-"""Names of Ray Serve's namespace that have nothing behind them yet."""
-
 
 def __getattr__(name: str) -> Any:
     """Say of a name that Ray Serve has and Remora has not that it is missing, not misspelt."""
@@ -69,8 +63,6 @@ def __getattr__(name: str) -> Any:
         return getattr(config, name)
     if name == "TracingConfig":
         return schema.TracingConfig
-    if name in _NOT_YET:
-        raise AttributeError(f"serve.{name} is not supported by Remora yet")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -196,3 +188,21 @@ def get_trace_context() -> Mapping[str, str] | None:
 def get_multiplexed_model_id() -> str:
     """Return the model that the current request asks for; "" when it asks for none."""
     return context.current().multiplexed_model_id
+
+
+def get_deployment_actor(actor_name: str) -> Any:
+    """Return the handle of an actor that the replicas of this deployment share, by its name in `deployment_actors`.
+
+    Raises RemoraError outside of replicas, and ValueError when the deployment has no such actor. One that was killed,
+    or went with its node, is made anew: ask again where calls of an earlier handle fail.
+    """
+    from remora.replica import shared_actors
+
+    return shared_actors.get(actor_name)
+
+
+def get_deployment_actor_context() -> DeploymentActorContext:
+    """Return which deployment actor this code runs in; raise RemoraError outside of any."""
+    from remora.replica import shared_actor
+
+    return shared_actor.current()

@@ -117,6 +117,10 @@ class RayMachine:
 
     def replica_pids(self) -> set[int]:
         """Return the processes of the replicas on this machine's Ray."""
+        return self.pids("ray::ReplicaActor")
+
+    def pids(self, beginning: str) -> set[int]:
+        """Return the processes on this machine's Ray whose title begins so."""
         found = set()
         for path in Path("/proc").glob("[0-9]*/environ"):
             try:
@@ -124,7 +128,7 @@ class RayMachine:
                 title = (path.parent / "cmdline").read_bytes()
             except OSError:
                 continue
-            if ours and title.startswith(b"ray::ReplicaActor"):
+            if ours and title.startswith(beginning.encode()):
                 found.add(int(path.parent.name))
         return found
 

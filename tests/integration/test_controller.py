@@ -15,9 +15,17 @@ from tests.fakes.ray_cluster import RayMachine, code
 pytestmark = pytest.mark.ray
 
 GOOD = """
+import ray
+from ray.serve.config import DeploymentActorConfig
 from remora import serve
 
-@serve.deployment(user_config={"word": "moin"})
+@ray.remote
+class Memo:
+    pass
+
+@serve.deployment(
+    user_config={"word": "moin"}, deployment_actors=[DeploymentActorConfig(name="memo", actor_class=Memo)]
+)
 class Model:
     def reconfigure(self, config):
         if config["word"] == "refused":
@@ -44,8 +52,8 @@ async def test_a_life(machine: RayMachine) -> None:
     # It starts, is scaled without a restart, and settings reach it in place.
     await machine.put(**code(GOOD))
     await machine.until(is_complete)
-    first = machine.replica_pids()
-    assert len(first) == 1
+    first, memo = machine.replica_pids(), machine.pids("ray::Memo")
+    assert (len(first), len(memo)) == (1, 1)
     override = {"name": "Model", "replicas": 2, "user_config": {"word": "hallo"}, "has_user_config": True}
     await machine.put(**code(GOOD), generation=2, deployments=(override,))
     await machine.until(lambda s: s.generation == 2 and is_complete(s))
@@ -64,6 +72,7 @@ async def test_a_life(machine: RayMachine) -> None:
     assert after.epoch != before.epoch
     await machine.until(is_complete)
     assert machine.replica_pids() == both
+    assert machine.pids("ray::Memo") == memo, "both replicas share it, and it outlives the controller"
 
     # A replica dies and is replaced, the other one is left alone.
     victim = min(both)
@@ -100,7 +109,7 @@ async def test_a_life(machine: RayMachine) -> None:
     repaired = GOOD.replace('"one"', '"two"')
     await machine.put(**code(repaired), generation=6, deployments=({"name": "Model", "replicas": 2},))
     await machine.until(lambda s: s.generation == 6 and is_complete(s))
-    await until(lambda: not serving & machine.replica_pids())
+    await until(lambda: not (serving | memo) & (machine.replica_pids() | machine.pids("ray::Memo")))
 
     # A node holds no more of them than it may, also while one version follows another.
     limited = {"name": "Model", "replicas": 3, "max_replicas_per_node": 2}
@@ -109,10 +118,10 @@ async def test_a_life(machine: RayMachine) -> None:
     (deployment,) = status.deployments
     assert deployment.message == "deployment 'Model': every worker holds max_replicas_per_node (2) of its replicas"
     assert (deployment.ready, deployment.total) == (2, 2)
-    await machine.put(**code(repaired), generation=8, deployments=({**limited, "max_replicas_per_node": 3},))
+    await machine.put(**code(repaired), generation=8, deployments=({**limited, "max_replicas_per_node": 4},))
     await machine.until(lambda s: s.generation == 8 and is_complete(s))
     assert len(machine.replica_pids()) == 3
 
     # Deleted: nothing is left.
     await machine.control.delete("/v1/targets/app")
-    await until(lambda: not machine.replica_pids())
+    await until(lambda: not machine.replica_pids() | machine.pids("ray::Memo"))

@@ -15,6 +15,7 @@ from remora.routing.config import RequestRouterConfig
 
 if TYPE_CHECKING:
     from remora.compat.backpressure import BackpressureConfig
+    from remora.compat.deployment_actor import DeploymentActorConfig
     from remora.compat.http_options import ControllerOptions, HTTPOptions, ProxyLocation, gRPCOptions
     from remora.compat.logging_config import LoggingConfig
 
@@ -25,6 +26,7 @@ __all__ = [
     "AutoscalingPolicy",
     "BackpressureConfig",
     "ControllerOptions",
+    "DeploymentActorConfig",
     "HTTPOptions",
     "LoggingConfig",
     "ProxyLocation",
@@ -35,6 +37,7 @@ __all__ = [
 _ELSEWHERE: Final = {
     "BackpressureConfig": "remora.compat.backpressure",
     "ControllerOptions": "remora.compat.http_options",
+    "DeploymentActorConfig": "remora.compat.deployment_actor",
     "HTTPOptions": "remora.compat.http_options",
     "LoggingConfig": "remora.compat.logging_config",
     "ProxyLocation": "remora.compat.http_options",

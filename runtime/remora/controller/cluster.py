@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import ray
@@ -20,7 +21,9 @@ from remora.controller.settings import ControllerSettings
 from remora.controller.state import Node, NodeId
 from remora.errors import RemoraError
 from remora.node import labels
+from remora.replica import actor_names
 from remora.replica.actor import ReplicaActor
+from remora.replica.actor_names import Owner
 from remora.replica.config import NotStarted, ReplicaConfig, Started
 from remora.replica.policy import Answer, PolicyQuestion
 from remora.types import ReplicaId
@@ -167,8 +170,25 @@ class RayCluster:
 
     async def replicas(self) -> list[ReplicaId]:
         """Return all replicas that Ray knows as alive."""
+        return [ReplicaId(name) for name in await self._named() if "#" in name]
+
+    async def shared(self) -> frozenset[Owner]:
+        """Return whose deployment actors there are."""
+        return frozenset(owner for name in await self._named() if (owner := actor_names.owner(name)) is not None)
+
+    async def end_shared(self, owner: Owner) -> None:
+        """End the deployment actors of a version."""
+        for name in await self._named():
+            if actor_names.owner(name) == owner:
+                try:
+                    actor = await _in_thread(partial(ray.get_actor, name, namespace=NAMESPACE))
+                except ValueError:
+                    continue
+                await asyncio.to_thread(ray.kill, actor, no_restart=True)
+
+    async def _named(self) -> list[str]:
         named = await _in_thread(lambda: ray.util.list_named_actors(all_namespaces=True))
-        return [ReplicaId(entry["name"]) for entry in named if entry["namespace"] == NAMESPACE and "#" in entry["name"]]
+        return [entry["name"] for entry in named if entry["namespace"] == NAMESPACE]
 
     async def build(self, request: builds.BuildRequest, node: NodeId) -> bytes:
         """Import an application on a node and return what `remora.graph.build` wrote; raise ActorGone, NotImported."""

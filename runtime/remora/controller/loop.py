@@ -116,6 +116,10 @@ class Controller:
         """Return the target that is followed."""
         return self._world.targets.get(application)
 
+    async def shared_ended(self) -> None:
+        """Return once the deployment actors of what was deleted have ended."""
+        await self._performer.shared_ended()
+
     # ── its life ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def run(self) -> None:
@@ -142,6 +146,7 @@ class Controller:
         self._world, actors = await recovery.recover(
             self._cluster, self._saved, self._settings.recovery_timeout_s, self._clock()
         )
+        self._performer.adopt_shared(await self._cluster.shared())
         for replica, actor in zip(self._world.replicas.values(), actors, strict=True):
             self._performer.adopt(replica, _settings_of(self._world, replica), actor)
             if replica.phase is Phase.DRAINING:
@@ -164,6 +169,7 @@ class Controller:
         self.status.publish((status.applications(self._world), status.nodes(self._world)))
         for action in plan.actions:
             self._performer.perform(action, self._world)
+        self._performer.end_shared(self._world)
         if self._scaling.begins(self._world):
             self._scaling_wanted.set()
         if self._waits_for_nodes():

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, assert_never
 
-from remora.controller import actions, events
+from remora.controller import actions, events, shared_actors
 from remora.controller.builds import BuildRequest
 from remora.controller.checkpoint import Checkpoint, replica_to_bytes
 from remora.controller.cluster import RayCluster, RayReplica
@@ -20,6 +20,7 @@ from remora.controller.supervisor import Supervisor, Tell
 from remora.errors import GraphError, RemoraError
 from remora.graph.importing import NotImported
 from remora.graph.result import BuildFailure, BuildResult
+from remora.replica.actor_names import Owner
 from remora.replica.config import ReplicaConfig
 from remora.replica.policy import Answer, PolicyQuestion
 from remora.types import ReplicaId
@@ -48,6 +49,8 @@ class Performer:
         self._tasks = tasks
         self._tell = tell
         self._supervisors: dict[ReplicaId, Supervisor] = {}
+        self._shared: set[Owner] = set()
+        self._endings: set[asyncio.Task[None]] = set()
 
     def perform(self, action: actions.Action, world: World) -> None:
         """Begin an action that is already written down in the world."""
@@ -57,6 +60,8 @@ class Performer:
                 self._do(self._build(action))
             case actions.Start():
                 log.info("replica %s: starting on %s", action.replica, world.nodes[action.node].name)
+                if action.deployment.has_actors:
+                    self._shared.add((action.target.application, action.deployment.name, action.deployment.version))
                 supervisor = self._supervisor(action.replica, action.deployment.in_place)
                 self._do(self._supervise(supervisor, self._start(action, world.replicas[action.replica])))
             case actions.Drain() | actions.Kill() | actions.Reconfigure() if action.replica not in self._supervisors:
@@ -81,6 +86,23 @@ class Performer:
             return actor
 
         self._do(self._supervise(self._supervisor(replica.id, in_place), found()))
+
+    def adopt_shared(self, owners: Iterable[Owner]) -> None:
+        """Keep watch over deployment actors that replicas of another controller's started."""
+        self._shared.update(owners)
+
+    def end_shared(self, world: World) -> None:
+        """End the deployment actors that nobody needs any more."""
+        for owner in shared_actors.unneeded(self._shared, world):
+            self._shared.discard(owner)
+            log.info("application %s: the deployment actors of %s (%s) end", *owner)
+            task = self._tasks.create_task(self._cluster.end_shared(owner))
+            self._endings.add(task)
+            task.add_done_callback(self._endings.discard)
+
+    async def shared_ended(self) -> None:
+        """Return once the deployment actors that were told to end have ended."""
+        await asyncio.gather(*self._endings)
 
     async def ask_policy(self, replica: ReplicaId, question: PolicyQuestion, timeout_s: float) -> Answer:
         """Return what a policy says when it runs in a replica, or why it says nothing."""
@@ -119,6 +141,7 @@ class Performer:
             env={**target.env, **deployment.env},
             working_dir=target.working_dir,
             worker_env=self._settings.worker_env,
+            version=deployment.version,
         )
         return await self._cluster.start(config, action.node, deployment.resources, deployment.runtime_env)
 
@@ -189,6 +212,7 @@ def graph_of(result: BuildResult) -> Graph:
                 env=dict(built.env),
                 runtime_env=dict(built.runtime_env),
                 max_replicas_per_node=built.max_replicas_per_node,
+                has_actors=bool(built.actors),
                 graceful_shutdown_timeout_s=built.graceful_shutdown_timeout_s,
                 health_check_period_s=built.health_check_period_s,
                 health_check_timeout_s=built.health_check_timeout_s,

@@ -37,6 +37,8 @@ class BuiltDeployment:
     runtime_env: Mapping[str, Any] = field(default_factory=dict)
     spread: bool = True
     max_replicas_per_node: int | None = None
+    has_actors: bool = False
+    """Whether its replicas share actors."""
     graceful_shutdown_timeout_s: float = 20.0
     health_check_period_s: float = 10.0
     health_check_timeout_s: float = 30.0
@@ -95,6 +97,7 @@ class Deployment:
     spread: bool
     max_replicas_per_node: int | None
     """None is no limit."""
+    has_actors: bool
     max_queued_requests: int
     in_place: InPlace
     settings: str

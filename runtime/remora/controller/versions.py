@@ -65,6 +65,7 @@ def _deployment(serving: Serving, built: BuiltDeployment, override: DeploymentOv
         runtime_env=runtime_env,
         spread=_first(given.spread, built.spread),
         max_replicas_per_node=per_node,
+        has_actors=built.has_actors,
         max_queued_requests=_first(given.max_queued_requests, built.max_queued_requests),
         in_place=in_place,
         settings=digest(asdict(in_place)),

@@ -224,6 +224,7 @@ def _built(spec: DeploymentSpec, name: str) -> BuiltDeployment:
         env=actor.env,
         runtime_env=actor.runtime_env,
         max_replicas_per_node=options.max_replicas_per_node,
+        actors=tuple(actor.name for actor in options.deployment_actors),
         graceful_shutdown_wait_loop_s=options.graceful_shutdown_wait_loop_s,
         graceful_shutdown_timeout_s=options.graceful_shutdown_timeout_s,
         health_check_period_s=options.health_check_period_s,

@@ -17,9 +17,10 @@ from typing import Any
 import cloudpickle
 
 from remora.errors import CannotPickle, GraphError
-from remora.graph import frameworks, reference
+from remora.graph import frameworks, reference, shared_actor
 from remora.graph.application import Application
 from remora.graph.describe import DeploymentSpec, GraphDescription
+from remora.graph.shared_actor import Pickled
 from remora.graph.stage import Stage
 from remora.routing.config import RequestRouterConfig
 
@@ -39,6 +40,8 @@ class Definition:
     logging: Mapping[str, Any] | None = None
     backpressure: Mapping[str, Any] | None = None
     """How those who call it refuse a request when its queue is full."""
+    actors: tuple[Pickled, ...] = ()
+    """Shared by its replicas."""
 
 
 def dumps(spec: DeploymentSpec, graph: GraphDescription, logging: Mapping[str, Any] | None = None) -> bytes:
@@ -47,6 +50,7 @@ def dumps(spec: DeploymentSpec, graph: GraphDescription, logging: Mapping[str, A
     `logging` is the application's, for deployments that have none of their own.
     """
     bound = spec.application
+    actors = shared_actor.of(spec.name, spec.options.deployment_actors)
     definition = Definition(
         spec.name,
         bound.deployment.func_or_class,
@@ -56,15 +60,23 @@ def dumps(spec: DeploymentSpec, graph: GraphDescription, logging: Mapping[str, A
         spec.options.request_router,
         spec.options.logging_config or logging,
         spec.options.backpressure_config,
+        tuple(
+            Pickled(actor.name, _written(actor, graph, f"{spec.name!r}: deployment actor {actor.name!r}"))
+            for actor in actors
+        ),
     )
+    return _written(definition, graph, repr(spec.name))
+
+
+def _written(value: Any, graph: GraphDescription, whose: str) -> bytes:
     buffer = io.BytesIO()
     try:
-        _Writer(buffer, graph).dump(definition)
+        _Writer(buffer, graph).dump(value)
     except GraphError:
         raise
     except Exception as error:
         raise CannotPickle(
-            f"deployment {spec.name!r}: its class or bind arguments cannot be pickled: "
+            f"deployment {whose}: its class or bind arguments cannot be pickled: "
             f"{type(error).__name__}: {error}; create such objects in __init__ instead"
         ) from error
     return buffer.getvalue()

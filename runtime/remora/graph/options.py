@@ -29,7 +29,6 @@ _WITHOUT_EFFECT: Final = (
     "placement_group_strategy",
     "placement_group_bundle_label_selector",
     "gang_scheduling_config",
-    "deployment_actors",
     "rolling_update_percentage",
     "max_surge_percent",
     "max_constructor_retry_count",
@@ -111,6 +110,8 @@ class DeploymentOptions:
     """Fields of `compat.backpressure.BackpressureConfig`; None where nothing is given."""
     logging_config: Mapping[str, Any] | None = None
     """Fields of `compat.logging_config.LoggingConfig`; None where nothing is given."""
+    deployment_actors: tuple[Any, ...] = ()
+    """Each a `compat.deployment_actor.DeploymentActorConfig`."""
     without_effect: tuple[str, ...] = ()
     """Options that were given and have no effect yet, by name."""
 
@@ -247,6 +248,25 @@ def _logging(value: Any, where: str) -> dict[str, Any]:
     return checking.as_dict(LoggingConfig, value, where)
 
 
+def _deployment_actors(value: Any, where: str) -> tuple[Any, ...]:
+    from pydantic import ValidationError
+
+    from remora.compat.deployment_actor import DeploymentActorConfig
+
+    if not isinstance(value, list | tuple):
+        raise OptionError(f"{where} is {value!r}, and must be a list of DeploymentActorConfig")
+    try:
+        found = tuple(DeploymentActorConfig.model_validate(one) for one in value)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'it'}: {e['msg']}" for e in error.errors())
+        raise OptionError(f"{where} is wrong: {wrong}") from error
+    names = [one.name for one in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise OptionError(f"{where} must have unique names, and two are called {twice!r}")
+    return found
+
+
 def _actor_options(value: Any, where: str) -> ActorOptions:
     if not isinstance(value, Mapping):
         raise OptionError(f"{where} is {value!r}, and must be a dict of {', '.join(_ACTOR_OPTIONS)}")
@@ -300,6 +320,7 @@ _CHECKS: Final[dict[str, Callable[[Any, str], Any]]] = {
     "max_replicas_per_node": _or_default(_per_node, None),
     "backpressure_config": _or_default(_backpressure, None),
     "logging_config": _or_default(_logging, None),
+    "deployment_actors": _or_default(_deployment_actors, ()),
     "graceful_shutdown_wait_loop_s": _seconds,
     "graceful_shutdown_timeout_s": _seconds,
     "health_check_period_s": _number(float, 0.001, "a number of seconds above 0"),

@@ -47,6 +47,8 @@ class BuiltDeployment:
     runtime_env: Mapping[str, Any] = field(default_factory=dict)
     """For Ray, without `env_vars`."""
     max_replicas_per_node: int | None = None
+    actors: tuple[str, ...] = ()
+    """Names of the actors that its replicas share."""
     graceful_shutdown_wait_loop_s: float = 2.0
     graceful_shutdown_timeout_s: float = 20.0
     health_check_period_s: float = 10.0
@@ -120,7 +122,7 @@ def _head(built: BuiltDeployment, size: int) -> dict[str, Any]:
 def _built(entry: Mapping[str, Any]) -> BuiltDeployment:
     """Return the deployment; fields of a later version are ignored."""
     known = {name: entry[name] for name in BuiltDeployment.__dataclass_fields__ if name in entry}
-    return BuiltDeployment(**known | {name: tuple(known.get(name, ())) for name in ("dependencies", "then")})
+    return BuiltDeployment(**known | {name: tuple(known.get(name, ())) for name in ("dependencies", "then", "actors")})
 
 
 def _cut(bodies: bytes, digests: Sequence[str], sizes: Sequence[int]) -> dict[str, bytes]:

@@ -205,6 +205,7 @@ class LocalInstance:
         await self._proxy.route(tuple(self._routed.values()))
         self._controller.tell(TargetDeleted(application))
         await self._until(lambda found: all(status.application != application for status in found))
+        await self._controller.shared_ended()
 
     @property
     def routes_version(self) -> int:
@@ -267,6 +268,7 @@ class LocalInstance:
         try:
             async with asyncio.timeout(END_S):
                 await self._until(lambda found: not found)
+                await self._controller.shared_ended()
         except TimeoutError:
             log.warning("some replicas did not end within %g s", END_S)
 

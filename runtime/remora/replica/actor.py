@@ -18,6 +18,7 @@ from remora.replica.config import NotStarted, ReplicaConfig, Started, Way
 from remora.replica.settings import ReplicaSettings, take_on
 
 if TYPE_CHECKING:
+    from remora.graph.definition import Definition
     from remora.replica.colleagues import Colleagues
     from remora.replica.policy import Answer, Policies, PolicyQuestion
     from remora.replica.recorder import Recorder
@@ -167,8 +168,17 @@ class ReplicaActor:
         await router.start()
         runtime.set_caller(router)
         context.claim()
-        identity = Identity(config.application, config.id, config.max_ongoing_requests, config.rank, config.world_size)
-        self._user = await UserCallable.create(definition.body, identity, config.user_config)
+        identity = Identity(
+            config.application,
+            config.id,
+            config.max_ongoing_requests,
+            config.rank,
+            config.world_size,
+            config.version or None,
+        )
+        self._user = await UserCallable.create(
+            definition.body, identity, config.user_config, prepare=self._start_shared_actors
+        )
         await health.first_check(self._user, config.deployment, config.health_check_timeout_s)
         self._server = ReplicaServer(
             self._user,
@@ -190,6 +200,12 @@ class ReplicaActor:
         gc.freeze()
         memory.keep_freed()
         return Started(settings.host, port, os.getpid())
+
+    async def _start_shared_actors(self, found: Definition) -> None:
+        if found.actors:
+            from remora.replica import shared_actors
+
+            await shared_actors.start(found, self._config)
 
     def _load(self) -> tuple[str, int]:
         """Return who this is and how many requests it works on."""

@@ -28,6 +28,8 @@ class ReplicaConfig:
     """How long the first check may take, before which nobody relies on the replica."""
     memory: bytes
     """The controller's own record of the replica, unread here: it comes back to a controller that lost its file."""
+    version: str = ""
+    """Digest: replicas with the same one are alike."""
     rank: ReplicaRank = FIRST_RANK
     world_size: int = 1
     """Replicas that the deployment was to have when this one was started."""

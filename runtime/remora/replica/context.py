@@ -8,7 +8,7 @@ from typing import Any
 
 from remora.errors import RemoraError
 from remora.handle import context as request_context
-from remora.handle.identity import ReplicaID
+from remora.handle.identity import DeploymentID, ReplicaID
 from remora.types import FIRST_RANK, ReplicaRank
 
 
@@ -26,13 +26,32 @@ class ReplicaContext:
     """Replicas that the deployment was to have when this one was started."""
     gang_context: None = None
     """There are no gangs."""
-    code_version: None = None
-    """In Ray Serve, of use for deployment actors only."""
+    code_version: str | None = None
+    """Alike for the replicas of one version, which share their deployment actors; None where nothing is versioned."""
 
     @property
     def replica_id(self) -> ReplicaID:
         """The replica and whose it is, as request routers and policies know it."""
         return ReplicaID.of(self.replica_tag, self.app_name, self.deployment)
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentActorContext:
+    """Which deployment actor this process is: `serve.get_deployment_actor_context()`."""
+
+    deployment_id: DeploymentID
+    actor_name: str
+    code_version: str | None = None
+
+    @property
+    def app_name(self) -> str:
+        """Name of the application."""
+        return self.deployment_id.app_name
+
+    @property
+    def deployment(self) -> str:
+        """Name of the deployment."""
+        return self.deployment_id.name
 
 
 _replica: ContextVar[ReplicaContext | None] = ContextVar("remora_replica", default=None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -66,6 +66,7 @@ class Identity:
     max_ongoing_requests: int = 5
     rank: ReplicaRank = FIRST_RANK
     world_size: int = 1
+    code_version: str | None = None
 
 
 class UserCallable:
@@ -88,10 +89,18 @@ class UserCallable:
         self._care = Care(found.deployment, instance, self._replica)
 
     @classmethod
-    async def create(cls, definition: bytes, identity: Identity, user_config: Any = None) -> UserCallable:
+    async def create(
+        cls,
+        definition: bytes,
+        identity: Identity,
+        user_config: Any = None,
+        *,
+        prepare: Callable[[Definition], Awaitable[None]] | None = None,
+    ) -> UserCallable:
         """Import the user's module, construct the object, configure it; raise DeploymentFailure.
 
-        Handles must have their caller before (`handle.runtime.set_caller`): constructors may call.
+        `prepare` is awaited before the constructor, which may use what it starts. Handles must have their caller before
+        (`handle.runtime.set_caller`): constructors may call.
         """
         found = construct.load(definition, identity.application)
         before = _context(identity, found.deployment)
@@ -104,6 +113,8 @@ class UserCallable:
                     deployment=found.deployment,
                     replica=identity.replica.rpartition("#")[2],
                 )
+        if prepare is not None:
+            await prepare(found)
         instance = await construct.construct(found)
         replica_context.enter(replace(before, servable_object=instance))
         with failure.of(found.deployment, "its ASGI application cannot be made"):
@@ -373,7 +384,13 @@ class UserCallable:
 
 def _context(identity: Identity, deployment: str, instance: Any = None) -> ReplicaContext:
     return ReplicaContext(
-        identity.application, deployment, identity.replica, instance, identity.rank, identity.world_size
+        identity.application,
+        deployment,
+        identity.replica,
+        instance,
+        identity.rank,
+        identity.world_size,
+        code_version=identity.code_version,
     )
 
 

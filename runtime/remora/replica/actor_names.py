@@ -1,0 +1,25 @@
+"""Names of deployment actors in Ray: whose they are can be read from them, by a controller that starts anew as well."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote, unquote
+
+_PREFIX: Final = "deployment-actor"
+
+Owner = tuple[str, str, str]
+"""Application, deployment, version: each version has actors of its own."""
+
+
+def name(owner: Owner, actor: str) -> str:
+    """Return the name of an actor; it never holds a '#', as replicas' names do."""
+    return ":".join([_PREFIX, *(quote(part, safe="") for part in (*owner, actor))])
+
+
+def owner(name: str) -> Owner | None:
+    """Return whose actor has this name; None if it is no deployment actor's."""
+    parts = name.split(":")
+    if len(parts) != 5 or parts[0] != _PREFIX:
+        return None
+    application, deployment, version = (unquote(part) for part in parts[1:4])
+    return application, deployment, version
