@@ -120,7 +120,7 @@ async def test_a_life(machine: RayMachine) -> None:
     assert (deployment.ready, deployment.total) == (2, 2)
     await machine.put(**code(repaired), generation=8, deployments=({**limited, "max_replicas_per_node": 4},))
     await machine.until(lambda s: s.generation == 8 and is_complete(s))
-    assert len(machine.replica_pids()) == 3
+    await until(lambda: len(machine.replica_pids()) == 3)
 
     # Deleted: nothing is left.
     await machine.control.delete("/v1/targets/app")
