@@ -69,6 +69,11 @@ def test_a_runtime_env_has_variables_and_the_rest_is_rays_or_said_to_have_no_eff
         ({"ray_actor_options": 1}, "must be a dict"),
         ({"ray_actor_options": {"runtime_env": 1}}, "option ray_actor_options['runtime_env'] is 1"),
         ({"ray_actor_options": {"runtime_env": {"env_vars": {"A": 1}}}}, "must be a dict of strings"),
+        ({"rolling_update_percentage": 0}, "must be a number above 0 and at most 1"),
+        ({"rolling_update_percentage": 1.1}, "must be a number above 0 and at most 1"),
+        ({"max_surge_percent": 101}, "option max_surge_percent is 101, and must be a whole number of 0 to 100"),
+        ({"max_surge_percent": 2.5}, "option max_surge_percent is 2.5"),
+        ({"max_constructor_retry_count": 0}, "option max_constructor_retry_count is 0"),
         ({"name": "a#b"}, "the name 'a#b' must be 1 to 100 letters"),
     ],
     ids=lambda value: value if isinstance(value, str) else str(next(iter(value.items()))),
@@ -80,10 +85,10 @@ def test_a_wrong_option_is_refused_with_the_deployments_name(given: dict[str, An
 
 
 def test_what_has_no_effect_yet_is_said_and_kept() -> None:
-    with pytest.warns(NoEffectYetWarning, match="deployment 'Model': option max_surge_percent is accepted") as seen:
-        made = serve.deployment(max_surge_percent=20)(Model)
+    with pytest.warns(NoEffectYetWarning, match="deployment 'Model': option placement_group_strategy is") as seen:
+        made = serve.deployment(placement_group_strategy="PACK")(Model)
     assert seen[0].filename == __file__
-    assert made.settings.without_effect == ("max_surge_percent",)
+    assert made.settings.without_effect == ("placement_group_strategy",)
 
 
 def test_autoscaling_has_ray_serves_names_and_defaults() -> None:
@@ -156,14 +161,14 @@ def test_a_wrong_autoscaling_is_refused(given: dict[str, Any], message: str) -> 
 
 def test_options_change_a_copy_and_warn_of_new_ones_only() -> None:
     with pytest.warns(NoEffectYetWarning):
-        first = serve.deployment(max_surge_percent=20, num_replicas=3)(Model)
+        first = serve.deployment(placement_group_strategy="PACK", num_replicas=3)(Model)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         second = first.options(name="Other", num_replicas=4)
     assert (first.name, first.num_replicas) == ("Model", 3)
     assert (second.name, second.num_replicas) == ("Other", 4)
     assert second.func_or_class is Model
-    assert second.settings.without_effect == ("max_surge_percent",)
+    assert second.settings.without_effect == ("placement_group_strategy",)
 
 
 def test_none_gives_the_default_where_ray_serve_allows_it() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import count
+from typing import Any
 
 import pytest
 
-from remora.controller import events, versions
+from remora.controller import budget, events, versions
 from remora.controller.actions import Action, BuildGraph, Drain, Kill, Reconfigure, Start
 from remora.controller.lifecycle import Phase
 from remora.controller.planner import FAILING_AFTER, plan, start_delay_s
+from remora.controller.rollout import Budget
 from remora.controller.routes import routes
 from remora.controller.state import Crashes, World
 from remora.controller.status import applications, nodes
@@ -383,3 +386,42 @@ def test_in_a_cluster_another_node_comes_for_the_successor() -> None:
     full = after(before, events.TargetSet(new), events.BuildDone(versions.build_key(new), built))
     assert actions(full) == ()
     assert kinds(after(full, events.NodesSeen({it.id: it for it in (node("n1"), node("n2"))}))) == ["Start"]
+
+
+@pytest.mark.parametrize(
+    ("code", "resource", "wanted"),
+    [
+        ({}, {}, (1, 0)),
+        ({"max_surge_percent": 25}, {}, (3, 0)),
+        ({"max_surge_percent": 25}, {"max_unavailable": 4}, (3, 4)),
+        ({"max_surge_percent": 25}, {"deployments": ({"name": "A", "max_surge": 5},)}, (5, 0)),
+        ({"max_surge_percent": 0}, {}, (0, 2)),
+        ({"rolling_update_percentage": 0.31}, {}, (3, 0)),
+        ({"rolling_update_percentage": 0.01}, {"max_surge": 9}, (1, 0)),
+        ({"rolling_update_percentage": 0.5, "max_surge_percent": 0}, {}, (0, 5)),
+        ({"rolling_update_percentage": 0.5, "max_surge_percent": 0}, {"max_unavailable": 7}, (0, 7)),
+    ],
+)
+def test_how_far_a_rollout_goes(code: dict[str, Any], resource: dict[str, Any], wanted: tuple[int, int]) -> None:
+    before = world(target(**resource), graph("A", replicas=10, **code))
+    (deployment,) = versions.resolve(before.serving["app"])
+    assert budget.of(before.targets["app"], deployment) == Budget(*wanted)
+
+
+def test_without_surge_in_the_code_replicas_go_before_their_successors() -> None:
+    built = graph("A", replicas=2, max_surge_percent=0)
+    before = with_replicas(world(target(), built), "A", Phase.RUNNING, Phase.RUNNING)
+    new = target(args={"v": 2})
+    assert kinds(after(before, events.TargetSet(new), events.BuildDone(versions.build_key(new), built))) == ["Drain"]
+
+
+@pytest.mark.parametrize(("given", "replicas", "tries"), [(None, 1, 3), (1, 1, 1), (5, 1, 3), (5, 2, 5), (20, 2, 6)])
+def test_the_code_says_how_many_starts_may_fail(given: int | None, replicas: int, tries: int) -> None:
+    before = world(target(), graph("A", replicas=replicas, max_constructor_retry_count=given))
+    (deployment,) = versions.resolve(before.serving["app"])
+    key = ("app", "A", deployment.version)
+    failing = [
+        applications(replace(before, crashes={key: Crashes(count, 0, "it failed")}))[0].deployments[0].failing
+        for count in (tries - 1, tries)
+    ]
+    assert failing == [False, True]

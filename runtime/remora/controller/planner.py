@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from remora.controller import placement, rollout, versions
+from remora.controller import budget, placement, rollout, versions
 from remora.controller.actions import Action, BuildGraph, Drain, Kill, Reconfigure, Start
 from remora.controller.events import DEPARTURE_S, enact
 from remora.controller.lifecycle import Phase
@@ -21,7 +21,7 @@ NewId = Callable[[str, str], ReplicaId]
 """Makes a name for a replica of an application's deployment."""
 
 FAILING_AFTER = 3
-"""Starts that failed in a row after which waiting will not help."""
+"""Starts that failed in a row after which waiting will not help, unless the code says how many."""
 DRAIN_SLACK_S = 5
 """A draining replica ends itself after its grace; this much later it is killed."""
 KILL_AGAIN_S = 10
@@ -139,12 +139,12 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, now: flo
         moving = placement.misplaced(current, nodes, world.replicas.values(), deployment.resources)
         if moving is not None:
             current, stale = [it for it in current if it is not moving], [moving]
-    budget = _budget(world.targets[application], deployment.name)
+    allowed = budget.of(world.targets[application], deployment)
     is_settled = len(here) == len(members) and all(it.is_ready for it in current)
     if is_settled and not serving.target.groups and _is_full(nodes, members, deployment):
         # On a Ray that does not grow a successor has a place only when one of the old version has gone.
-        budget = replace(budget, max_unavailable=max(budget.max_unavailable, deployment.count - len(here) + 1))
-    step = rollout.step(deployment.count, current, stale, len(members) - len(here), budget)
+        allowed = replace(allowed, max_unavailable=max(allowed.max_unavailable, deployment.count - len(here) + 1))
+    step = rollout.step(deployment.count, current, stale, len(members) - len(here), allowed)
 
     for id_ in step.drain:
         yield from _take_away(world.replicas[id_])
@@ -171,20 +171,6 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, now: flo
 def _is_full(nodes: Sequence[Node], members: Sequence[Replica], deployment: Deployment) -> bool:
     full = placement.full_nodes(members, deployment.max_replicas_per_node)
     return bool(nodes) and all(node.id in full for node in nodes)
-
-
-def _budget(target: Target, deployment: str) -> rollout.Budget:
-    """Return a deployment's own surge and unavailability, else those of its application.
-
-    By the latest target, not by the one that is served: where no node has room for a pod of the new template there is
-    nothing to build the new target on, until a replica of the old one is free to go.
-    """
-    given = next((it for it in target.deployments if it.name == deployment), None)
-    surge = given.max_surge if given is not None else None
-    missing = given.max_unavailable if given is not None else None
-    return rollout.Budget(
-        target.max_surge if surge is None else surge, target.max_unavailable if missing is None else missing
-    )
 
 
 def _emptied_first(world: World, replica: Replica) -> tuple[int, str, float]:

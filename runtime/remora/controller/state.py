@@ -39,6 +39,9 @@ class BuiltDeployment:
     max_replicas_per_node: int | None = None
     has_actors: bool = False
     """Whether its replicas share actors."""
+    rolling_update_percentage: float | None = None
+    max_surge_percent: int | None = None
+    max_constructor_retry_count: int | None = None
     graceful_shutdown_timeout_s: float = 20.0
     health_check_period_s: float = 10.0
     health_check_timeout_s: float = 30.0
@@ -98,6 +101,11 @@ class Deployment:
     max_replicas_per_node: int | None
     """None is no limit."""
     has_actors: bool
+    rolling_update_percentage: float | None
+    """Part of the replicas that a rollout replaces at a time: above 0, at most 1."""
+    max_surge_percent: int | None
+    max_constructor_retry_count: int | None
+    """Starts that fail in a row after which waiting will not help."""
     max_queued_requests: int
     in_place: InPlace
     settings: str

@@ -92,11 +92,17 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, *, is_wa
         total=len(members),
         version=deployment.version,
         message=_message(world, serving, deployment, members) if is_short else "",
-        failing=is_short and crashes is not None and (crashes.hung or crashes.count >= FAILING_AFTER),
+        failing=is_short and crashes is not None and (crashes.hung or crashes.count >= _tries(deployment)),
         resources=deployment.resources,
         spread=deployment.spread,
         max_replicas_per_node=deployment.max_replicas_per_node,
     )
+
+
+def _tries(deployment: Deployment) -> int:
+    """Return how many starts may fail in a row: three for each replica at most, as in Ray Serve."""
+    given = deployment.max_constructor_retry_count
+    return FAILING_AFTER if given is None else min(given, FAILING_AFTER * max(1, deployment.count))
 
 
 def _message(world: World, serving: Serving, deployment: Deployment, members: list[Replica]) -> str:

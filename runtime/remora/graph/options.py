@@ -29,9 +29,6 @@ _WITHOUT_EFFECT: Final = (
     "placement_group_strategy",
     "placement_group_bundle_label_selector",
     "gang_scheduling_config",
-    "rolling_update_percentage",
-    "max_surge_percent",
-    "max_constructor_retry_count",
 )
 """Names of Ray Serve that are accepted and do nothing yet."""
 
@@ -110,6 +107,12 @@ class DeploymentOptions:
     """Fields of `compat.backpressure.BackpressureConfig`; None where nothing is given."""
     logging_config: Mapping[str, Any] | None = None
     """Fields of `compat.logging_config.LoggingConfig`; None where nothing is given."""
+    rolling_update_percentage: float | None = None
+    """Part of the replicas that a rollout replaces at a time, above 0 and at most 1; None leaves it to the resource."""
+    max_surge_percent: int | None = None
+    """Replicas beyond their number in a rollout, in percent of it; None leaves it to the resource."""
+    max_constructor_retry_count: int | None = None
+    """Starts that fail in a row after which the deployment has failed."""
     deployment_actors: tuple[Any, ...] = ()
     """Each a `compat.deployment_actor.DeploymentActorConfig`."""
     without_effect: tuple[str, ...] = ()
@@ -234,6 +237,18 @@ def _per_node(value: Any, where: str) -> int:
     return int(value)
 
 
+def _part(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise OptionError(f"{where} is {value!r}, and must be a number above 0 and at most 1")
+    return float(value)
+
+
+def _percent(value: Any, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value not in range(101):
+        raise OptionError(f"{where} is {value!r}, and must be a whole number of 0 to 100")
+    return int(value)
+
+
 def _backpressure(value: Any, where: str) -> dict[str, Any]:
     from remora.compat import checking
     from remora.compat.backpressure import BackpressureConfig
@@ -321,6 +336,9 @@ _CHECKS: Final[dict[str, Callable[[Any, str], Any]]] = {
     "backpressure_config": _or_default(_backpressure, None),
     "logging_config": _or_default(_logging, None),
     "deployment_actors": _or_default(_deployment_actors, ()),
+    "rolling_update_percentage": _or_default(_part, None),
+    "max_surge_percent": _or_default(_percent, None),
+    "max_constructor_retry_count": _or_default(_positive, None),
     "graceful_shutdown_wait_loop_s": _seconds,
     "graceful_shutdown_timeout_s": _seconds,
     "health_check_period_s": _number(float, 0.001, "a number of seconds above 0"),

@@ -49,6 +49,9 @@ class BuiltDeployment:
     max_replicas_per_node: int | None = None
     actors: tuple[str, ...] = ()
     """Names of the actors that its replicas share."""
+    rolling_update_percentage: float | None = None
+    max_surge_percent: int | None = None
+    max_constructor_retry_count: int | None = None
     graceful_shutdown_wait_loop_s: float = 2.0
     graceful_shutdown_timeout_s: float = 20.0
     health_check_period_s: float = 10.0

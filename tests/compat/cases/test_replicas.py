@@ -327,5 +327,42 @@ def test_a_node_may_hold_one_replica_and_a_new_version_takes_its_place(run):
 
     assert run(Alone.bind("one")).remote().result() == "one"
     assert run(Alone.bind("two")).remote().result() == "two"
-    assert run(Alone.options(max_replicas_per_node=2, num_replicas=2).bind("two")).remote().result() == "two"
-    assert serve.status().applications["default"].deployments["Alone"].replica_states == {"RUNNING": 2}
+    pair = Alone.options(max_replicas_per_node=2, num_replicas=2)
+    assert run(pair.bind("two"), name="pair", route_prefix="/pair").remote().result() == "two"
+    assert serve.status().applications["pair"].deployments["Alone"].replica_states == {"RUNNING": 2}
+
+
+def test_parts_of_a_deployment_are_replaced(run):
+    @serve.deployment(num_replicas=4, graceful_shutdown_timeout_s=0.1)
+    class Numbered:
+        def __init__(self, number):
+            self.number = number
+
+        def __call__(self):
+            return self.number
+
+    for number, options in enumerate(
+        ({}, {"max_surge_percent": 50}, {"max_surge_percent": 0, "rolling_update_percentage": 0.5})
+    ):
+        handle = run(Numbered.options(**options).bind(number))
+        until(lambda handle=handle, number=number: {handle.remote().result() for _ in range(8)} == {number}, 40)
+    for wrong in ({"rolling_update_percentage": 0}, {"rolling_update_percentage": 2}, {"max_surge_percent": 101}):
+        with pytest.raises(ValueError):
+            Numbered.options(**wrong)
+
+
+def test_a_constructor_may_fail_so_often(run, tmp_path):
+    tries = tmp_path / "tries"
+
+    @serve.deployment(max_constructor_retry_count=1)
+    class Broken:
+        def __init__(self):
+            with open(tries, "a") as file:
+                file.write(".")
+            raise ValueError("no weights here")
+
+    with pytest.raises(RuntimeError):
+        run(Broken.bind(), name="broken")
+    assert tries.read_text() == "."
+    with pytest.raises(ValueError):
+        Broken.options(max_constructor_retry_count=0)
