@@ -333,7 +333,6 @@ def test_a_node_may_hold_one_replica_and_a_new_version_takes_its_place(run):
 
 
 def test_parts_of_a_deployment_are_replaced(run):
-    @serve.deployment(num_replicas=4, graceful_shutdown_timeout_s=0.1)
     class Numbered:
         def __init__(self, number):
             self.number = number
@@ -344,11 +343,12 @@ def test_parts_of_a_deployment_are_replaced(run):
     for number, options in enumerate(
         ({}, {"max_surge_percent": 50}, {"max_surge_percent": 0, "rolling_update_percentage": 0.5})
     ):
-        handle = run(Numbered.options(**options).bind(number))
+        made = serve.deployment(num_replicas=4, graceful_shutdown_timeout_s=0.1, **options)(Numbered)
+        handle = run(made.bind(number))
         until(lambda handle=handle, number=number: {handle.remote().result() for _ in range(8)} == {number}, 40)
     for wrong in ({"rolling_update_percentage": 0}, {"rolling_update_percentage": 2}, {"max_surge_percent": 101}):
         with pytest.raises(ValueError):
-            Numbered.options(**wrong)
+            serve.deployment(**wrong)(Numbered)
 
 
 def test_a_constructor_may_fail_so_often(run, tmp_path):
