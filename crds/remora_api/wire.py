@@ -70,6 +70,10 @@ class DeploymentOverride(Wire):
     """What Ray sets up for its replicas' processes, without variables. Local mode only: pods have an image."""
     spread: bool | None = None
     max_replicas_per_node: int | None = None
+    rolling_update_percentage: float | None = None
+    """As the next two: of Serve config files, thus in local mode only; above 0, at most 1."""
+    max_surge_percent: int | None = None
+    max_constructor_retry_count: int | None = None
     max_surge: int | None = None
     max_unavailable: int | None = None
     graceful_shutdown_timeout_s: float | None = None

@@ -397,6 +397,7 @@ def test_in_a_cluster_another_node_comes_for_the_successor() -> None:
         ({"max_surge_percent": 25}, {"deployments": ({"name": "A", "max_surge": 5},)}, (5, 0)),
         ({"max_surge_percent": 0}, {}, (0, 2)),
         ({"rolling_update_percentage": 0.31}, {}, (3, 0)),
+        ({"max_surge_percent": 25}, {"deployments": ({"name": "A", "max_surge_percent": 40},)}, (4, 0)),
         ({"rolling_update_percentage": 0.01}, {"max_surge": 9}, (1, 0)),
         ({"rolling_update_percentage": 0.5, "max_surge_percent": 0}, {}, (0, 5)),
         ({"rolling_update_percentage": 0.5, "max_surge_percent": 0}, {"max_unavailable": 7}, (0, 7)),

@@ -48,6 +48,9 @@ applications:
       accelerator_type: A100
       runtime_env: {env_vars: {INNER: "1"}}
     max_replicas_per_node: 1
+    rolling_update_percentage: 0.5
+    max_surge_percent: 0
+    max_constructor_retry_count: 2
     some_later_option: 3
 - name: inner
   route_prefix: null
@@ -91,6 +94,7 @@ def test_is_read_as_it_is_for_this_machine(config: Path) -> None:
     (word,) = shop.target.deployments
     assert (word.name, word.replicas, word.max_ongoing_requests, word.max_queued_requests) == ("Word", 2, 10, 3)
     assert word.max_replicas_per_node == 1
+    assert (word.rolling_update_percentage, word.max_surge_percent, word.max_constructor_retry_count) == (0.5, 0, 2)
     assert word.env == {"INNER": "1"}
     assert (word.user_config, word.has_user_config) == ({"x": [1, 2]}, True)
     assert (word.graceful_shutdown_timeout_s, word.health_check_period_s, word.health_check_timeout_s) == (0.5, 5, None)
@@ -221,6 +225,9 @@ LOST_OF_THE_FIRST = [
     "deployment 'Word': resource 'odd'",
     "deployment 'Word': ray_actor_options.accelerator_type",
     "deployment 'Word': ray_actor_options.runtime_env.env_vars",
+    "deployment 'Word': rolling_update_percentage",
+    "deployment 'Word': max_surge_percent",
+    "deployment 'Word': max_constructor_retry_count",
     "deployment 'Word': some_later_option",
     "http_options.request_timeout_s: 2.5 s became 3",
     "runtime_env.pip",
@@ -291,7 +298,7 @@ def test_what_was_converted_runs_here_as_the_config_does(config: Path, tmp_path:
             ("route_prefix: null", "route_prefix: /shop"), "two have the route_prefix '/shop'", id="a route twice"
         ),
         pytest.param(("working_dir: code", "working_dir: cod"), "/cod is no folder", id="no such folder"),
-        pytest.param(("name: inner", "name: [inner"), "config.yaml, line 34, column", id="no YAML"),
+        pytest.param(("name: inner", "name: [inner"), "config.yaml, line 37, column", id="no YAML"),
     ],
 )
 def test_says_where_a_config_is_wrong(config: Path, change: tuple[str, str], message: str) -> None:

@@ -14,6 +14,8 @@ Amount = Annotated[float, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
 AboveZero = Annotated[float, Field(gt=0)]
 PerNode = Annotated[int, Field(ge=1, le=100)]
+Percent = Annotated[int, Field(ge=0, le=100)]
+Part = Annotated[float, Field(gt=0, le=1)]
 
 _PROTOCOLS: Final = ("gcs", "conda", "pip", "uv", "http", "https", "s3", "gs", "azure", "abfss", "file", "local")
 

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from remora.errors import RemoraError
 from remora.graph import autoscaling
 from remora.serve_config import checks
-from remora.serve_config.checks import AboveZero, Amount, PerNode, Seconds
+from remora.serve_config.checks import AboveZero, Amount, Percent, PerNode, Seconds
 
 
 class InvalidConfig(RemoraError):
@@ -83,6 +83,9 @@ class DeploymentConfig(Part):
     health_check_timeout_s: AboveZero | None = None
     ray_actor_options: ActorOptions | None = None
     max_replicas_per_node: PerNode | None = None
+    rolling_update_percentage: checks.Part | None = None
+    max_surge_percent: Percent | None = None
+    max_constructor_retry_count: Annotated[int, Field(gt=0)] | None = None
 
 
 class ApplicationConfig(Part):

@@ -190,9 +190,10 @@ def _deployment(config: DeploymentConfig, notes: list[str]) -> Manifest:
         *_NUMBERS,
         *_SECONDS,
     )
-    notes += [
-        f"{where}: {name}: there is no field for it" for name, _ in config.set_fields(*carried, "ray_actor_options")
-    ]
+    for name, _ in config.set_fields(*carried, "ray_actor_options"):
+        in_parts = name in ("rolling_update_percentage", "max_surge_percent")
+        instead = "say maxSurge and maxUnavailable in whole replicas" if in_parts else "there is no field for it"
+        notes.append(f"{where}: {name}: {instead}")
     return found
 
 

@@ -20,7 +20,7 @@ from remora.compat.tracing_config import TracingConfig
 from remora.graph.autoscaling import AutoscalingConfig
 from remora.routing.config import RequestRouterConfig
 from remora.serve_config import checks
-from remora.serve_config.checks import AboveZero, Amount, Seconds
+from remora.serve_config.checks import AboveZero, Amount, Part, Percent, Seconds
 
 
 class DEFAULT(Enum):
@@ -84,8 +84,8 @@ class DeploymentSchema(BaseModel):
     request_router_config: dict[str, Any] | RequestRouterConfig = _UNSET
     gang_scheduling_config: dict[str, Any] | None = _UNSET
     deployment_actors: list[dict[str, Any] | DeploymentActorConfig] | None = _UNSET
-    rolling_update_percentage: Annotated[float, Field(gt=0, le=1)] = _UNSET
-    max_surge_percent: Annotated[int, Field(ge=0, le=100)] = _UNSET
+    rolling_update_percentage: Part = _UNSET
+    max_surge_percent: Percent = _UNSET
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

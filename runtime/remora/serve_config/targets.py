@@ -22,6 +22,9 @@ _OVERRIDDEN: Final = (
     "health_check_period_s",
     "health_check_timeout_s",
     "max_replicas_per_node",
+    "rolling_update_percentage",
+    "max_surge_percent",
+    "max_constructor_retry_count",
 )
 """Options that the wire has under the same name."""
 
