@@ -5,12 +5,11 @@ Pure. Whoever calls has already read the ConfigMap that `spec.code` names, and c
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from remora_api import autoscaling, quantity, v1alpha1, wire
+from remora_api.digests import digest
 from remora_api.graph_target import graph_from
 from remora_api.v1alpha1 import pods, spec
 
@@ -69,12 +68,6 @@ def revision_inputs(application: v1alpha1.ServeApplication, code: wire.CodeBundl
 def code_bundle(files: Mapping[str, str]) -> wire.CodeBundle:
     """Return files as a bundle that is named by its content."""
     return wire.CodeBundle(digest=digest(dict(files)), files=dict(files))
-
-
-def digest(value: Any) -> str:
-    """Return 16 hexadecimal digits that stand for a JSON value, whatever the order of its keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def ray_resources(amounts: Mapping[str, float]) -> dict[str, float]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from remora_api.autoscaling import STAYS
+from remora_api.digests import digest
 from remora_api.meta import Annotation, ConditionType
-from remora_api.target import digest
 from remora_api.v1alpha1 import Condition, ServeApplication, ServeApplicationStatus
 from remora_operator.kinds import EVENT, Manifest
 

@@ -7,9 +7,9 @@ Pods add six characters to the name of their ReplicaSet, and a pod's name is a h
 from __future__ import annotations
 
 from remora_api import wire
+from remora_api.digests import digest
 from remora_api.keys import Purpose
 from remora_api.meta import Component, Port
-from remora_api.target import digest
 
 MAX_POD_OWNER = 63 - len("-xxxxx")
 HASH_DIGITS = 8

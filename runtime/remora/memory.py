@@ -1,8 +1,11 @@
-"""Lets freed memory be used again, instead of being given back to the system and fetched anew for each request."""
+"""How a process treats memory: collections pass over what it imports, and what is freed serves the next request."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
+from collections.abc import Iterator
 from typing import Final
 
 LARGEST_BYTES: Final = 32 * 1024 * 1024
@@ -13,6 +16,22 @@ KEPT_BYTES: Final = 64 * 1024 * 1024
 # malloc.h of glibc; mallopt(3).
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Let no collection run in the block, and none afterwards look at what it leaves: what is imported stays.
+
+    Collections take a tenth of the time of our imports, and Ray's.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_on:
+            gc.enable()
 
 
 def keep_freed() -> None:

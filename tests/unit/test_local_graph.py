@@ -62,3 +62,20 @@ async def test_a_process_that_ends_early_is_said_with_its_last_line(tmp_path: Pa
     (tmp_path / "exits.py").write_text("import os; print('out of luck', flush=True); os._exit(3)")
     with pytest.raises(importing.NotImported, match="the importing process ended with 3: out of luck"):
         await importing.written("exits:app", {}, folder=tmp_path, place=tmp_path, timeout_s=30)
+
+
+async def test_a_thread_of_the_code_keeps_nobody_waiting_and_what_it_registered_for_the_end_is_done(
+    tmp_path: Path,
+) -> None:
+    told = tmp_path / "told"
+    (tmp_path / "goes_on.py").write_text(
+        "import atexit, pathlib, threading\n"
+        f"atexit.register(lambda: pathlib.Path({str(told)!r}).write_text('bye'))\n"
+        "threading.Thread(target=threading.Event().wait).start()\n"
+        "from ray import serve\n"
+        "@serve.deployment\n"
+        "class A: pass\n"
+        "app = A.bind()\n"
+    )
+    assert await importing.written("goes_on:app", {}, folder=tmp_path, place=tmp_path, timeout_s=60)
+    assert told.read_text() == "bye"

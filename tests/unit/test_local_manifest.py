@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from remora.local.manifest import CannotRead, read
+from remora.local.manifest import read
+from remora.local.subject import CannotRead, plain
 
 APPLICATION = """
 apiVersion: remora.dev/v1alpha1
@@ -89,3 +92,20 @@ def test_says_what_can_be_given() -> None:
         read("hello")
     with pytest.raises(CannotRead, match="cannot be read"):
         read("missing.yaml")
+
+
+@pytest.mark.parametrize("path", ["hello:app", "a.b.c:d", "_x.Y_1:_z", "A:b", "a_b.c__:d", "x" * 60 + ":app"])
+def test_an_import_path_alone_is_what_its_manifest_would_be(path: str) -> None:
+    assert plain(path) == read(path)
+
+
+@pytest.mark.parametrize("path", ["a", "a.yaml", ":a", "a:", "a..b:c", "a-b:c", "a:b:c", "x" * 256 + ":a", "a:b.c"])
+def test_what_is_no_plain_import_path_is_left_to_the_models(path: str) -> None:
+    assert plain(path) is None
+
+
+def test_an_import_path_alone_needs_no_models_of_the_resource() -> None:
+    code = "import remora.cli.run, remora.local.subject as s, sys; s.plain('a:b')"
+    code += "; import remora.local.instance, remora.controller.loop; print('remora_api.v1alpha1' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"

@@ -1,10 +1,13 @@
 """Memory that a request has freed serves the next one, without a new page from the system."""
 
+import gc
 import platform
 import subprocess
 import sys
 
 import pytest
+
+from remora import memory
 
 BODIES = """
 import resource, sys
@@ -32,3 +35,15 @@ def new_pages(how: str) -> int:
 def test_bodies_reuse_the_pages_of_those_before() -> None:
     assert new_pages("kept") < 200
     assert new_pages("as it comes") > 20_000
+
+
+def test_no_collection_runs_while_a_process_imports_and_later_ones_pass_over_it() -> None:
+    before = gc.get_freeze_count()
+    with memory.importing():
+        assert not gc.isenabled()
+        with memory.importing():
+            pass
+        assert not gc.isenabled(), "who began it ends it"
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > before
+    gc.unfreeze()

@@ -11,7 +11,8 @@ import yaml
 
 from remora import cli
 from remora.local import code
-from remora.local.manifest import CannotRead, read
+from remora.local.manifest import read
+from remora.local.subject import CannotRead
 from remora_api import crd
 from remora_api.autoscaling import Aggregation, Autoscaling, Policy
 from remora_api.target import target_from

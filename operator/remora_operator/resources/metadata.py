@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from remora_api.digests import digest
 from remora_api.meta import API_VERSION, FIELD_MANAGER, KIND, Annotation, Component, Label
-from remora_api.target import digest
 from remora_api.v1alpha1 import ServeApplication
 from remora_operator.kinds import Kind, Manifest
 

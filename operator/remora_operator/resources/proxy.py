@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from remora_api import wire
+from remora_api.digests import digest
 from remora_api.keys import Purpose
 from remora_api.meta import Component, Port
-from remora_api.target import digest
 from remora_api.v1alpha1 import ServeApplication, ServiceType
 from remora_operator import names
 from remora_operator.kinds import BUDGET, CONFIG_MAP, DEPLOYMENT, SERVICE, Manifest

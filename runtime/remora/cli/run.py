@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from remora.graph.result import BuildResult
     from remora.local.ground import Ground
     from remora.local.instance import LocalInstance
-    from remora.local.manifest import LocalApplication
+    from remora.local.subject import LocalApplication, Subject
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str]) -> int:
     # Modules of the user's lie where the command is given.
     sys.path.insert(0, "")
 
+    # Until all is imported, which it delays by a tenth.
+    gc.disable()
     from remora.errors import RemoraError
 
     try:
@@ -37,6 +40,8 @@ def main(arguments: Sequence[str]) -> int:
     except RemoraError as error:
         say(str(error))
         return 1
+    finally:
+        gc.enable()
 
 
 async def _serve(given: argparse.Namespace) -> int:
@@ -87,9 +92,8 @@ async def _serve_on(ground: Ground | None, given: argparse.Namespace, stop: asyn
     from remora.errors import RemoraError
     from remora.local import graph
     from remora.local.instance import LocalInstance, LocalOptions
-    from remora.local.manifest import read
 
-    subject = read(given.subject, route_prefix=given.route_prefix, args=builder_arguments(given.arg))
+    subject = _subject(given)
     for warning in subject.warnings:
         say(warning)
     found = subject.applications
@@ -110,8 +114,13 @@ async def _serve_on(ground: Ground | None, given: argparse.Namespace, stop: asyn
 
     # The user's code is imported while Ray starts, unless Ray has to set something up for it first.
     builds = [None if it.runtime_env else asyncio.create_task(graph.build(it.target, ground)) for it in found]
+    # They begin now, before this process goes on to import things.
+    await asyncio.sleep(0)
     try:
         instance = await LocalInstance.start(options, ground)
+        # All that this process imports is there, and stays: no collection needs to look at it.
+        gc.freeze()
+        gc.enable()
         try:
             await _until_first(stop, _deploy_all(instance, found, builds))
         except RemoraError as error:
@@ -128,6 +137,17 @@ async def _serve_on(ground: Ground | None, given: argparse.Namespace, stop: asyn
             build.cancel()
         await asyncio.gather(*begun, return_exceptions=True)
     return 0
+
+
+def _subject(given: argparse.Namespace) -> Subject:
+    from remora.local import subject
+
+    if given.route_prefix is None and not given.arg and (plain := subject.plain(given.subject)) is not None:
+        return plain
+    # Imported where it is needed: an import path alone starts the sooner.
+    from remora.local import manifest
+
+    return manifest.read(given.subject, route_prefix=given.route_prefix, args=builder_arguments(given.arg))
 
 
 def _tell(error: RemoraError) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from remora.controller import counts
 from remora.controller.state import BuildKey, BuiltDeployment, Deployment, InPlace, Serving
-from remora_api.target import digest
+from remora_api.digests import digest
 from remora_api.wire import DeploymentOverride, Target
 
 T = TypeVar("T")

@@ -8,18 +8,20 @@ Exits with 0 also when the user's code fails: FILE says how.
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import importlib
 import inspect
 import json
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, NoReturn, get_type_hints
 
-from remora import runner, standby
+from remora import memory, runner, standby
 from remora.compat import alias, script
 from remora.errors import GraphError
 from remora.graph import definition
@@ -28,7 +30,9 @@ from remora.graph.deployment import Deployment
 from remora.graph.describe import DeploymentSpec, GraphDescription, HiddenBinding, describe
 from remora.graph.node import GraphNode
 from remora.graph.result import BuildFailure, BuildResult, BuiltDeployment, digest
-from remora_api.wire_graph import Graph
+
+if TYPE_CHECKING:
+    from remora_api.wire_graph import Graph
 
 _TRACEBACK_LINES = 40
 _MOST_HIDDEN = 100
@@ -46,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words == [standby.WORD]:
         # Most code of users says `from ray import serve`, which imports Ray itself.
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(ImportError), memory.importing():
             importlib.import_module("ray")
         told = standby.wait()
         if told is None:
@@ -60,11 +64,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     script.install()
     runner.set_runner(runner.Importing())
     args = json.loads(given.args_file.read_text()) if given.args_file else {}
-    graph = Graph.model_validate_json(given.graph_file.read_text()) if given.graph_file else None
-    written = attempt(given.import_path, args, graph).to_bytes()
+    written = attempt(given.import_path, args, _graph(given.graph_file)).to_bytes()
     partial = given.out.with_name(given.out.name + ".partial")
     partial.write_bytes(written)
     partial.replace(given.out)
+
+
+def _graph(written: Path | None) -> Graph | None:
+    if written is None:
+        return None
+    # Most applications have none, and its models take a third of this process's start.
+    from remora_api.wire_graph import Graph
+
+    return Graph.model_validate_json(written.read_text())
 
 
 def attempt(import_path: str, args: Mapping[str, Any], graph: Graph | None = None) -> BuildResult | BuildFailure:
@@ -235,5 +247,17 @@ def _built(spec: DeploymentSpec, name: str) -> BuiltDeployment:
     )
 
 
+def _end() -> NoReturn:
+    """End this process once what the user's code asked for is done: who waits for the result waits for its end, too.
+
+    To clear away all modules would take half as long as to import Ray did, and a thread of the code's goes on for ever.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(0)
+
+
 if __name__ == "__main__":
     main()
+    _end()

@@ -58,9 +58,13 @@ async def written(
         described.write_text(graph.model_dump_json())
         words += ["--graph-file", described]
     process = waiting or await _started(words, env, cwd)
+    if waiting is not None and waiting.stdin is not None:
+        # At once, before whoever called does something else.
+        waiting.stdin.write(standby.message(words))
+        waiting.stdin.close()
     try:
         async with asyncio.timeout(timeout_s):
-            printed, _ = await process.communicate(standby.message(words) if waiting else None)
+            printed, _ = await process.communicate()
     except TimeoutError:
         raise NotImported(
             f"import path {import_path!r}: not imported within {timeout_s:g} s; "

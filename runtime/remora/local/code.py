@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from remora.local.manifest import CannotRead
+from remora.local.subject import CannotRead
 
 
 def files_in(folder: Path) -> dict[str, str]:

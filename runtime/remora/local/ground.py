@@ -87,11 +87,13 @@ class Ground:
             worker_env_at_start=bool(env),
             start_timeout_s=start_timeout_s,
         )
-        # They import what they need beside this process, which does the same.
-        proxy = await ProxyProcess.begin(folder)
+        # They import what they need beside this process, which does the same: one at a time, as the others would have
+        # to share a core with this process. The proxy is wanted last.
         importer = await importing.ahead(settings.of_import({})) if imports else None
+        proxy = None if importer else await ProxyProcess.begin(folder)
         # Here and not in the thread: imports of both would take turns, and Ray's start is what all wait for.
         connection.load()
+        proxy = proxy or await ProxyProcess.begin(folder)
         ground = cls(folder, output, controller, proxy, importer, is_ours or bool(address))
         # The thread begins now, before whoever called goes on to import things.
         await asyncio.sleep(0)

@@ -7,51 +7,21 @@ the code of its ConfigMap may be a module beside it, as where `kubectl create co
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from remora.errors import OptionError, RemoraError
+from remora.errors import OptionError
+from remora.local.subject import CannotRead, LocalApplication, Subject
 from remora.local.tls import LocalTls
 from remora_api import wire
-from remora_api.target import code_bundle, digest, revision_inputs, target_from
+from remora_api.digests import digest
+from remora_api.target import code_bundle, revision_inputs, target_from
 from remora_api.v1alpha1 import Grpc, InvalidManifest, ServeApplication
 
 if TYPE_CHECKING:
     from remora.serve_config.file import DeployConfig
-
-
-class CannotRead(RemoraError):
-    """What was given is no application; the message says where and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class LocalApplication:
-    """One application to serve."""
-
-    target: wire.Target
-    route_prefix: str | None
-    request_timeout_s: float | None = None
-    grpc: Grpc | None = None
-    runtime_env: Mapping[str, Any] = field(default_factory=dict)
-    """For Ray to set up around the code, without `env_vars`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """All that `remora run` was given."""
-
-    applications: tuple[LocalApplication, ...]
-    warnings: tuple[str, ...] = ()
-    """A sentence for each thing in it that has no effect here."""
-    host: str | None = None
-    port: int | None = None
-    root_path: str = ""
-    keep_alive_s: int | None = None
-    grpc_reflection: bool = True
-    tls: LocalTls | None = None
 
 
 def read(subject: str, *, route_prefix: str | None = None, args: Mapping[str, Any] | None = None) -> Subject:

@@ -25,8 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments == [standby.WORD]:
         # Imported before it is known whether and how to serve.
-        for module in ("uvloop", "remora.proxy.server"):
-            importlib.import_module(module)
+        with memory.importing():
+            for module in ("uvloop", "remora.proxy.server"):
+                importlib.import_module(module)
         told = standby.wait(dies_with_stdin=True)
         if told is None:
             return 0

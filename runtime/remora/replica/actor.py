@@ -142,17 +142,20 @@ class ReplicaActor:
             return NotStarted(f"replica cannot start: {error}")
 
     async def _begin(self) -> Started:
-        from remora import memory, runner
-        from remora.compat import alias, script
-        from remora.handle import runtime
-        from remora.http_client import SignedClient
-        from remora.multiplexing.holdings import HOLDINGS
-        from remora.replica import code, context, control, facts, health
-        from remora.replica.program import ReplicaProgram
-        from remora.replica.server import ReplicaServer
-        from remora.replica.user import Identity, UserCallable
-        from remora.router.router import Router
-        from remora.routing.choosers import chooser
+        from remora import memory
+
+        with memory.importing():
+            from remora import runner
+            from remora.compat import alias, script
+            from remora.handle import runtime
+            from remora.http_client import SignedClient
+            from remora.multiplexing.holdings import HOLDINGS
+            from remora.replica import code, context, control, facts, health
+            from remora.replica.program import ReplicaProgram
+            from remora.replica.server import ReplicaServer
+            from remora.replica.user import Identity, UserCallable
+            from remora.router.router import Router
+            from remora.routing.choosers import chooser
 
         config, settings = self._config, self._settings
         async with SignedClient(config.controller_url, settings.data_key) as client:

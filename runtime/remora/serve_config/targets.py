@@ -13,7 +13,7 @@ from remora.serve_config import autoscaling
 from remora.serve_config.file import ActorOptions, ApplicationConfig, DeployConfig, DeploymentConfig, RuntimeEnv
 from remora_api import wire
 from remora_api.autoscaling import Autoscaling, Policy
-from remora_api.target import digest
+from remora_api.digests import digest
 
 _OVERRIDDEN: Final = (
     "max_ongoing_requests",
