@@ -21,7 +21,8 @@ anyone → any of them          ``GET /healthz``, ``GET /readyz``               
 ============================  ==========================================================  =================
 
 Long polls: the answer comes at once when ``epoch`` differs from the controller's own (it started anew and counts from
-1 again) or its version is above ``after``; else when the version moves, or as ``204`` after ``timeout_s`` seconds.
+1 again) or its version is above ``after``; else when the version moves, or as ``204`` after at most ``timeout_s``
+seconds.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ The endpoints and their keys are those of `remora_api.wire`'s table.
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 
 from pydantic import BaseModel, ValidationError
@@ -14,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from remora.controller import events
+from remora.controller import events, rounds
 from remora.controller.loop import Controller
 from remora.signed_app import signed
 from remora_api.wire import ApplicationsSnapshot, ControllerStatus, LoadReport, RoutesSnapshot, Target
@@ -124,13 +125,18 @@ class _Endpoints:
 
 
 def _poll(request: Request) -> tuple[str, int, float]:
-    """Return what a long poll asks for: the epoch and version that the caller has, and its patience."""
+    """Return what a long poll asks for: the epoch and version that the caller has, and how long it is kept."""
     query = request.query_params
     try:
         after, timeout_s = int(query.get("after", "0")), float(query.get("timeout_s", "0"))
     except ValueError as error:
         raise HTTPException(400, f"after and timeout_s must be numbers: {error}") from error
-    return query.get("epoch", ""), after, min(MAX_POLL_S, max(0.0, timeout_s))
+    timeout_s = min(MAX_POLL_S, max(0.0, timeout_s))
+    if timeout_s:
+        # Polls that end in vain do so together: every replica has one open.
+        now = asyncio.get_running_loop().time()
+        timeout_s = rounds.due(now, timeout_s) - now
+    return query.get("epoch", ""), after, timeout_s
 
 
 def _json(message: BaseModel) -> Response:

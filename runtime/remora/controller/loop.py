@@ -14,7 +14,7 @@ import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from remora.controller import events, planner, recovery, status, versions
+from remora.controller import events, planner, recovery, rounds, status, versions
 from remora.controller.actions import Drain
 from remora.controller.advisers import Asked
 from remora.controller.checkpoint import Checkpoint
@@ -191,7 +191,7 @@ class Controller:
             if nodes != self._world.nodes:
                 self.tell(events.NodesSeen(nodes))
             try:
-                async with asyncio.timeout(NODES_IDLE_S):
+                async with asyncio.timeout_at(rounds.due(asyncio.get_running_loop().time(), NODES_IDLE_S)):
                     await self._nodes_wanted.wait()
                     await asyncio.sleep(NODES_BUSY_S)
             except TimeoutError:

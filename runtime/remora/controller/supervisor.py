@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from remora.controller import events
+from remora.controller import events, rounds
 from remora.controller.cluster import ActorFailed, ActorGone, ActorUnavailable, NodeGone, RayReplica
 from remora.controller.state import InPlace
 from remora.replica.config import NotStarted
@@ -99,10 +99,10 @@ class Supervisor:
                 return
 
     async def _period(self) -> None:
-        """Wait for as long as lies between two checks by the settings of now: those of before may say a day."""
+        """Wait until the next check is due by the settings of now: those of before may say a day."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        while (left := began + self._in_place.health_check_period_s - loop.time()) > 0:
+        while (left := rounds.due(began, self._in_place.health_check_period_s) - loop.time()) > 0:
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
