@@ -9,6 +9,7 @@ from pathlib import Path
 from remora.cli.output import say, write
 from remora.errors import RemoraError
 from remora.local import code, manifest
+from remora.local.subject import CannotRead
 from remora.serve_config import file, manifests, targets
 
 
@@ -33,13 +34,13 @@ def main(arguments: Sequence[str]) -> int:
 def _converted(path: Path, folder: Path | None) -> tuple[manifests.Converted, ...]:
     documents = manifest.documents_in(path)
     if len(documents) != 1 or not file.is_config(documents[0]):
-        raise manifest.CannotRead(f"{path} is no Serve config: it has neither applications nor an import_path")
+        raise CannotRead(f"{path} is no Serve config: it has neither applications nor an import_path")
     config = manifest.config_in(path, documents[0])
     files = {}
     for application in config.applications:
         given = application.runtime_env.working_dir
         if folder is None and targets.is_fetched(given):
-            raise manifest.CannotRead(
+            raise CannotRead(
                 f"{path}: runtime_env.working_dir {given!r}: fetch and unpack it, and name its folder with --code"
             )
         place = folder or manifest.working_dir(given, path)
