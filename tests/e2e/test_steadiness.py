@@ -95,6 +95,21 @@ def test_a_killed_head_container_leaves_the_same_replica_processes_serving(stage
     assert before <= {stage.answer("steady") for _ in range(60)}
 
 
+def test_a_killed_worker_container_comes_back_in_its_pod(stage: Stage) -> None:
+    """What it left in the pod's volumes, sockets above all, keeps nobody from being ready again."""
+    stage.apply(steady(2))
+    stage.wait_ready("steady")
+    eventually(lambda: two_on_two_pods(stage), 90, "two replicas on two pods")
+    worker = stage.pods("steady", "worker")[0]
+    name = worker["metadata"]["name"]
+    stage.kill_container(worker, "worker")
+    eventually(lambda: stage.restarts(name, "worker") > 0, 60, "the worker container's restart")
+    eventually(lambda: all(is_ready(pod) for pod in stage.pods("steady", "worker")), 90, "all worker pods ready")
+    assert name in {pod["metadata"]["name"] for pod in stage.pods("steady", "worker")}
+    eventually(lambda: two_on_two_pods(stage), 90, "two replicas on two pods again")
+    assert stage.restarts(name, "worker") == 1
+
+
 def ready_replicas(stage: Stage) -> int:
     """Return what the status says of the deployment."""
     deployments = stage.get("sapp", "steady").get("status", {}).get("deployments", [])
@@ -103,12 +118,13 @@ def ready_replicas(stage: Stage) -> int:
 
 def ready_workers(stage: Stage, without: dict[str, Any]) -> bool:
     """Whether a worker pod other than the one given is Ready."""
-    return any(
-        c["type"] == "Ready" and c["status"] == "True"
-        for pod in stage.pods("steady", "worker")
-        if pod["metadata"]["uid"] != without["metadata"]["uid"]
-        for c in pod["status"].get("conditions", [])
-    )
+    pods = stage.pods("steady", "worker")
+    return any(is_ready(pod) for pod in pods if pod["metadata"]["uid"] != without["metadata"]["uid"])
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    """Whether a pod is Ready."""
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
 
 
 def controller_ready(stage: Stage) -> bool:

@@ -15,6 +15,7 @@ from remora.node import commands
 from remora.node.head import lost_store
 from remora.node.init import Program
 from remora.node.settings import HeadSettings, WorkerSettings
+from remora.node.worker import sweep
 from remora.replica import control
 from remora.types import ReplicaId
 from remora_api.meta import Port
@@ -47,6 +48,18 @@ def test_a_worker_tells_what_the_controller_must_know() -> None:
         "remora.dev/cpu-milli=1500,remora.dev/memory-bytes=0"
     )
     assert (options["--num-cpus"], options["--num-gpus"], options["--resources"]) == ("2", "2", '{"x": 1}')
+
+
+def test_a_worker_removes_the_sockets_of_a_container_before_it(tmp_path: Path) -> None:
+    ray, scratch = tmp_path / "ray", tmp_path / "scratch"
+    stale = [ray / "session_1" / "sockets" / "raylet", scratch / control.FOLDER / "0a1b.sock"]
+    kept = [ray / "session_1" / "logs" / "raylet.out", scratch / "code" / "app.py"]
+    for path in (*stale, *kept):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    sweep(ray, scratch)
+    assert [path.exists() for path in (*stale, *kept)] == [False, False, True, True]
+    sweep(tmp_path / "none", tmp_path / "none")
 
 
 def test_the_head_runs_no_user_code_and_pins_its_ports(tmp_path: Path) -> None:

@@ -59,6 +59,9 @@ def connect(settings: ControllerSettings) -> None:
                     **common,
                 )
     except (ConnectionError, RayError, RuntimeError, OSError) as error:
+        if settings.ray_address:
+            # What was begun of it would be in the way of another attempt.
+            disconnect()
         raise ClusterLost(f"cannot connect to Ray at {settings.ray_address or 'this machine'}: {error}") from error
 
 

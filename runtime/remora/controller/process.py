@@ -10,7 +10,7 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import uvicorn
@@ -25,6 +25,7 @@ log = logging.getLogger("remora.controller")
 
 CONNECT_PAUSES_S = (0.2, 0.5, 1)
 CONNECT_S = 3.0
+CONNECT_AGAIN_S = (1, 2, 4)
 EXIT_CLUSTER_LOST = 1
 STOP_S = 3.0
 
@@ -91,7 +92,7 @@ def _first(error: BaseException | None) -> BaseException | None:
 
 
 async def _connect(settings: ControllerSettings) -> None:
-    """Wait for the GCS to take connections, then connect; raise ClusterLost when it refuses all the same."""
+    """Wait for the GCS to take connections, then connect; raise ClusterLost when it refuses again and again."""
     host, _, port = settings.ray_address.rpartition(":")
     attempt = 0
     while settings.ray_address:
@@ -108,7 +109,25 @@ async def _connect(settings: ControllerSettings) -> None:
             continue
         writer.close()
         break
-    await asyncio.to_thread(connection.connect, settings)
+    await persistently(lambda: connection.connect(settings), CONNECT_AGAIN_S)
+
+
+async def persistently(connect: Callable[[], None], pauses_s: Sequence[float]) -> None:
+    """Connect, again after each of the pauses; raise the last ClusterLost.
+
+    Tables that take connections need not be ready for a driver, on a busy machine for a minute. The kubelet, which
+    starts a process that ends anew, too, would make its pauses longer and longer.
+    """
+    for pause_s in (*pauses_s, None):
+        try:
+            await asyncio.to_thread(connect)
+        except ClusterLost as error:
+            if pause_s is None:
+                raise
+            log.warning("%s; trying again in %g s", error, pause_s)
+            await asyncio.sleep(pause_s)
+        else:
+            return
 
 
 async def _cluster(settings: ControllerSettings, connecting: Awaitable[None]) -> RayCluster:

@@ -24,7 +24,8 @@ from remora_api.meta import Port
 
 log = logging.getLogger("remora.node")
 
-RAYLET_SOCKETS = "session_latest/sockets/raylet"
+SOCKETS = "session_*/sockets/*"
+RAYLET_SOCKET = "session_latest/sockets/raylet"
 JOIN_PAUSE_S = 0.1
 
 
@@ -39,6 +40,7 @@ async def _run(settings: WorkerSettings) -> int:
     address = await _head(settings)
     if not address:
         return 0
+    sweep(Path(Paths.RAY_TEMP), settings.scratch)
     program = Program()
     return await program.run(
         commands.worker(settings, address),
@@ -64,9 +66,18 @@ async def _head(settings: WorkerSettings) -> str:
     return f"{found.result()}:{port}"
 
 
+def sweep(ray_temp: Path, scratch: Path) -> None:
+    """Remove the sockets of a container that was here before: the pod's volumes outlive it, nobody listens any more.
+
+    Ray would count on from their names, `raylet.1` for `raylet`, and this process would ask the dead one for ever.
+    """
+    for path in (*ray_temp.glob(SOCKETS), *scratch.glob(f"{control.FOLDER}/*.sock")):
+        path.unlink(missing_ok=True)
+
+
 async def _joined() -> None:
     """Return when the raylet takes connections, which it does once it has joined the cluster."""
-    path = Path(Paths.RAY_TEMP) / RAYLET_SOCKETS
+    path = Path(Paths.RAY_TEMP) / RAYLET_SOCKET
     while True:
         try:
             _, writer = await asyncio.open_unix_connection(path)
