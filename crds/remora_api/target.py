@@ -23,6 +23,7 @@ def target_from(
     code: wire.CodeBundle | None = None,
     groups: Sequence[wire.GroupTarget] = (),
     drain_nodes: Sequence[str] = (),
+    make_room: Sequence[str] = (),
     at_least: Mapping[str, int] | None = None,
     asleep: bool = False,
 ) -> wire.Target:
@@ -46,6 +47,7 @@ def target_from(
         at_least=dict(at_least or {}),
         asleep=asleep,
         drain_nodes=tuple(sorted(drain_nodes)),
+        make_room=tuple(sorted(make_room)),
     )
 
 

@@ -127,6 +127,9 @@ class Target(Wire):
     """Nobody asks: no replicas until it is false again."""
     drain_nodes: tuple[str, ...] = ()
     """Names of worker pods that the operator wants to take away: nothing new goes there, what is there moves."""
+    make_room: tuple[str, ...] = ()
+    """Deployments that lack replicas though all pods are there that the replicas need: what is in their way, and fits
+    elsewhere, moves."""
     env: dict[str, str] = Field(default_factory=dict)
     """Local mode only, in which applications share a machine: environment of its replicas. Pods have theirs already."""
     working_dir: str = ""

@@ -208,6 +208,7 @@ def _side(
         code=code,
         groups=crew.targets,
         drain_nodes=crew.drain,
+        make_room=crew.make_room,
         at_least=_in_force(application, observed, clusters),
         asleep=quiet.asleep,
     )

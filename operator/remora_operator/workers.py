@@ -12,6 +12,7 @@ from remora_api import wire
 from remora_api.meta import Component
 from remora_api.v1alpha1 import ServeApplication, WorkerGroup
 from remora_operator import names, scale
+from remora_operator.crowded import crowded
 from remora_operator.demand import Capacity, demand, needs_of
 from remora_operator.incarnations import Clusters
 from remora_operator.kinds import REPLICA_SET, Manifest, Ref
@@ -45,6 +46,8 @@ class Workers:
     """Deletion costs to write, by pod."""
     drain: tuple[str, ...] = ()
     """Pods that the controller has to empty."""
+    make_room: tuple[str, ...] = ()
+    """Deployments for which the controller has to move others."""
     finished: tuple[Ref, ...] = ()
     """ReplicaSets of the past that hold nothing any more."""
 
@@ -97,6 +100,7 @@ def workers(
         replicas=tuple((it.ref, step.replicas) for it, step in steps if step.replicas != it.replicas),
         costs=tuple(cost for _, step in steps for cost in step.costs),
         drain=tuple(sorted({name for _, step in steps for name in step.drain} | _ending(observed, clusters))),
+        make_room=crowded(view.application(owner.name), targets.values(), wanted, nodes),
         finished=tuple(it.ref for it in stale if it.replicas == 0 and not _active(it, observed)),
     )
 

@@ -121,7 +121,11 @@ def _host(replica: Replica, nodes: Mapping[NodeId, Node]) -> str:
 
 def fits(needs: Resources, node: Node, replicas: Sequence[Replica]) -> bool:
     """Tell whether a node has room beside the replicas on it."""
-    held = [replica.resources for replica in replicas]
+    return takes(needs, node, [replica.resources for replica in replicas])
+
+
+def takes(needs: Resources, node: Node, held: Sequence[Resources]) -> bool:
+    """Tell whether a node has room beside what is held of it."""
     if node.cpu_milli is not None and sum(r.cpu_milli for r in held) + needs.cpu_milli > node.cpu_milli:
         return False
     if node.memory_bytes is not None and sum(r.memory_bytes for r in held) + needs.memory_bytes > node.memory_bytes:
@@ -130,3 +134,8 @@ def fits(needs: Resources, node: Node, replicas: Sequence[Replica]) -> bool:
         sum(r.custom.get(name, 0) for r in held) + amount <= node.custom.get(name, 0) + _EPSILON
         for name, amount in needs.custom.items()
     )
+
+
+def size(needs: Resources) -> tuple[float, int, int]:
+    """Return what orders replicas by how hard it is to find a place for them."""
+    return (sum(needs.custom.values()), needs.cpu_milli, needs.memory_bytes)

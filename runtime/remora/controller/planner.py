@@ -6,11 +6,13 @@ actions when nothing is to be done.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from remora.controller import budget, placement, rollout, versions
+from remora.controller import budget, crowding, placement, rollout, versions
 from remora.controller.actions import Action, BuildGraph, Drain, Kill, Reconfigure, Start
+from remora.controller.crowding import Crowd
 from remora.controller.events import DEPARTURE_S, enact
 from remora.controller.lifecycle import Phase
 from remora.controller.state import Build, Crashes, Deployment, Node, NodeId, Replica, Serving, World
@@ -117,13 +119,33 @@ def _deployments(world: World, now: float, new_id: NewId) -> Iterator[Action]:
         serving = world.serving.get(application)
         if serving is None:
             continue
-        for deployment in versions.resolve(serving):
-            for action in _deployment(world, serving, deployment, now, new_id):
+        crowd = _crowd(world, serving)
+        # Those that nodes are kept for come first: what leaves one makes room for nobody else.
+        for deployment in sorted(versions.resolve(serving), key=lambda it: it.name not in crowd.places):
+            for action in _deployment(world, serving, deployment, crowd, now, new_id):
                 yield action
                 world = enact(world, action, now)
 
 
-def _deployment(world: World, serving: Serving, deployment: Deployment, now: float, new_id: NewId) -> Iterator[Action]:
+def _crowd(world: World, serving: Serving) -> Crowd:
+    """Return what is in the way of the deployments that the operator wants room made for."""
+    application = serving.target.application
+    named = world.targets[application].make_room
+    wanted = versions.resolve(serving) if named else ()
+    here = Counter(
+        it.deployment for it in world.replicas.values() if it.application == application and not it.is_leaving
+    )
+    if not any(here[it.name] < it.count for it in wanted if it.name in named):
+        return Crowd()
+    nodes = placement.eligible(world.nodes, serving.target.groups, world.draining_nodes)
+    groups = [it.name for it in serving.target.groups]
+    ordered = sorted(nodes, key=lambda it: (groups.index(it.group) if it.group in groups else 0, it.name))
+    return crowding.crowd(wanted, application, ordered, world.replicas.values())
+
+
+def _deployment(
+    world: World, serving: Serving, deployment: Deployment, crowd: Crowd, now: float, new_id: NewId
+) -> Iterator[Action]:
     application = serving.target.application
     members = members_of(world, application, deployment.name)
     leaving_nodes = world.draining_nodes
@@ -131,12 +153,16 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, now: flo
     homes = homes_of(world, serving.target, leaving_nodes)
     current = [r for r in here if r.version == deployment.version and r.node in homes]
     stale = sorted((r for r in here if r not in current), key=lambda r: _emptied_first(world, r))
-    current = placement.by_worth(current, world.nodes, deployment.spread)
+    current = crowd.last(placement.by_worth(current, world.nodes, deployment.spread))
     nodes = placement.eligible(world.nodes, serving.target.groups, leaving_nodes)
     crashes = world.crashes.get((application, deployment.name, deployment.version))
     starts_well = crashes is None or any(r.is_ready and r.since > crashes.last_at for r in current)
-    if deployment.spread and len(members) == len(current) == deployment.count and starts_well:
-        moving = placement.misplaced(current, nodes, world.replicas.values(), deployment.resources)
+    if len(members) == len(current) == deployment.count and starts_well:
+        moving = None
+        if crowd.places:
+            moving = crowd.moving(current, nodes, world.replicas.values())
+        elif deployment.spread:
+            moving = placement.misplaced(current, nodes, world.replicas.values(), deployment.resources)
         if moving is not None:
             current, stale = [it for it in current if it is not moving], [moving]
     allowed = budget.of(world.targets[application], deployment)
@@ -151,16 +177,15 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, now: flo
     for replica in current:
         if replica.is_ready and replica.settings != deployment.settings and replica.id not in step.drain:
             yield Reconfigure(replica.id, deployment.in_place, deployment.settings)
+    kept_off = crowd.free_for(deployment.name, nodes)
+
+    def place(among: Sequence[Node]) -> Node | None:
+        there = world.replicas.values()
+        name, needs, limit = deployment.name, deployment.resources, deployment.max_replicas_per_node
+        return placement.choose(among, there, application, name, needs, deployment.spread, limit)
+
     for _ in range(_startable(world, application, deployment, step.start, current, now)):
-        node = placement.choose(
-            nodes,
-            world.replicas.values(),
-            application,
-            deployment.name,
-            deployment.resources,
-            deployment.spread,
-            deployment.max_replicas_per_node,
-        )
+        node = place(kept_off) or place(nodes)
         if node is None:
             return
         start = Start(new_id(application, deployment.name), serving.target, deployment, node.id)
