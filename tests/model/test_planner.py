@@ -35,6 +35,7 @@ from remora_api.wire import BuildState, DeploymentOverride, GroupTarget, Resourc
 PHASES = (Phase_.explicit, Phase_.reuse, Phase_.generate)
 NAMES = ("A", "B")
 NODES = ("n1", "n2", "n3")
+HOSTS = {"n1": "h1", "n2": "h1", "n3": "h3"}
 
 
 SAVED = TypeAdapter(Saved)
@@ -129,7 +130,7 @@ class Cluster(RuleBasedStateMachine):
 
     def nodes(self, names: set[str]) -> None:
         self.ray.known = {
-            NodeId(name): Node(id=NodeId(name), name=name, host=name, group="g", template="t", cpu_milli=8000)
+            NodeId(name): Node(id=NodeId(name), name=name, host=HOSTS[name], group="g", template="t", cpu_milli=8000)
             for name in names
         }
         self.learn(events.NodesSeen(self.ray.known))
@@ -382,12 +383,13 @@ class Cluster(RuleBasedStateMachine):
             assert (actor.settings or begun.settings) == wanted[begun.deployment], f"{id_} has other settings"
 
     def check_spread(self) -> None:
-        """Two replicas are on two machines where there are two, unless some failed to start."""
-        homes = {it.host for it in self.world.nodes.values() if it.name not in self.leaving}
+        """Two replicas are on two machines, or else two nodes, where there are two, unless some failed to start."""
+        homes = [it for it in self.world.nodes.values() if it.name not in self.leaving]
         failed = {deployment for _, deployment, _ in self.world.crashes}
         for name, number in self.wanted().items():
-            hosts = {self.world.nodes[it.node].host for it in members_of(self.world, "app", name)}
-            assert len(hosts) >= min(2, number, len(homes)) or name in failed
+            held = [self.world.nodes[it.node] for it in members_of(self.world, "app", name)]
+            assert len({it.host for it in held}) >= min(2, number, len({it.host for it in homes})) or name in failed
+            assert len({it.id for it in held}) >= min(2, number, len(homes)) or name in failed
 
 
 TestCluster = Cluster.TestCase

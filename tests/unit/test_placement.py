@@ -56,6 +56,15 @@ def test_a_leaving_replica_holds_its_room_but_does_not_count_as_spread() -> None
     assert not fits(Resources(), tight, [r for r in before.replicas.values() if r.node == "p1"])
 
 
+def test_one_moves_when_all_are_on_one_pod_of_a_machine_and_another_pod_has_room() -> None:
+    before = world(target(), graph("A"), node("p1", host="h1"), node("p2", host="h1"))
+    before = with_replicas(before, "A", Phase.RUNNING, Phase.RUNNING, on="p1")
+    replicas, nodes = list(before.replicas.values()), list(before.nodes.values())
+    assert misplaced(replicas, nodes, replicas, Resources(cpu_milli=1000)) is not None
+    apart = with_replicas(before, "A", Phase.RUNNING, on="p2")
+    assert misplaced(list(apart.replicas.values()), nodes, replicas, Resources(cpu_milli=1000)) is None
+
+
 def test_counts_memory_and_devices() -> None:
     big = node("a", memory_bytes=2**30, custom={"GPU": 1.0})
     assert fits(Resources(memory_bytes=2**30, custom={"GPU": 1}), big, [])
@@ -74,7 +83,7 @@ def test_those_kept_when_scaled_down_are_spread() -> None:
     before = with_replicas(before, "A", Phase.RUNNING, on="p2", started_at=2)
     before = with_replicas(before, "A", Phase.RUNNING, on="p3", started_at=3)
     kept = [it.node for it in by_worth(before.replicas.values(), before.nodes, spread=True)]
-    assert kept == ["p1", "p3", "p1", "p2"]
+    assert kept == ["p1", "p3", "p2", "p1"]
     assert [it.node for it in by_worth(before.replicas.values(), before.nodes, spread=False)][-1] == "p3"
 
 

@@ -289,9 +289,10 @@ def test_a_failed_replica_is_killed_and_not_replaced_before_it_is_gone_beyond_th
     assert [type(action) for action in found] == [Kill]
 
 
-def test_replicas_that_began_on_one_machine_are_spread_without_a_gap() -> None:
+@pytest.mark.parametrize("host", [pytest.param("n2", id="another machine"), pytest.param("n1", id="another pod")])
+def test_replicas_that_began_on_one_node_are_spread_without_a_gap(host: str) -> None:
     wanted = target(deployments=(DeploymentOverride(name="A", replicas=2),))
-    before = world(wanted, graph("A"), node("n1"), node("n2"))
+    before = world(wanted, graph("A"), node("n1"), node("n2", host=host))
     before = with_replicas(before, "A", Phase.RUNNING, Phase.RUNNING)
     (start,) = actions(before)
     assert isinstance(start, Start)

@@ -81,36 +81,39 @@ def full_nodes(members: Iterable[Replica], per_node: int | None) -> frozenset[No
 def by_worth(replicas: Iterable[Replica], nodes: Mapping[NodeId, Node], spread: bool) -> list[Replica]:
     """Return a deployment's replicas, those to be kept longest first.
 
-    Without `spread` those that serve, the oldest first. With it, one of each machine comes before all others, even when
-    it has only been started: what is left after scaling down is spread, too.
+    Without `spread` those that serve, the oldest first. With it, one of each machine comes before all others, then one
+    of each node, even when it has only been started: what is left after scaling down is spread, too.
     """
     oldest = sorted(replicas, key=lambda replica: (not replica.is_ready, replica.started_at))
     if not spread:
         return oldest
     beside: dict[str, int] = {}
-    ranks: dict[str, tuple[bool, bool, int]] = {}
+    held: set[NodeId] = set()
+    ranks: dict[str, tuple[bool, bool, bool, int]] = {}
     for replica in oldest:
         host = _host(replica, nodes)
-        ranks[replica.id] = (beside.get(host, 0) > 0, not replica.is_ready, beside.get(host, 0))
+        ranks[replica.id] = (host in beside, replica.node in held, not replica.is_ready, beside.get(host, 0))
         beside[host] = beside.get(host, 0) + 1
+        held.add(replica.node)
     return sorted(oldest, key=lambda replica: ranks[replica.id])
 
 
 def misplaced(
     current: Sequence[Replica], nodes: Sequence[Node], replicas: Iterable[Replica], needs: Resources
 ) -> Replica | None:
-    """Return the replica that should move as all of its deployment are on one machine, and another has room.
+    """Return the replica that should move: all of its deployment are on one machine, or on one node, and need not be.
 
-    They came there while it was the only one. One that moves is enough.
+    They came there while it was the only one. One that moves is enough; another machine is better than another node.
     """
     known = {node.id: node for node in nodes}
     hosts = {_host(replica, known) for replica in current}
     if len(current) < 2 or len(hosts) > 1 or not all(replica.is_ready for replica in current):
         return None
+    held = {replica.node for replica in current}
+    others = [it for it in nodes if it.host not in hosts or (len(held) == 1 and it.id not in held)]
     everyone = list(replicas)
-    for node in nodes:
-        if node.host not in hosts and fits(needs, node, [it for it in everyone if it.node == node.id]):
-            return max(current, key=lambda replica: (replica.started_at, replica.id))
+    if any(fits(needs, it, [other for other in everyone if other.node == it.id]) for it in others):
+        return max(current, key=lambda replica: (replica.started_at, replica.id))
     return None
 
 
