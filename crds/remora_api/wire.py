@@ -54,6 +54,11 @@ class Resources(Wire):
     custom: dict[str, float] = Field(default_factory=dict)
     """Other Ray resources by Ray's names: ``{"GPU": 1}``."""
 
+    @property
+    def size(self) -> tuple[float, int, int]:
+        """What orders replicas by how hard it is to find a place for them: operator and controller pack alike."""
+        return (sum(self.custom.values()), self.cpu_milli, self.memory_bytes)
+
 
 class DeploymentOverride(Wire):
     """What the resource says of one deployment, over what its code says. None leaves the code's value."""

@@ -99,7 +99,7 @@ def demand(needs: Iterable[Need], groups: Sequence[Capacity]) -> Demand:
     bins: list[_Bin] = []
     opened = {group.group: 0 for group in groups}
     unplaced: list[str] = []
-    for need in sorted(needs, key=_size, reverse=True):
+    for need in sorted(needs, key=lambda it: (it.resources.size, it.deployment), reverse=True):
         for index in range(need.replicas):
             apart = need.spread and index == 1
             if not _place(need, bins, groups, opened, apart=apart) and need.deployment not in unplaced:
@@ -151,8 +151,3 @@ def _place(need: Need, bins: list[_Bin], groups: Sequence[Capacity], opened: dic
             fresh.put(need)
             return True
     return apart and _place(need, bins, groups, opened, apart=False)
-
-
-def _size(need: Need) -> tuple[float, int, int, str]:
-    wants = need.resources
-    return (sum(wants.custom.values()), wants.cpu_milli, wants.memory_bytes, need.deployment)

@@ -16,10 +16,8 @@ class ProxyLocation(StrEnum):
     EveryNode = "EveryNode"
 
 
-class HTTPOptions(BaseModel):
-    """How HTTP requests come in. Wrong types are a pydantic ValidationError, which is a ValueError."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+class HTTPFields(BaseModel):
+    """What programs and config files alike say of HTTP."""
 
     host: str | None = "127.0.0.1"
     port: int = 8000
@@ -31,14 +29,25 @@ class HTTPOptions(BaseModel):
     ssl_certfile: str | None = None
     ssl_keyfile_password: str | None = None
     ssl_ca_certs: str | None = None
+
+    def check_tls(self) -> None:
+        """Raise ValueError for a certificate without its key, or the other way round."""
+        if bool(self.ssl_certfile) != bool(self.ssl_keyfile):
+            raise ValueError("ssl_certfile and ssl_keyfile belong together: give both, or none")
+
+
+class HTTPOptions(HTTPFields):
+    """How HTTP requests come in. Wrong types are a pydantic ValidationError, which is a ValueError."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
     middlewares: list[Any] = Field(default_factory=list)
     location: ProxyLocation | None = None
     num_cpus: int = 0
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:
-        if bool(self.ssl_certfile) != bool(self.ssl_keyfile):
-            raise ValueError("ssl_certfile and ssl_keyfile belong together: give both, or none")
+        self.check_tls()
         return self
 
 

@@ -79,7 +79,7 @@ def crowd(
     `nodes` may take replicas of the application, in the order of its worker groups. What other applications have there
     stays, what is leaving is waited for.
     """
-    order = sorted(deployments, key=lambda it: (placement.size(it.resources), it.name), reverse=True)
+    order = sorted(deployments, key=lambda it: (it.resources.size, it.name), reverse=True)
     known = {it.name for it in order}
     members: dict[str, list[Replica]] = {it.name: [] for it in order}
     bins = {node.id: _Bin(node) for node in nodes}
@@ -139,7 +139,7 @@ def _driven_out(
             if there.takes(other.resources, *held):
                 held.append(other.resources)
             else:
-                out.append(placement.size(other.resources))
+                out.append(other.resources.size)
     return tuple(out)
 
 

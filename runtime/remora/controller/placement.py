@@ -78,6 +78,11 @@ def full_nodes(members: Iterable[Replica], per_node: int | None) -> frozenset[No
     return frozenset(node for node, count in held.items() if count >= per_node)
 
 
+def is_full(nodes: Iterable[Node], members: Iterable[Replica], per_node: int | None) -> bool:
+    """Tell whether all of these nodes hold as many of a deployment's replicas as one may."""
+    return {node.id for node in nodes} <= full_nodes(members, per_node)
+
+
 def by_worth(replicas: Iterable[Replica], nodes: Mapping[NodeId, Node], spread: bool) -> list[Replica]:
     """Return a deployment's replicas, those to be kept longest first.
 
@@ -137,8 +142,3 @@ def takes(needs: Resources, node: Node, held: Sequence[Resources]) -> bool:
         sum(r.custom.get(name, 0) for r in held) + amount <= node.custom.get(name, 0) + _EPSILON
         for name, amount in needs.custom.items()
     )
-
-
-def size(needs: Resources) -> tuple[float, int, int]:
-    """Return what orders replicas by how hard it is to find a place for them."""
-    return (sum(needs.custom.values()), needs.cpu_milli, needs.memory_bytes)

@@ -131,7 +131,9 @@ def _crowd(world: World, serving: Serving) -> Crowd:
     """Return what is in the way of the deployments that the operator wants room made for."""
     application = serving.target.application
     named = world.targets[application].make_room
-    wanted = versions.resolve(serving) if named else ()
+    if not named:
+        return Crowd()
+    wanted = versions.resolve(serving)
     here = Counter(
         it.deployment for it in world.replicas.values() if it.application == application and not it.is_leaving
     )
@@ -167,7 +169,8 @@ def _deployment(
             current, stale = [it for it in current if it is not moving], [moving]
     allowed = budget.of(world.targets[application], deployment)
     is_settled = len(here) == len(members) and all(it.is_ready for it in current)
-    if is_settled and not serving.target.groups and _is_full(nodes, members, deployment):
+    limit = deployment.max_replicas_per_node
+    if is_settled and not serving.target.groups and nodes and placement.is_full(nodes, members, limit):
         # On a Ray that does not grow a successor has a place only when one of the old version has gone.
         allowed = replace(allowed, max_unavailable=max(allowed.max_unavailable, deployment.count - len(here) + 1))
     step = rollout.step(deployment.count, current, stale, len(members) - len(here), allowed)
@@ -177,25 +180,20 @@ def _deployment(
     for replica in current:
         if replica.is_ready and replica.settings != deployment.settings and replica.id not in step.drain:
             yield Reconfigure(replica.id, deployment.in_place, deployment.settings)
-    kept_off = crowd.free_for(deployment.name, nodes)
 
     def place(among: Sequence[Node]) -> Node | None:
         there = world.replicas.values()
-        name, needs, limit = deployment.name, deployment.resources, deployment.max_replicas_per_node
+        name, needs = deployment.name, deployment.resources
         return placement.choose(among, there, application, name, needs, deployment.spread, limit)
 
     for _ in range(_startable(world, application, deployment, step.start, current, now)):
-        node = place(kept_off) or place(nodes)
+        node = place(crowd.free_for(deployment.name, nodes)) if crowd.places else None
+        node = node or place(nodes)
         if node is None:
             return
         start = Start(new_id(application, deployment.name), serving.target, deployment, node.id)
         yield start
         world = enact(world, start, now)
-
-
-def _is_full(nodes: Sequence[Node], members: Sequence[Replica], deployment: Deployment) -> bool:
-    full = placement.full_nodes(members, deployment.max_replicas_per_node)
-    return bool(nodes) and all(node.id in full for node in nodes)
 
 
 def _emptied_first(world: World, replica: Replica) -> tuple[int, str, float]:

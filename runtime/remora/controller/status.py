@@ -119,7 +119,7 @@ def _message(world: World, serving: Serving, deployment: Deployment, members: li
     if not eligible:
         return f"deployment {deployment.name!r}: waiting for a worker"
     limit = deployment.max_replicas_per_node
-    if all(node.id in placement.full_nodes(members, limit) for node in eligible):
+    if placement.is_full(eligible, members, limit):
         return f"deployment {deployment.name!r}: every worker holds max_replicas_per_node ({limit}) of its replicas"
     everyone = list(world.replicas.values())
     if any(placement.fits(deployment.resources, n, [r for r in everyone if r.node == n.id]) for n in eligible):

@@ -10,7 +10,6 @@ import asyncio
 import gc
 import logging
 import os
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -145,13 +144,11 @@ class ReplicaActor:
         from remora import memory
 
         with memory.importing():
-            from remora import runner
-            from remora.compat import alias, script
             from remora.handle import runtime
             from remora.http_client import SignedClient
             from remora.multiplexing.holdings import HOLDINGS
             from remora.replica import code, context, control, facts, health
-            from remora.replica.program import ReplicaProgram
+            from remora.replica.program import take_part
             from remora.replica.server import ReplicaServer
             from remora.replica.user import Identity, UserCallable
             from remora.router.router import Router
@@ -161,12 +158,7 @@ class ReplicaActor:
         async with SignedClient(config.controller_url, settings.data_key) as client:
             definition = await _patiently(lambda: client.get(f"/v1/definitions/{config.definition}"))
             folder = await _patiently(lambda: code.lay_out(config.code, client, settings.scratch))
-        take_on(config.env, config.working_dir)
-        if folder is not None:
-            sys.path.insert(0, str(folder))
-        alias.install()
-        script.install()
-        runner.set_runner(ReplicaProgram(config.controller_url, settings.data_key))
+        take_part(folder, config.env, config.working_dir, config.controller_url, settings.data_key)
         router = Router(settings.data_key, controllers=[config.controller_url], own=self._load, choosers=chooser)
         await router.start()
         runtime.set_caller(router)

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from remora import runner
+from remora.compat import alias, script
 from remora.errors import RemoraError
 from remora.http_client import SignedClient
+from remora.replica.settings import take_on
 from remora.runner import Importing
 from remora_api.wire import ApplicationsSnapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from remora.compat.status import ServeStatus
 
 PATIENCE_S = 5
+
+
+def take_part(
+    folder: Path | None, env: Mapping[str, str], working_dir: str, controller_url: str, data_key: str
+) -> None:
+    """Make this process one of an application's: its code's folder, environment, `ray.serve`, and what `serve` does."""
+    take_on(env, working_dir)
+    if folder is not None:
+        sys.path.insert(0, str(folder))
+    alias.install()
+    script.install()
+    runner.set_runner(ReplicaProgram(controller_url, data_key))
 
 
 class ReplicaProgram(Importing):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import pickle
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -106,21 +105,14 @@ def _forward(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 def _prepare(plan: ActorPlan) -> None:
     """Make this process one of the application's."""
     global _here
-    from remora import runner
-    from remora.compat import alias, script
-    from remora.replica.program import ReplicaProgram
+    from remora.replica.program import take_part
 
     take_on(plan.worker_env)
     settings = ReplicaSettings.read()
     # A loop of its own: the constructor of an asynchronous actor stands on the process's.
     with ThreadPoolExecutor(1) as elsewhere:
         folder = elsewhere.submit(asyncio.run, _code(plan, settings)).result()
-    take_on(plan.env, plan.working_dir)
-    if folder is not None:
-        sys.path.insert(0, str(folder))
-    alias.install()
-    script.install()
-    runner.set_runner(ReplicaProgram(plan.controller_url, settings.data_key))
+    take_part(folder, plan.env, plan.working_dir, plan.controller_url, settings.data_key)
     application, deployment, version = plan.owner
     _here = DeploymentActorContext(DeploymentID(deployment, application), plan.name, version)
 

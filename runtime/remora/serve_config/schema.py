@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, 
 
 from remora.compat.backpressure import BackpressureConfig
 from remora.compat.deployment_actor import DeploymentActorConfig
-from remora.compat.http_options import ControllerOptions, ProxyLocation
+from remora.compat.http_options import ControllerOptions, HTTPFields, ProxyLocation, gRPCOptions
 from remora.compat.logging_config import LoggingConfig
 from remora.compat.tracing_config import TracingConfig
 from remora.graph.autoscaling import AutoscalingConfig
@@ -154,33 +154,20 @@ class ServeApplicationSchema(BaseModel):
         return {"import_path": "", "runtime_env": {}, "deployments": []}
 
 
-class HTTPOptionsSchema(BaseModel):
+class HTTPOptionsSchema(HTTPFields):
     """How HTTP requests come in."""
 
     host: str = "0.0.0.0"
-    port: int = 8000
-    root_path: str = ""
-    request_timeout_s: float | None = None
-    keep_alive_timeout_s: int = 90
-    ssl_keyfile: str | None = None
-    ssl_certfile: str | None = None
-    ssl_keyfile_password: str | None = None
-    ssl_ca_certs: str | None = None
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:
-        if "ssl_certfile" in self.model_fields_set and bool(self.ssl_certfile) != bool(self.ssl_keyfile):
-            raise ValueError("ssl_certfile and ssl_keyfile belong together: give both, or none")
+        if "ssl_certfile" in self.model_fields_set:
+            self.check_tls()
         return self
 
 
-class gRPCOptionsSchema(BaseModel):
+class gRPCOptionsSchema(gRPCOptions):
     """How gRPC requests come in."""
-
-    port: int = 9000
-    grpc_servicer_functions: list[str] = Field(default_factory=list)
-    request_timeout_s: float | None = None
-    enable_reflection: bool = True
 
 
 class ServeDeploySchema(BaseModel):
