@@ -59,13 +59,13 @@ def _watch(host: Host, count: int, recorder: Recorder, pause: Callable[[float], 
     pause(SETTLE_S)
     pids = host.pids()
     controller, replicas = processes.named(pids, CONTROLLERS[host.side]), processes.named(pids, REPLICAS[host.side])
-    controller_s, replicas_s = processes.cpu_s(controller), processes.cpu_s(replicas)
+    controller_s, replicas_s = processes.scheduled_s(controller), processes.scheduled_s(replicas)
     began = time.monotonic()
     pause(WATCH_S)
     watched = time.monotonic() - began
-    found = {f"idle_controller_{count}": share(controller_s, processes.cpu_s(controller), watched)}
+    found = {f"idle_controller_{count}": share(controller_s, processes.scheduled_s(controller), watched)}
     if count == 1 and replicas:
-        found["idle_replica_cpu"] = share(replicas_s, processes.cpu_s(replicas), watched) / len(replicas)
+        found["idle_replica_cpu"] = share(replicas_s, processes.scheduled_s(replicas), watched) / len(replicas)
         found["idle_replica_rss"] = processes.memory_mb(replicas) / len(replicas)
     recorder.add(host.side, found)
 
@@ -76,16 +76,16 @@ def _watch_bare(host: Host, recorder: Recorder, pause: Callable[[float], None]) 
         pause(SETTLE_S)
         pids = bare.pids()
         driver, actor = processes.named(pids, "hosts.bare_ray"), processes.named(pids, "BareActor")
-        driver_s, actor_s = processes.cpu_s(driver), processes.cpu_s(actor)
+        driver_s, actor_s = processes.scheduled_s(driver), processes.scheduled_s(actor)
         began = time.monotonic()
         pause(WATCH_S)
         watched = time.monotonic() - began
-        driver_share = share(driver_s, processes.cpu_s(driver), watched)
+        driver_share = share(driver_s, processes.scheduled_s(driver), watched)
         recorder.add(
             Side.BARE,
             {
                 **{f"idle_controller_{count}": driver_share for count in DEPLOYMENTS},
-                "idle_replica_cpu": share(actor_s, processes.cpu_s(actor), watched),
+                "idle_replica_cpu": share(actor_s, processes.scheduled_s(actor), watched),
                 "idle_replica_rss": processes.memory_mb(actor),
             },
         )

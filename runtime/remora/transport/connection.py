@@ -32,6 +32,9 @@ AnyStream = TypeVar("AnyStream", bound=Stream)
 class Connection(asyncio.BufferedProtocol, Generic[AnyStream]):
     """The shared half. Subclasses say what frames mean: `on_handshake`, `on_frame`, `on_silence` and `on_lost`."""
 
+    speaks_after_s: float = liveness.PING_S
+    """About how long this end hears nothing before it counts the other as silent for as long."""
+
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.streams: dict[int, AnyStream] = {}
@@ -52,6 +55,10 @@ class Connection(asyncio.BufferedProtocol, Generic[AnyStream]):
         self._timer: asyncio.TimerHandle | None = None
 
     # ── for subclasses ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def next_tick(self) -> float:
+        """Return when, in the loop's time, this end says next that it is there."""
+        return liveness.next_ping(self.loop.time())
 
     def on_connected(self) -> None:
         """The socket is open; nobody has proved anything."""
@@ -100,7 +107,7 @@ class Connection(asyncio.BufferedProtocol, Generic[AnyStream]):
         """The other end has proved who it is: real frames from here on."""
         self.established = True
         self._decoder.limit = MAX_PAYLOAD_BYTES
-        self._restart_timer(liveness.PING_S)
+        self._restart_timer(self.next_tick())
 
     def close(self) -> None:
         """Write what is pending, then close."""
@@ -184,7 +191,7 @@ class Connection(asyncio.BufferedProtocol, Generic[AnyStream]):
         self._transport = cast(asyncio.Transport, transport)
         # At 0 what is written is sent at once: uvloop keeps less than this until it has looked for new data.
         self._transport.set_write_buffer_limits(high=0)
-        self._restart_timer(HANDSHAKE_S)
+        self._restart_timer(self.loop.time() + HANDSHAKE_S)
         self.on_connected()
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -226,10 +233,10 @@ class Connection(asyncio.BufferedProtocol, Generic[AnyStream]):
 
     # ── liveness ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _restart_timer(self, delay_s: float) -> None:
+    def _restart_timer(self, due: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.loop.call_later(delay_s, self._tick)
+        self._timer = self.loop.call_at(due, self._tick)
 
     def _tick(self) -> None:
         if not self.established:
@@ -237,16 +244,27 @@ class Connection(asyncio.BufferedProtocol, Generic[AnyStream]):
             self.abort()
             return
         if self._heard:
-            self._heard = False
-            if self.silent_s >= liveness.SILENT_AFTER_S:
-                self.on_silence(False)
-            self.silent_s = 0.0
+            self._note_life()
         else:
-            self.silent_s += liveness.PING_S
+            self.silent_s += self.speaks_after_s
             if self.silent_s >= liveness.SILENT_AFTER_S and self._ends_in_silence():
                 return
-        self._timer = self.loop.call_later(liveness.PING_S, self._tick)
+        self._speak()
+
+    def _speak(self) -> None:
+        self._restart_timer(self.next_tick())
         self.put(PING, 0)
+
+    def answer_ping(self) -> None:
+        """Say that this end is there now that the other has, instead of at another moment of its own."""
+        self._note_life()
+        self._speak()
+
+    def _note_life(self) -> None:
+        self._heard = False
+        if self.silent_s >= liveness.SILENT_AFTER_S:
+            self.on_silence(False)
+        self.silent_s = 0.0
 
     def _ends_in_silence(self) -> bool:
         """Give the connection up if the other host is gone; a host that answers has only a process that is busy."""
@@ -255,7 +273,7 @@ class Connection(asyncio.BufferedProtocol, Generic[AnyStream]):
         if transport is None or sock is None:
             return False
         if not liveness.host_is_gone(sock):
-            if self.silent_s < liveness.SILENT_AFTER_S + liveness.PING_S:
+            if self.silent_s < liveness.SILENT_AFTER_S + self.speaks_after_s:
                 self.on_silence(True)
             return False
         pending = liveness.unacknowledged_bytes(sock) + transport.get_write_buffer_size() + self._out_bytes

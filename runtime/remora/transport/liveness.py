@@ -14,11 +14,22 @@ import sys
 from typing import Final
 
 PING_S: Final = 1.0
+FOLLOWS_AFTER_S: Final = 1.5
+"""A replica answers each PING with its own, in the same turn of its loop, so that an idle one wakes once for both; one
+that heard nothing for so long speaks by itself."""
 SILENT_AFTER_S: Final = 3.0
 
 _SIOCOUTQ: Final = 0x5411
 _LAST_ACK_OFFSET: Final = 8 + 12 * 4
 """Of ``tcpi_last_ack_recv`` in ``struct tcp_info``: 8 one-byte fields, then twelve u32 before it."""
+
+
+def next_ping(now_s: float) -> float:
+    """Return when to speak next: in half a period to one and a half, at a moment that all links of a process share.
+
+    To wake costs a process more than what it then does for one link.
+    """
+    return (now_s / PING_S + 1.5) // 1 * PING_S
 
 
 def unacknowledged_bytes(sock: socket.socket) -> int:

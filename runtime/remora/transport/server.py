@@ -11,6 +11,7 @@ import secrets
 from typing import Final, Protocol
 
 from remora.errors import ProtocolError
+from remora.transport import liveness
 from remora.transport.connection import Connection
 from remora.transport.credits import WINDOW_BYTES
 from remora.transport.frames import (
@@ -142,6 +143,8 @@ class HeldHead(Protocol):
 class ServerConnection(Connection[ServerStream]):
     """One client: a proxy or another replica."""
 
+    speaks_after_s = liveness.FOLLOWS_AFTER_S
+
     def __init__(self, loop: asyncio.AbstractEventLoop, host: Host, handshake: ReplicaHandshake) -> None:
         super().__init__(loop)
         self.held: list[HeldHead] = []
@@ -149,6 +152,9 @@ class ServerConnection(Connection[ServerStream]):
         self._handshake = handshake
         self._last_id = 0
         self._was_refused = False
+
+    def next_tick(self) -> float:
+        return self.loop.time() + self.speaks_after_s
 
     def on_connected(self) -> None:
         self._host.connections.add(self)
@@ -209,8 +215,10 @@ class ServerConnection(Connection[ServerStream]):
             self._open(bare, id, bool(kind & END), payload)
             return
         if stream is None:
-            if id == 0 and kind != PING:
-                raise ProtocolError(f"a client sent a frame of kind {kind:#x}")
+            if id == 0:
+                if kind != PING:
+                    raise ProtocolError(f"a client sent a frame of kind {kind:#x}")
+                self.answer_ping()
             return  # Finished or refused here while this was on its way.
         if bare in _DELIVERED:
             if kind & END:
