@@ -34,6 +34,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from remora_api.autoscaling import Autoscaling, Policy
 from remora_api.wire_graph import Graph
+from remora_api.wire_group import PlacementGroup
 
 
 class Wire(BaseModel):
@@ -76,6 +77,8 @@ class DeploymentOverride(Wire):
     """What Ray sets up for its replicas' processes, without variables. Local mode only: pods have an image."""
     spread: bool | None = None
     max_replicas_per_node: int | None = None
+    group: PlacementGroup | None = None
+    """What each replica reserves, in the place of the code's."""
     rolling_update_percentage: float | None = None
     """As the next two: of Serve config files, thus in local mode only; above 0, at most 1."""
     max_surge_percent: int | None = None
@@ -161,6 +164,14 @@ class BuildStatus(Wire):
     """For FAILED: the import path, and the last line of the traceback. For BUILT: what of the target has no effect."""
 
 
+class Former(Wire):
+    """Replicas of another version that are still there, and hold something else than one of the wanted version."""
+
+    replicas: int
+    resources: Resources
+    group: PlacementGroup | None = None
+
+
 class DeploymentStatus(Wire):
     """One deployment, counted by the controller."""
 
@@ -184,7 +195,11 @@ class DeploymentStatus(Wire):
     failing: bool = False
     """True once replicas of the target's version failed to start so often that waiting will not help."""
     resources: Resources = Resources()
-    """Of one replica."""
+    """Of one replica, with all that its placement group reserves."""
+    group: PlacementGroup | None = None
+    """How that is to be divided; None where it is all on one node."""
+    former: tuple[Former, ...] = ()
+    """Those that need other room than their successors: both are there at a time."""
     spread: bool = True
     max_replicas_per_node: int | None = None
 

@@ -7,12 +7,13 @@ filling the groups in the order in which the resource lists them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from remora_api import wire
+from remora_api import bundles, wire
 from remora_api.target import ray_resources
 from remora_api.v1alpha1 import WorkerGroup
+from remora_api.wire_group import PlacementGroup, Strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,12 @@ class Need:
     deployment: str
     replicas: int
     resources: wire.Resources
+    """Of one replica, in all."""
     spread: bool = True
     per_node: int | None = None
     """At most so many in one pod; None is no limit."""
+    group: PlacementGroup | None = None
+    """How a replica's resources may be divided over pods; None where one pod has to hold them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,13 @@ class _Bin:
     custom: dict[str, float]
     holds: Counter[str] = field(default_factory=Counter)
     """Replicas by deployment."""
+
+    @classmethod
+    def empty(cls, of: Capacity) -> _Bin:
+        return cls(of, of.cpu_milli, of.memory_bytes, dict(of.custom))
+
+    def copy(self) -> _Bin:
+        return replace(self, custom=dict(self.custom), holds=Counter(self.holds))
 
     def takes(self, need: Need) -> bool:
         wants = need.resources
@@ -102,7 +113,11 @@ def demand(needs: Iterable[Need], groups: Sequence[Capacity]) -> Demand:
     for need in sorted(needs, key=lambda it: (it.resources.size, it.deployment), reverse=True):
         for index in range(need.replicas):
             apart = need.spread and index == 1
-            if not _place(need, bins, groups, opened, apart=apart) and need.deployment not in unplaced:
+            if _is_divided(need, groups):
+                is_placed = _place_bundles(need, bins, groups, opened)
+            else:
+                is_placed = _place(need, bins, groups, opened, apart=apart)
+            if not is_placed and need.deployment not in unplaced:
                 unplaced.append(need.deployment)
     pods = {it.group: min(max(opened[it.group], it.minimum), it.maximum) for it in groups}
     return Demand(pods, tuple(sorted(unplaced)))
@@ -113,17 +128,26 @@ def needs_of(status: wire.ApplicationStatus, max_surge: int, *, required: bool =
 
     With `required`, without what autoscaling would add to what the resource wants in any case.
     """
-    return [
-        Need(
-            deployment=it.name,
-            replicas=_count(it, required) + (min(max_surge, _count(it, required)) if _is_replaced(it) else 0),
-            resources=it.resources,
-            # Spread is for those that stay: a single replica and its successor may share a pod.
-            spread=it.spread and _count(it, required) > 1,
-            per_node=it.max_replicas_per_node,
-        )
-        for it in status.deployments
-    ]
+    return [need for it in status.deployments for need in _needs(it, max_surge, required)]
+
+
+def _needs(it: wire.DeploymentStatus, max_surge: int, required: bool) -> Iterator[Need]:
+    count = _count(it, required)
+    surge = min(max_surge, count) if _is_replaced(it) else 0
+    former = sum(old.replicas for old in it.former) if _is_replaced(it) else 0
+    # Spread is for those that stay: a single replica and its successor may share a pod.
+    spread = it.spread and count > 1
+    yield Need(
+        deployment=it.name,
+        replicas=max(0, count + surge - former),
+        resources=it.resources,
+        spread=spread,
+        per_node=it.max_replicas_per_node,
+        group=it.group,
+    )
+    if former:
+        for old in it.former:
+            yield Need(it.name, old.replicas, old.resources, spread, it.max_replicas_per_node, old.group)
 
 
 def _count(deployment: wire.DeploymentStatus, required: bool) -> int:
@@ -144,10 +168,37 @@ def _place(need: Need, bins: list[_Bin], groups: Sequence[Capacity], opened: dic
         fitting[0].put(need)
         return True
     for group in groups:
-        fresh = _Bin(group, group.cpu_milli, group.memory_bytes, dict(group.custom))
+        fresh = _Bin.empty(group)
         if opened[group.group] < group.maximum and fresh.takes(need):
             opened[group.group] += 1
             bins.append(fresh)
             fresh.put(need)
             return True
     return apart and _place(need, bins, groups, opened, apart=False)
+
+
+def _is_divided(need: Need, groups: Sequence[Capacity]) -> bool:
+    """Tell whether a replica's bundles go into several pods: with PACK only where no pod is large enough for all."""
+    if need.group is None or need.group.strategy is Strategy.STRICT_PACK:
+        return False
+    return need.group.strategy is not Strategy.PACK or not any(_Bin.empty(it).takes(need) for it in groups)
+
+
+def _place_bundles(need: Need, bins: list[_Bin], groups: Sequence[Capacity], opened: dict[str, int]) -> bool:
+    """Put all bundles of one replica, or none: each in a pod of its own as far as its strategy asks for that.
+
+    Selectors of bundles are not looked at: they are about labels of Ray's nodes, which pods get when they are there.
+    """
+    assert need.group is not None
+    strategy = need.group.strategy
+    tried, numbers, own = [it.copy() for it in bins], dict(opened), f"{need.deployment} of this replica"
+    for resources in sorted(bundles.of(need.group), key=lambda it: it.size, reverse=True):
+        bundle = Need(own, 1, resources, per_node=1 if strategy is Strategy.STRICT_SPREAD else None)
+        if not _place(bundle, tried, groups, numbers, apart=strategy is Strategy.SPREAD):
+            return False
+    for it in tried:
+        if it.holds.pop(own, 0):
+            it.holds[need.deployment] += 1
+    bins[:] = tried
+    opened.update(numbers)
+    return True

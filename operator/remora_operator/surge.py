@@ -27,6 +27,7 @@ def fresh_needs(status: wire.ApplicationStatus, max_surge: int) -> list[Need]:
             resources=it.resources,
             spread=it.spread and it.desired > 1,
             per_node=it.max_replicas_per_node,
+            group=it.group,
         )
         for it in status.deployments
     ]

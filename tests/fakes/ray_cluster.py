@@ -6,6 +6,7 @@ Ports are free ones instead of the pods' own, and the network is loopback; the r
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import secrets
 import signal
@@ -130,6 +131,24 @@ class RayMachine:
                 continue
             if ours and title.startswith(beginning.encode()):
                 found.add(int(path.parent.name))
+        return found
+
+    def groups(self) -> dict[str, str]:
+        """Return the strategies of the placement groups that there are, by name."""
+        program = (
+            "import json, ray; from ray.util.placement_group import placement_group_table as table; "
+            "ray.init(address='auto', logging_level='ERROR', log_to_driver=False); "
+            "print(json.dumps({e['name']: e['strategy'] for e in table().values() if e['state'] != 'REMOVED'}))"
+        )
+        environment = {**self._environment, "RAY_ADDRESS": f"127.0.0.1:{self._gcs}"}
+        said = subprocess.run(
+            [sys.executable, "-c", program.replace("'auto'", repr(environment["RAY_ADDRESS"]))],
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        found: dict[str, str] = json.loads(said.stdout.splitlines()[-1])
         return found
 
     def log(self) -> str:

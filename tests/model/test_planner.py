@@ -7,7 +7,8 @@ between, also with a plan written down and half of it done, and another goes on 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -24,17 +25,25 @@ from remora.controller.checkpoint import Saved, replica_to_bytes, saved_of
 from remora.controller.lifecycle import Phase
 from remora.controller.planner import members_of, plan
 from remora.controller.routes import routes
-from remora.controller.state import BuiltDeployment, Graph, Node, NodeId, Scaled, World
+from remora.controller.state import BuiltDeployment, Bundle, Graph, Node, NodeId, Scaled, World
 from remora.controller.status import applications
 from remora.replica.config import Started
 from remora.types import ReplicaId
 from remora_api.autoscaling import Autoscaling
 from remora_api.wire import BuildState, DeploymentOverride, GroupTarget, Resources, Target
+from remora_api.wire_group import PlacementGroup, Strategy
 
 # Shrinking takes minutes; the failing sequence as it was found is short enough to read.
 PHASES = (Phase_.explicit, Phase_.reuse, Phase_.generate)
 NAMES = ("A", "B")
 NODES = ("n1", "n2", "n3")
+GROUPS = (
+    None,
+    PlacementGroup(bundles=({"CPU": 0.25}, {"CPU": 0.75})),
+    PlacementGroup(bundles=({"CPU": 0.5}, {"CPU": 0.5}), strategy=Strategy.STRICT_PACK),
+    PlacementGroup(bundles=({"CPU": 0.5}, {"CPU": 0.25}, {"CPU": 0.25}), strategy=Strategy.SPREAD),
+)
+"""What each of B's replicas may reserve: together as much as one of A's takes."""
 HOSTS = {"n1": "h1", "n2": "h1", "n3": "h3"}
 
 
@@ -68,6 +77,8 @@ class Ray:
 
     known: Mapping[NodeId, Node] = field(default_factory=dict)
     actors: dict[ReplicaId, Actor] = field(default_factory=dict)
+    groups: set[ReplicaId] = field(default_factory=set)
+    """Replicas that have a placement group."""
 
     async def replicas(self) -> list[ReplicaId]:
         return list(self.actors)
@@ -77,6 +88,9 @@ class Ray:
 
     async def nodes(self) -> Mapping[NodeId, Node]:
         return self.known
+
+    async def release_all_but(self, replicas: Collection[ReplicaId]) -> None:
+        self.groups &= set(replicas)
 
 
 class Cluster(RuleBasedStateMachine):
@@ -94,6 +108,7 @@ class Cluster(RuleBasedStateMachine):
         self.autoscaled: set[str] = set()
         self.word, self.asleep, self.paused = 0, False, False
         self.coded = set(NAMES)
+        self.group: PlacementGroup | None = None
         self.ray = Ray()
 
     @initialize(surge=st.integers(0, 2), unavailable=st.integers(0, 2))
@@ -160,6 +175,8 @@ class Cluster(RuleBasedStateMachine):
     def perform(self, action: Action) -> None:
         match action:
             case Start(replica):
+                if action.bundles:
+                    self.ray.groups.add(replica)
                 self.ray.actors[replica] = Actor(replica_to_bytes(self.world.replicas[replica]))
             case Drain(replica) if replica in self.ray.actors:
                 self.ray.actors[replica].drains = True
@@ -200,10 +217,10 @@ class Cluster(RuleBasedStateMachine):
         self.word += 1
         self.target()
 
-    @rule(coded=st.sampled_from([{"A"}, {"A", "B"}]))
-    def new_code(self, coded: set[str]) -> None:
-        """Without B, or with it again."""
-        self.coded = coded
+    @rule(coded=st.sampled_from([{"A"}, {"A", "B"}, {"A", "B"}]), group=st.sampled_from(GROUPS))
+    def new_code(self, coded: set[str], group: PlacementGroup | None) -> None:
+        """Without B, or with it again, whose replicas may reserve something."""
+        self.coded, self.group = coded, group
         self.revision += 1
         self.target()
 
@@ -285,7 +302,12 @@ class Cluster(RuleBasedStateMachine):
     def finish(self, key: versions.BuildKey, outcome: str) -> None:
         match outcome:
             case "done":
-                built = tuple(BuiltDeployment(name=n, definition=n, resources=Resources()) for n in sorted(self.coded))
+                built = tuple(
+                    BuiltDeployment(name="B", definition="B", resources=Resources(cpu_milli=250), group=self.group)
+                    if name == "B" and self.group is not None
+                    else BuiltDeployment(name=name, definition=name, resources=Resources())
+                    for name in sorted(self.coded)
+                )
                 self.learn(events.BuildDone(key, Graph("A", built)))
             case "failed":
                 self.learn(events.BuildFailed(key, "ImportError"))
@@ -305,6 +327,7 @@ class Cluster(RuleBasedStateMachine):
 
     def died(self, id_: ReplicaId, message: str = "") -> None:
         self.ray.actors.pop(id_, None)
+        self.ray.groups.discard(id_)
         self.learn(events.ReplicaDied(id_, message))
 
     @precondition(lambda self: self.world.replicas)
@@ -322,6 +345,31 @@ class Cluster(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.1, 1, 10, 100]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.ray.groups)
+    def dies_unseen(self, data: st.DataObject) -> None:
+        """A replica ends while no controller sees it: the next one gives back what it had reserved."""
+        self.ray.actors.pop(data.draw(st.sampled_from(sorted(self.ray.groups))), None)
+        self.the_controller_dies(0, anew=False)
+        assert self.ray.groups <= self.ray.actors.keys()
+
+    @invariant()
+    def takes_no_more_than_there_is(self) -> None:
+        held = Counter[NodeId]()
+        for replica in self.world.replicas.values():
+            for bundle in replica.bundles or (Bundle(replica.node, replica.resources),):
+                held[bundle.node] += bundle.resources.cpu_milli
+        assert all(held[id_] <= (node.cpu_milli or 0) for id_, node in self.world.nodes.items()), held
+
+    @invariant()
+    def reserves_for_replicas_alone(self) -> None:
+        """Every group is a replica's, and every replica that reserves something has all of it, itself in the first."""
+        assert self.ray.groups <= self.world.replicas.keys()
+        sizes = {len(it.bundles) for it in GROUPS if it is not None}
+        for replica in self.world.replicas.values():
+            assert not replica.bundles or len(replica.bundles) in sizes
+            assert not replica.bundles or replica.bundles[0].node == replica.node
 
     @invariant()
     def describes_itself(self) -> None:
@@ -348,7 +396,9 @@ class Cluster(RuleBasedStateMachine):
         assert {name: n for name, n in self.wanted().items() if name not in self.autoscaled} == {
             name: n for name, n in self.counts.items() if name in self.coded - self.autoscaled
         }
-        assert not any(self.world.nodes[r.node].name in self.leaving for r in self.world.replicas.values())
+        assert not any(
+            self.world.nodes[id_].name in self.leaving for r in self.world.replicas.values() for id_ in r.nodes
+        )
         assert plan(self.world, self.now, self.new_id).actions == ()
         self.check_actors()
         # New settings that were written down and never told: at random this comes up too seldom.
@@ -377,6 +427,7 @@ class Cluster(RuleBasedStateMachine):
     def check_actors(self) -> None:
         """Every process is a replica's, and has been told the settings that hold now."""
         assert self.ray.actors.keys() == self.world.replicas.keys()
+        assert self.ray.groups == {it.id for it in self.world.replicas.values() if it.bundles}
         wanted = {it.name: it.settings for it in versions.resolve(self.world.serving["app"])}
         for id_, actor in self.ray.actors.items():
             begun = recovery.replica_from_bytes(actor.record)
@@ -388,6 +439,8 @@ class Cluster(RuleBasedStateMachine):
         failed = {deployment for _, deployment, _ in self.world.crashes}
         for name, number in self.wanted().items():
             held = [self.world.nodes[it.node] for it in members_of(self.world, "app", name)]
+            if any(len(it.nodes) > 1 for it in members_of(self.world, "app", name)):
+                continue
             assert len({it.host for it in held}) >= min(2, number, len({it.host for it in homes})) or name in failed
             assert len({it.id for it in held}) >= min(2, number, len(homes)) or name in failed
 

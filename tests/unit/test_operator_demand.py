@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remora_api import wire
-from remora_operator.demand import Capacity, Need, demand, needs_of
+from remora_api import bundles, wire
+from remora_api.wire_group import PlacementGroup, Strategy
+from remora_operator.demand import Capacity, Demand, Need, demand, needs_of
 from remora_operator.surge import fresh_needs
 from tests.fakes.applications import deployment
 
@@ -115,3 +116,83 @@ def test_pods_enough_for_what_each_may_hold() -> None:
     )
     assert demand(needs_of(status, 1), [group()]).pods == {"cpu": 3}, "and for the surge"
     assert [it.per_node for it in fresh_needs(status, 1)] == [1]
+
+
+def grouped(name: str, replicas: int, strategy: str, *parts: dict[str, float]) -> Need:
+    group_ = PlacementGroup(bundles=parts, strategy=Strategy(strategy))
+    return Need(name, replicas, bundles.total(bundles.of(group_)), spread=False, group=group_)
+
+
+GPU = {"GPU": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("needs", "groups", "pods"),
+    [
+        pytest.param([grouped("A", 1, "STRICT_PACK", GPU, GPU)], [group(gpu=2)], {"cpu": 1}, id="packed into one pod"),
+        pytest.param([grouped("A", 2, "STRICT_PACK", GPU, GPU)], [group(gpu=3)], {"cpu": 2}, id="each replica"),
+        pytest.param([grouped("A", 1, "STRICT_SPREAD", GPU, GPU)], [group(gpu=2)], {"cpu": 2}, id="strictly spread"),
+        pytest.param([grouped("A", 2, "STRICT_SPREAD", GPU, GPU)], [group(gpu=2)], {"cpu": 2}, id="pods are shared"),
+        pytest.param([grouped("A", 1, "SPREAD", GPU, GPU)], [group(gpu=2)], {"cpu": 2}, id="spread"),
+        pytest.param([grouped("A", 1, "SPREAD", GPU, GPU)], [group(gpu=2, maximum=1)], {"cpu": 1}, id="if it may be"),
+        pytest.param([grouped("A", 1, "PACK", GPU, GPU)], [group(gpu=2)], {"cpu": 1}, id="packed"),
+        pytest.param([grouped("A", 1, "PACK", GPU, GPU)], [group(gpu=1)], {"cpu": 2}, id="divided if no pod is large"),
+        pytest.param(
+            [grouped("A", 1, "PACK", GPU, GPU)],
+            [group("one", gpu=1), group("two", gpu=2)],
+            {"one": 0, "two": 1},
+            id="packed into the group that is large enough",
+        ),
+    ],
+)
+def test_pods_for_placement_groups(needs: list[Need], groups: list[Capacity], pods: dict[str, int]) -> None:
+    assert demand(needs, groups) == Demand(pods)
+
+
+def test_a_group_that_has_no_room_takes_none() -> None:
+    answer = demand([grouped("A", 1, "STRICT_SPREAD", GPU, GPU, GPU)], [group(gpu=1, maximum=2)])
+    assert answer == Demand({"cpu": 0}, ("A",))
+    assert demand([grouped("A", 1, "STRICT_PACK", GPU, GPU)], [group(gpu=1)]).unplaced == ("A",)
+
+
+def test_needs_know_how_a_replica_may_be_divided() -> None:
+    wanted = grouped("A", 1, "SPREAD", GPU, GPU)
+    status = wire.ApplicationStatus(
+        application="app",
+        generation=1,
+        revision="r1",
+        build=wire.BuildStatus(state=wire.BuildState.BUILT),
+        deployments=(
+            wire.DeploymentStatus(
+                name="A",
+                desired=1,
+                ready=0,
+                updated=0,
+                total=0,
+                version="v",
+                spread=False,
+                resources=wanted.resources,
+                group=wanted.group,
+            ),
+        ),
+    )
+    assert needs_of(status, 0) == fresh_needs(status, 0) == [wanted]
+
+
+def test_replicas_that_held_more_than_their_successors_are_counted_as_they_are() -> None:
+    former = wire.Former(replicas=1, resources=wire.Resources(cpu_milli=2000))
+    small = deployment("A", desired=1, ready=1, updated=0, total=1, spread=False).model_copy(
+        update={"resources": wire.Resources(cpu_milli=500)}
+    )
+    status = wire.ApplicationStatus(
+        application="app",
+        generation=1,
+        revision="r1",
+        build=wire.BuildStatus(state=wire.BuildState.BUILT),
+        deployments=(small,),
+    )
+    assert demand(needs_of(status, 1), [group()]).pods == {"cpu": 1}, "as if both were small"
+    known = status.model_copy(update={"deployments": (small.model_copy(update={"former": (former,)}),)})
+    assert demand(needs_of(known, 1), [group()]).pods == {"cpu": 2}
+    done = small.model_copy(update={"former": (former,), "updated": 1})
+    assert demand(needs_of(status.model_copy(update={"deployments": (done,)}), 1), [group()]).pods == {"cpu": 1}

@@ -11,8 +11,10 @@ import pytest
 from remora import serve
 from remora.compat.config import AutoscalingConfig
 from remora.errors import OptionError
+from remora.graph import placement_group
 from remora.graph.deployment import NoEffectYetWarning
 from remora.graph.options import ActorOptions
+from remora_api.wire_group import Strategy
 
 
 class Model:
@@ -85,10 +87,10 @@ def test_a_wrong_option_is_refused_with_the_deployments_name(given: dict[str, An
 
 
 def test_what_has_no_effect_yet_is_said_and_kept() -> None:
-    with pytest.warns(NoEffectYetWarning, match="deployment 'Model': option placement_group_strategy is") as seen:
-        made = serve.deployment(placement_group_strategy="PACK")(Model)
+    with pytest.warns(NoEffectYetWarning, match="deployment 'Model': option gang_scheduling_config is") as seen:
+        made = serve.deployment(gang_scheduling_config={"gang_size": 1})(Model)
     assert seen[0].filename == __file__
-    assert made.settings.without_effect == ("placement_group_strategy",)
+    assert made.settings.without_effect == ("gang_scheduling_config",)
 
 
 def test_autoscaling_has_ray_serves_names_and_defaults() -> None:
@@ -161,14 +163,14 @@ def test_a_wrong_autoscaling_is_refused(given: dict[str, Any], message: str) -> 
 
 def test_options_change_a_copy_and_warn_of_new_ones_only() -> None:
     with pytest.warns(NoEffectYetWarning):
-        first = serve.deployment(placement_group_strategy="PACK", num_replicas=3)(Model)
+        first = serve.deployment(gang_scheduling_config={"gang_size": 1}, num_replicas=3)(Model)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         second = first.options(name="Other", num_replicas=4)
     assert (first.name, first.num_replicas) == ("Model", 3)
     assert (second.name, second.num_replicas) == ("Other", 4)
     assert second.func_or_class is Model
-    assert second.settings.without_effect == ("placement_group_strategy",)
+    assert second.settings.without_effect == ("gang_scheduling_config",)
 
 
 def test_none_gives_the_default_where_ray_serve_allows_it() -> None:
@@ -215,8 +217,60 @@ def test_an_autoscaling_config_has_ray_serves_defaults_and_keeps_a_policy() -> N
 def test_replicas_of_a_node_cannot_be_counted_beside_placement_groups() -> None:
     with pytest.raises(OptionError, match="'Model': option max_replicas_per_node cannot be set beside placement_gr"):
         serve.deployment(max_replicas_per_node=2, placement_group_bundles=[{"CPU": 1}])(Model)
-    with pytest.warns(NoEffectYetWarning):
-        grouped = serve.deployment(placement_group_bundles=[{"CPU": 1}])(Model)
+    grouped = serve.deployment(placement_group_bundles=[{"CPU": 1}])(Model)
     with pytest.raises(OptionError, match="leave one of them out"):
         grouped.options(max_replicas_per_node=2)
     assert grouped.options(max_replicas_per_node=2, placement_group_bundles=None).settings.max_replicas_per_node == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"placement_group_strategy": "PACK"}, "option placement_group_strategy needs placement_group_bundles"),
+        ({"placement_group_bundle_label_selector": [{"a": "b"}]}, "label_selector needs placement_group_bundles"),
+        ({"placement_group_bundles": []}, "must be a list of resources for each bundle"),
+        ({"placement_group_bundles": [{"CPU": "1"}]}, "amounts must be numbers of at least 0"),
+        ({"placement_group_bundles": [{"CPU": -1}]}, "amounts must be numbers of at least 0"),
+        ({"placement_group_bundles": [{"CPU": 1}, {"CPU": 0}]}, "holds nothing: leave it out"),
+        (
+            {"placement_group_bundles": [{"CPU": 1}], "placement_group_strategy": "TIGHT"},
+            "option placement_group_strategy is 'TIGHT', and must be one of PACK, STRICT_PACK, SPREAD, STRICT_SPREAD",
+        ),
+        (
+            {"placement_group_bundles": [{"CPU": 1}], "placement_group_bundle_label_selector": [{"a": "b c"}]},
+            "in(a, b)",
+        ),
+        (
+            {"placement_group_bundles": [{"CPU": 1}] * 3, "placement_group_bundle_label_selector": [{"a": "b"}] * 2},
+            "has 2 selectors for 3 bundles: give one for all of them, or one for each",
+        ),
+        ({"placement_group_bundles": [{"GPU": 1}]}, "which has 0 CPU; its ray_actor_options must be a subset of that"),
+        (
+            {"placement_group_bundles": [{"CPU": 1}, {"GPU": 1}], "ray_actor_options": {"num_gpus": 1}},
+            "which has 0 GPU; its ray_actor_options must be a subset of that, and num_gpus is 1",
+        ),
+        (
+            {"placement_group_bundles": [{"CPU": 1}], "ray_actor_options": {"resources": {"disk": 2}}},
+            "which has 0 disk; its ray_actor_options must be a subset of that, and disk is 2",
+        ),
+    ],
+    ids=lambda value: "" if isinstance(value, dict) else value,
+)
+def test_a_wrong_placement_group_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=re.escape(message)):
+        serve.deployment(**given)(Model)
+
+
+def test_one_selector_is_for_all_bundles_and_packed_is_the_default() -> None:
+    bundles = [{"CPU": 1}, {"GPU": 1}]
+    made = serve.deployment(
+        placement_group_bundles=bundles, placement_group_bundle_label_selector=[{"ray.io/accelerator-type": "in(A, B)"}]
+    )(Model)
+    assert made.settings.group == {
+        "bundles": [{"CPU": 1.0}, {"GPU": 1.0}],
+        "strategy": "PACK",
+        "selectors": [{"ray.io/accelerator-type": "in(A, B)"}] * 2,
+    }
+    assert made.settings.without_effect == ()
+    assert serve.deployment(Model).settings.group is None
+    assert tuple(Strategy) == placement_group.STRATEGIES

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from remora.controller.lifecycle import Phase
-from remora.controller.placement import by_worth, choose, eligible, fits, misplaced
-from remora.controller.state import NodeId
+from remora.controller.placement import by_worth, choose, eligible, holdings, misplaced, own, takes
+from remora.controller.state import Bundle, NodeId
 from remora_api.wire import GroupTarget, Resources
 from tests.unit.worlds import GROUP, graph, node, target, with_replicas, world
 
@@ -53,7 +55,7 @@ def test_a_leaving_replica_holds_its_room_but_does_not_count_as_spread() -> None
     assert found is not None
     assert found.name == "p1"
     tight = node("p1", cpu_milli=1000)
-    assert not fits(Resources(), tight, [r for r in before.replicas.values() if r.node == "p1"])
+    assert not takes(Resources(), tight, holdings([tight], before.replicas.values())[tight.id])
 
 
 def test_one_moves_when_all_are_on_one_pod_of_a_machine_and_another_pod_has_room() -> None:
@@ -67,14 +69,14 @@ def test_one_moves_when_all_are_on_one_pod_of_a_machine_and_another_pod_has_room
 
 def test_counts_memory_and_devices() -> None:
     big = node("a", memory_bytes=2**30, custom={"GPU": 1.0})
-    assert fits(Resources(memory_bytes=2**30, custom={"GPU": 1}), big, [])
-    assert not fits(Resources(memory_bytes=2**30 + 1), big, [])
-    assert not fits(Resources(custom={"GPU": 2}), big, [])
-    assert not fits(Resources(custom={"TPU": 1}), big, [])
+    assert takes(Resources(memory_bytes=2**30, custom={"GPU": 1}), big, [])
+    assert not takes(Resources(memory_bytes=2**30 + 1), big, [])
+    assert not takes(Resources(custom={"GPU": 2}), big, [])
+    assert not takes(Resources(custom={"TPU": 1}), big, [])
 
 
 def test_a_node_without_capacity_takes_anything() -> None:
-    assert fits(Resources(cpu_milli=10**6, memory_bytes=2**50), node("a", cpu_milli=None), [])
+    assert takes(Resources(cpu_milli=10**6, memory_bytes=2**50), node("a", cpu_milli=None), [])
 
 
 def test_those_kept_when_scaled_down_are_spread() -> None:
@@ -113,3 +115,22 @@ def test_a_node_holds_no_more_of_a_deployment_than_it_may_with_those_that_end() 
     assert choose(nodes[:1], replicas, "app", "A", Resources(), spread=False, per_node=3)
     assert choose(nodes[:1], replicas, "app", "B", Resources(), spread=False, per_node=2)
     assert choose(nodes[:1], replicas, "other", "A", Resources(), spread=False, per_node=1)
+
+
+def test_bundles_are_held_where_they_lie_and_a_grouped_replica_holds_nothing_beside_them() -> None:
+    nodes = [node("p1"), node("p2")]
+    (replica,) = with_replicas(world(target(), graph("A"), *nodes), "A", Phase.RUNNING, on="p1").replicas.values()
+    parts = Resources(cpu_milli=3000), Resources(cpu_milli=0, custom={"GPU": 1})
+    grouped = replace(replica, bundles=tuple(map(Bundle, (nodes[0].id, nodes[1].id), parts)))
+    assert holdings(nodes, [grouped]) == {nodes[0].id: [parts[0]], nodes[1].id: [parts[1]]}
+    assert grouped.nodes == {nodes[0].id, nodes[1].id}
+    assert grouped.needs == Resources(cpu_milli=3000, custom={"GPU": 1})
+
+
+def test_where_replicas_take_no_cpu_of_rays_bundles_do() -> None:
+    local = replace(node("p1", cpu_milli=2000), bundles_only=True)
+    plain = with_replicas(world(target(), graph("A"), local), "A", Phase.RUNNING, Phase.RUNNING, on="p1")
+    held = holdings([local], plain.replicas.values())[local.id]
+    assert takes(own(Resources(cpu_milli=1000), local), local, [*held, Resources(cpu_milli=2000)])
+    assert takes(Resources(cpu_milli=2000), local, held)
+    assert not takes(Resources(cpu_milli=2001), local, held)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +35,7 @@ class Cluster:
 
     def __init__(self, *names: ReplicaId) -> None:
         self.actors = {name: Actor() for name in names}
+        self.kept: set[ReplicaId] = set()
 
     async def nodes(self) -> Mapping[NodeId, Node]:
         node = Node(id=HERE, name="w", host="h", group="", template="", cpu_milli=1000, memory_bytes=None, custom={})
@@ -45,6 +46,9 @@ class Cluster:
 
     async def find(self, name: ReplicaId) -> Actor:
         return self.actors[name]
+
+    async def release_all_but(self, replicas: Collection[ReplicaId]) -> None:
+        self.kept = set(replicas)
 
 
 async def recovered(cluster: Cluster, saved: Saved) -> tuple[World, list[Any]]:

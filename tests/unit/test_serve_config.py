@@ -17,6 +17,7 @@ from remora_api import crd
 from remora_api.autoscaling import Aggregation, Autoscaling, Policy
 from remora_api.target import target_from
 from remora_api.v1alpha1 import ServeApplication
+from remora_api.wire_group import PlacementGroup, Strategy
 
 CONFIG = """
 proxy_location: EveryNode
@@ -266,9 +267,29 @@ def test_what_was_converted_runs_here_as_the_config_does(config: Path, tmp_path:
     assert converted.target.code.files == code.files_in(config.parent / "code")
 
 
+def test_a_group_for_each_replica_stands_in_the_place_of_the_codes(config: Path) -> None:
+    given = "num_replicas: auto\n    placement_group_bundles: [{CPU: 1}, {GPU: 2}]\n"
+    given += "    placement_group_strategy: STRICT_PACK\n    placement_group_bundle_label_selector: [{disk: ssd}]"
+    config.write_text(CONFIG.replace("num_replicas: auto", given))
+    _, inner = read(str(config)).applications
+    assert inner.target.deployments[0].group == PlacementGroup(
+        bundles=({"CPU": 1}, {"GPU": 2}), strategy=Strategy.STRICT_PACK, selectors=({"disk": "ssd"}, {"disk": "ssd"})
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        pytest.param(
+            ("num_replicas: auto", "num_replicas: auto\n    placement_group_bundles: [{CPU: -1}]"),
+            "applications[1].deployments[0].placement_group_bundles: it has the bundle {'CPU': -1}",
+            id="a bundle of less than nothing",
+        ),
+        pytest.param(
+            ("num_replicas: auto", "num_replicas: auto\n    placement_group_strategy: PACK"),
+            "applications[1].deployments[0]: placement_group_strategy and …_bundle_label_selector need",
+            id="a strategy for no bundles",
+        ),
         pytest.param(
             ("num_replicas: 2", "num_replicas: -2"),
             "applications[0].deployments[0].num_replicas: input should be greater than 0",

@@ -66,8 +66,12 @@ async def watched(actor: Held, start_timeout_s: float) -> tuple[asyncio.Task[Non
     async def begin() -> RayReplica:
         return cast(RayReplica, actor)
 
-    watching = Supervisor(ID, InPlace(max_ongoing_requests=1, user_config=None, **times()), told.put_nowait)
+    watching = Supervisor(ID, InPlace(max_ongoing_requests=1, user_config=None, **times()), told.put_nowait, nothing)
     return asyncio.create_task(watching.run(begin(), start_timeout_s)), told
+
+
+async def nothing() -> None:
+    """Nothing is reserved."""
 
 
 def times() -> dict[str, Any]:
@@ -132,5 +136,5 @@ def supervised(actor: Held) -> tuple[Supervisor, asyncio.Task[None]]:
     async def begin() -> RayReplica:
         return cast(RayReplica, actor)
 
-    made = Supervisor(ID, InPlace(max_ongoing_requests=1, user_config=None, **times()), lambda _: None)
+    made = Supervisor(ID, InPlace(max_ongoing_requests=1, user_config=None, **times()), lambda _: None, nothing)
     return made, asyncio.create_task(made.run(begin(), 30))

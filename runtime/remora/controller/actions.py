@@ -26,6 +26,8 @@ class Start:
     target: Target
     deployment: Deployment
     node: NodeId
+    bundles: tuple[NodeId, ...] = ()
+    """Nodes of its placement group's bundles, the replica's own first; empty without a group."""
 
 
 @dataclass(frozen=True, slots=True)

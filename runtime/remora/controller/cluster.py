@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import ActorUnavailableError, RayError, RayTaskError, RuntimeEnvSetupError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
-from remora.controller import builds
+from remora.controller import builds, reservations
 from remora.controller.connection import NAMESPACE, ClusterLost
 from remora.controller.settings import ControllerSettings
 from remora.controller.state import Node, NodeId
@@ -28,6 +28,7 @@ from remora.replica.config import NotStarted, ReplicaConfig, Started
 from remora.replica.policy import Answer, PolicyQuestion
 from remora.types import ReplicaId
 from remora_api.wire import Resources
+from remora_api.wire_group import PlacementGroup
 
 MAX_CONCURRENCY = 1000
 """Calls of the controller that one replica may have at a time; its requests come another way."""
@@ -132,24 +133,36 @@ class RayCluster:
         return {NodeId(entry["NodeID"]): self._node(entry) for entry in alive if self._takes_replicas(entry)}
 
     async def start(
-        self, config: ReplicaConfig, node: NodeId, resources: Resources, runtime_env: Mapping[str, Any]
+        self,
+        config: ReplicaConfig,
+        node: NodeId,
+        resources: Resources,
+        runtime_env: Mapping[str, Any],
+        group: PlacementGroup | None = None,
+        bundles: Collection[NodeId] = (),
     ) -> RayReplica:
         """Create a replica's actor on a node; it lives on when this process ends.
 
-        Ray sets up what `runtime_env` asks for, beside what all of them have. Raises ActorGone for what Ray refuses.
+        With a `group`, that is made first, on the nodes of its `bundles`: the actor runs in the first bundle, and so
+        does, or in another, what its code starts in Ray. Ray sets up what `runtime_env` asks for, beside what all of
+        them have. Raises ActorGone for what Ray refuses.
         """
+        reserved = None if group is None else await self._reserve(config.id, group, bundles)
 
         def create() -> Any:
+            strategy: Any = NodeAffinitySchedulingStrategy(node, soft=False)
+            if reserved is not None:
+                strategy = PlacementGroupSchedulingStrategy(reserved, 0, placement_group_capture_child_tasks=True)
             return self._actor_class.options(
                 name=config.id,
                 namespace=NAMESPACE,
                 lifetime="detached",
                 max_restarts=0,
                 max_concurrency=MAX_CONCURRENCY,
-                num_cpus=0 if self._local else resources.cpu_milli / 1000,
+                num_cpus=0 if self._local and reserved is None else resources.cpu_milli / 1000,
                 resources={k: v for k, v in resources.custom.items() if k != "GPU"} or None,
                 num_gpus=resources.custom.get("GPU", 0),
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
+                scheduling_strategy=strategy,
                 # Else the replica takes our environment on by itself, in a process that Ray has waiting.
                 runtime_env={**((self._at_start and self._runtime_env) or {}), **runtime_env} or None,
             ).remote(config)
@@ -157,9 +170,28 @@ class RayCluster:
         try:
             return RayReplica(await _in_thread(create))
         except (ValueError, TypeError) as error:
-            if not runtime_env:
+            if not runtime_env and reserved is None:
                 raise
-            raise ActorGone(f"its runtime_env is refused by Ray: {error}") from error
+            what = "runtime_env" if runtime_env else "placement group"
+            raise ActorGone(f"its {what} is refused by Ray: {error}") from error
+
+    async def _reserve(self, replica: ReplicaId, group: PlacementGroup, nodes: Collection[NodeId]) -> Any:
+        try:
+            return await reservations.reserve(_in_thread, replica, group, nodes)
+        except reservations.NoRoom as error:
+            if not set(nodes) <= (await self.nodes()).keys():
+                raise NodeGone("a node of its placement group went away") from error
+            raise ActorGone(str(error)) from error
+        except (ValueError, TypeError) as error:
+            raise ActorGone(f"its placement group is refused by Ray: {error}") from error
+
+    async def release(self, replica: ReplicaId) -> None:
+        """Give back what was reserved for a replica, which is dead."""
+        await reservations.release(_in_thread, replica)
+
+    async def release_all_but(self, replicas: Collection[ReplicaId]) -> None:
+        """Give back what is reserved for replicas that there are not."""
+        await reservations.release_all_but(_in_thread, replicas)
 
     async def find(self, replica: ReplicaId) -> RayReplica | None:
         """Return a replica that was created before, perhaps by another process."""
@@ -213,9 +245,11 @@ class RayCluster:
             host=given.get(labels.HOST) or entry["NodeManagerHostname"],
             group=given.get(labels.GROUP, ""),
             template=given.get(labels.TEMPLATE, ""),
-            cpu_milli=None if self._local else cpu,
+            cpu_milli=cpu,
+            bundles_only=self._local,
             memory_bytes=None if self._local or not memory else memory,
             custom={name: amount for name, amount in held.items() if name not in ("CPU", "memory")},
+            labels=dict(given),
         )
 
 

@@ -39,13 +39,11 @@ class Crowd:
 
     def moving(self, current: Sequence[Replica], nodes: Sequence[Node], everyone: Iterable[Replica]) -> Replica | None:
         """Return the replica of a deployment that should move now; None if none is in the way, or has a place yet."""
-        there: dict[NodeId, list[Replica]] = {}
-        for it in everyone:
-            there.setdefault(it.node, []).append(it)
+        held = placement.holdings(nodes, everyone)
         for replica in current:
             places = self.places.get(replica.deployment, frozenset())
             if replica.id in self.in_the_way and any(
-                node.id in places and placement.fits(replica.resources, node, there.get(node.id, ())) for node in nodes
+                node.id in places and placement.takes(replica.needs, node, held[node.id]) for node in nodes
             ):
                 return replica
         return None
@@ -64,10 +62,10 @@ class _Bin:
 
     def has_room(self, deployment: Deployment) -> bool:
         limit = deployment.max_replicas_per_node
-        return (limit is None or self.names[deployment.name] < limit) and self.takes(deployment.resources)
+        return (limit is None or self.names[deployment.name] < limit) and self.takes(deployment.needs)
 
     def put(self, deployment: Deployment) -> None:
-        self.holds.append(deployment.resources)
+        self.holds.append(deployment.needs)
         self.names[deployment.name] += 1
 
 
@@ -77,19 +75,24 @@ def crowd(
     """Return how an application's deployments have to be packed so that none of their replicas is missing.
 
     `nodes` may take replicas of the application, in the order of its worker groups. What other applications have there
-    stays, what is leaving is waited for.
+    stays, what is leaving is waited for, and what has bundles on several nodes, or is to have them, is left alone.
     """
-    order = sorted(deployments, key=lambda it: (it.resources.size, it.name), reverse=True)
+    everyone = list(everyone)
+    divided = {it.deployment for it in everyone if it.application == application and len(it.nodes) > 1}
+    whole = [it for it in deployments if it.name not in divided and (it.group is None or it.group.strategy.packs)]
+    order = sorted(whole, key=lambda it: (it.needs.size, it.name), reverse=True)
     known = {it.name for it in order}
     members: dict[str, list[Replica]] = {it.name: [] for it in order}
     bins = {node.id: _Bin(node) for node in nodes}
     for replica in sorted(everyone, key=lambda it: it.id):
-        if replica.is_leaving or replica.node not in bins:
+        if replica.is_leaving:
             continue
         if replica.application == application and replica.deployment in known:
-            members[replica.deployment].append(replica)
-        else:
-            bins[replica.node].holds.append(replica.resources)
+            if replica.node in bins:
+                members[replica.deployment].append(replica)
+            continue
+        for id_, held in placement.holdings(nodes, [replica]).items():
+            bins[id_].holds += held
     for packed in (_stay, _anew):
         fresh = {id_: replace(it, holds=list(it.holds), names=Counter()) for id_, it in bins.items()}
         places = packed(order, members, fresh)
@@ -132,14 +135,14 @@ def _driven_out(
     there: _Bin, deployment: Deployment, later: Iterable[Deployment], members: Mapping[str, Sequence[Replica]]
 ) -> tuple[tuple[float, int, int], ...]:
     """Return the sizes of those on a node that would have no room there beside one more replica, the largest first."""
-    held = [deployment.resources]
+    held = [deployment.needs]
     out = []
     for other in later:
         for _ in (it for it in members[other.name] if it.node == there.node.id):
-            if there.takes(other.resources, *held):
-                held.append(other.resources)
+            if there.takes(other.needs, *held):
+                held.append(other.needs)
             else:
-                out.append(other.resources.size)
+                out.append(other.needs.size)
     return tuple(out)
 
 

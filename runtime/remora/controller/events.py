@@ -12,7 +12,19 @@ from typing import TypeVar, assert_never
 
 from remora.controller import actions, counts, ranks, versions
 from remora.controller.lifecycle import Phase, Step, after, allows
-from remora.controller.state import Build, BuildKey, Crashes, Graph, Node, NodeId, Replica, Scaled, Serving, World
+from remora.controller.state import (
+    Build,
+    BuildKey,
+    Bundle,
+    Crashes,
+    Graph,
+    Node,
+    NodeId,
+    Replica,
+    Scaled,
+    Serving,
+    World,
+)
 from remora.types import ReplicaId
 from remora_api.wire import BuildState, Target
 
@@ -330,6 +342,7 @@ def _replica(world: World, start: actions.Start, now: float) -> Replica:
         ingress=deployment.ingress,
         grace_s=deployment.in_place.graceful_shutdown_timeout_s,
         rank=ranks.free(others, start.node),
+        bundles=tuple(map(Bundle, start.bundles, deployment.parts)),
     )
 
 

@@ -26,6 +26,7 @@ from remora.replica.policy import Answer, PolicyQuestion
 from remora.types import ReplicaId
 from remora_api.autoscaling import Autoscaling
 from remora_api.wire import Resources
+from remora_api.wire_group import PlacementGroup
 
 log = logging.getLogger("remora.controller")
 
@@ -62,7 +63,7 @@ class Performer:
                 log.info("replica %s: starting on %s", action.replica, world.nodes[action.node].name)
                 if action.deployment.has_actors:
                     self._shared.add((action.target.application, action.deployment.name, action.deployment.version))
-                supervisor = self._supervisor(action.replica, action.deployment.in_place)
+                supervisor = self._supervisor(world.replicas[action.replica], action.deployment.in_place)
                 self._do(self._supervise(supervisor, self._start(action, world.replicas[action.replica])))
             case actions.Drain() | actions.Kill() | actions.Reconfigure() if action.replica not in self._supervisors:
                 log.info("replica %s: ended before it could be told anything", action.replica)
@@ -85,7 +86,7 @@ class Performer:
         async def found() -> RayReplica:
             return actor
 
-        self._do(self._supervise(self._supervisor(replica.id, in_place), found()))
+        self._do(self._supervise(self._supervisor(replica, in_place), found()))
 
     def adopt_shared(self, owners: Iterable[Owner]) -> None:
         """Keep watch over deployment actors that replicas of another controller's started."""
@@ -143,11 +144,17 @@ class Performer:
             worker_env=self._settings.worker_env,
             version=deployment.version,
         )
-        return await self._cluster.start(config, action.node, deployment.resources, deployment.runtime_env)
+        return await self._cluster.start(
+            config, action.node, deployment.resources, deployment.runtime_env, deployment.group, action.bundles
+        )
 
-    def _supervisor(self, id_: ReplicaId, in_place: InPlace) -> Supervisor:
-        self._supervisors[id_] = Supervisor(id_, in_place, self._tell)
-        return self._supervisors[id_]
+    def _supervisor(self, replica: Replica, in_place: InPlace) -> Supervisor:
+        async def release() -> None:
+            if replica.bundles:
+                await self._cluster.release(replica.id)
+
+        self._supervisors[replica.id] = Supervisor(replica.id, in_place, self._tell, release)
+        return self._supervisors[replica.id]
 
     async def _supervise(self, supervisor: Supervisor, begin: Coroutine[Any, Any, RayReplica]) -> None:
         try:
@@ -212,6 +219,7 @@ def graph_of(result: BuildResult) -> Graph:
                 env=dict(built.env),
                 runtime_env=dict(built.runtime_env),
                 max_replicas_per_node=built.max_replicas_per_node,
+                group=None if built.group is None else PlacementGroup.model_validate(built.group),
                 has_actors=bool(built.actors),
                 rolling_update_percentage=built.rolling_update_percentage,
                 max_surge_percent=built.max_surge_percent,

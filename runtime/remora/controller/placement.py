@@ -43,16 +43,27 @@ def choose(
     leaving still holds its resources, but does not count as spread: it will not be there when it matters. It does count
     where a node may hold no more than `per_node` of the deployment.
     """
-    there: dict[NodeId, list[Replica]] = {node.id: [] for node in nodes}
     replicas = list(replicas)
+    held = holdings(nodes, replicas)
+    full = full_nodes((r for r in replicas if (r.application, r.deployment) == (application, deployment)), per_node)
+    return next(
+        (
+            node
+            for node in ranked(nodes, replicas, application, deployment, spread)
+            if node.id not in full and takes(own(needs, node), node, held[node.id])
+        ),
+        None,
+    )
+
+
+def ranked(
+    nodes: Sequence[Node], replicas: Iterable[Replica], application: str, deployment: str, spread: bool
+) -> list[Node]:
+    """Return the nodes in the order in which a new replica of a deployment chooses them, whether it fits or not."""
+    there: dict[NodeId, list[Replica]] = {node.id: [] for node in nodes}
     for replica in replicas:
         if replica.node in there:
             there[replica.node].append(replica)
-    full = full_nodes((r for r in replicas if (r.application, r.deployment) == (application, deployment)), per_node)
-    fitting = [node for node in nodes if node.id not in full and fits(needs, node, there[node.id])]
-    if not fitting:
-        return None
-
     same = {
         node.id: sum(
             r.application == application and r.deployment == deployment and not r.is_leaving for r in there[node.id]
@@ -67,7 +78,25 @@ def choose(
         apart = (on_host[node.host], same[node.id]) if spread else (0, 0)
         return (*apart, -len(there[node.id]), node.name)
 
-    return min(fitting, key=rank)
+    return sorted(nodes, key=rank)
+
+
+def holdings(nodes: Iterable[Node], replicas: Iterable[Replica]) -> dict[NodeId, list[Resources]]:
+    """Return what is held of each of these nodes."""
+    known = {node.id: node for node in nodes}
+    held: dict[NodeId, list[Resources]] = {id_: [] for id_ in known}
+    for replica in replicas:
+        for bundle in replica.bundles:
+            if bundle.node in held:
+                held[bundle.node].append(bundle.resources)
+        if not replica.bundles and replica.node in held:
+            held[replica.node].append(own(replica.resources, known[replica.node]))
+    return held
+
+
+def own(needs: Resources, node: Node) -> Resources:
+    """Return what a replica without a placement group takes of a node, as it counts there."""
+    return needs.model_copy(update={"cpu_milli": 0}) if node.bundles_only else needs
 
 
 def full_nodes(members: Iterable[Replica], per_node: int | None) -> frozenset[NodeId]:
@@ -109,15 +138,18 @@ def misplaced(
     """Return the replica that should move: all of its deployment are on one machine, or on one node, and need not be.
 
     They came there while it was the only one. One that moves is enough; another machine is better than another node.
+    Those whose bundles are on several nodes stay.
     """
     known = {node.id: node for node in nodes}
     hosts = {_host(replica, known) for replica in current}
     if len(current) < 2 or len(hosts) > 1 or not all(replica.is_ready for replica in current):
         return None
-    held = {replica.node for replica in current}
-    others = [it for it in nodes if it.host not in hosts or (len(held) == 1 and it.id not in held)]
-    everyone = list(replicas)
-    if any(fits(needs, it, [other for other in everyone if other.node == it.id]) for it in others):
+    if any(len(replica.nodes) > 1 for replica in current):
+        return None
+    taken = {replica.node for replica in current}
+    others = [it for it in nodes if it.host not in hosts or (len(taken) == 1 and it.id not in taken)]
+    held = holdings(others, replicas)
+    if any(takes(needs if current[0].bundles else own(needs, it), it, held[it.id]) for it in others):
         return max(current, key=lambda replica: (replica.started_at, replica.id))
     return None
 
@@ -125,11 +157,6 @@ def misplaced(
 def _host(replica: Replica, nodes: Mapping[NodeId, Node]) -> str:
     node = nodes.get(replica.node)
     return node.host if node is not None else replica.node
-
-
-def fits(needs: Resources, node: Node, replicas: Sequence[Replica]) -> bool:
-    """Tell whether a node has room beside the replicas on it."""
-    return takes(needs, node, [replica.resources for replica in replicas])
 
 
 def takes(needs: Resources, node: Node, held: Sequence[Resources]) -> bool:

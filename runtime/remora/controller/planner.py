@@ -7,10 +7,10 @@ actions when nothing is to be done.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from remora.controller import budget, crowding, placement, rollout, versions
+from remora.controller import budget, crowding, groups, placement, rollout, versions
 from remora.controller.actions import Action, BuildGraph, Drain, Kill, Reconfigure, Start
 from remora.controller.crowding import Crowd
 from remora.controller.events import DEPARTURE_S, enact
@@ -153,7 +153,7 @@ def _deployment(
     leaving_nodes = world.draining_nodes
     here = [r for r in members if not r.is_leaving]
     homes = homes_of(world, serving.target, leaving_nodes)
-    current = [r for r in here if r.version == deployment.version and r.node in homes]
+    current = [r for r in here if r.version == deployment.version and is_at_home(r, homes, world.nodes)]
     stale = sorted((r for r in here if r not in current), key=lambda r: _emptied_first(world, r))
     current = crowd.last(placement.by_worth(current, world.nodes, deployment.spread))
     nodes = placement.eligible(world.nodes, serving.target.groups, leaving_nodes)
@@ -164,13 +164,12 @@ def _deployment(
         if crowd.places:
             moving = crowd.moving(current, nodes, world.replicas.values())
         elif deployment.spread:
-            moving = placement.misplaced(current, nodes, world.replicas.values(), deployment.resources)
+            moving = placement.misplaced(current, nodes, world.replicas.values(), deployment.needs)
         if moving is not None:
             current, stale = [it for it in current if it is not moving], [moving]
     allowed = budget.of(world.targets[application], deployment)
     is_settled = len(here) == len(members) and all(it.is_ready for it in current)
-    limit = deployment.max_replicas_per_node
-    if is_settled and not serving.target.groups and nodes and placement.is_full(nodes, members, limit):
+    if is_settled and not serving.target.groups and nodes and _makes_way(world, serving, deployment, nodes, members):
         # On a Ray that does not grow a successor has a place only when one of the old version has gone.
         allowed = replace(allowed, max_unavailable=max(allowed.max_unavailable, deployment.count - len(here) + 1))
     step = rollout.step(deployment.count, current, stale, len(members) - len(here), allowed)
@@ -181,19 +180,45 @@ def _deployment(
         if replica.is_ready and replica.settings != deployment.settings and replica.id not in step.drain:
             yield Reconfigure(replica.id, deployment.in_place, deployment.settings)
 
-    def place(among: Sequence[Node]) -> Node | None:
-        there = world.replicas.values()
-        name, needs = deployment.name, deployment.resources
-        return placement.choose(among, there, application, name, needs, deployment.spread, limit)
-
     for _ in range(_startable(world, application, deployment, step.start, current, now)):
-        node = place(crowd.free_for(deployment.name, nodes)) if crowd.places else None
-        node = node or place(nodes)
-        if node is None:
+        everyone = tuple(world.replicas.values())
+        free = crowd.free_for(deployment.name, nodes) if crowd.places else ()
+        places = place_of(serving.target, deployment, free, everyone)
+        places = places or place_of(serving.target, deployment, nodes, everyone)
+        if not places:
             return
-        start = Start(new_id(application, deployment.name), serving.target, deployment, node.id)
+        bundles = places if deployment.group is not None else ()
+        start = Start(new_id(application, deployment.name), serving.target, deployment, places[0], bundles)
         yield start
         world = enact(world, start, now)
+
+
+def place_of(
+    target: Target, deployment: Deployment, nodes: Sequence[Node], replicas: Sequence[Replica]
+) -> tuple[NodeId, ...]:
+    """Return the nodes of a new replica's parts, itself in the first; nothing while there is no room."""
+    application, name, spread = target.application, deployment.name, deployment.spread
+    if deployment.group is None:
+        needs, limit = deployment.resources, deployment.max_replicas_per_node
+        node = placement.choose(nodes, replicas, application, name, needs, spread, limit)
+        return () if node is None else (node.id,)
+    order = placement.ranked(nodes, replicas, application, name, spread)
+    # Where no node comes that is larger, or emptier, bundles are divided at once, as Ray divides them.
+    held = placement.holdings(nodes, replicas)
+    return groups.assign(deployment.group, order, held, divided=not target.groups) or ()
+
+
+def _makes_way(
+    world: World, serving: Serving, deployment: Deployment, nodes: Sequence[Node], members: Sequence[Replica]
+) -> bool:
+    """Tell whether a successor has a place only where one of these is."""
+    if placement.is_full(nodes, members, deployment.max_replicas_per_node):
+        return True
+    everyone = tuple(world.replicas.values())
+    if place_of(serving.target, deployment, nodes, everyone):
+        return False
+    others = tuple(it for it in everyone if it not in members)
+    return bool(place_of(serving.target, deployment, nodes, others))
 
 
 def _emptied_first(world: World, replica: Replica) -> tuple[int, str, float]:
@@ -226,7 +251,7 @@ def _is_complete(world: World, serving: Serving) -> bool:
     homes = homes_of(world, serving.target)
     return all(
         sum(
-            r.is_ready and r.version == deployment.version and r.node in homes
+            r.is_ready and r.version == deployment.version and is_at_home(r, homes, world.nodes)
             for r in members_of(world, serving.target.application, deployment.name)
         )
         >= deployment.count
@@ -238,6 +263,14 @@ def homes_of(world: World, target: Target, leaving: frozenset[NodeId] = frozense
     """Return the nodes on which a target's replicas may stay; one that Ray does not list now counts, it may be slow."""
     unlisted = {r.node for r in world.replicas.values()} - world.nodes.keys() - leaving
     return frozenset(node.id for node in placement.eligible(world.nodes, target.groups, leaving)) | unlisted
+
+
+def is_at_home(replica: Replica, homes: frozenset[NodeId], nodes: Mapping[NodeId, Node]) -> bool:
+    """Tell whether a replica may stay where it is, with all of its bundles.
+
+    A node that has only a bundle of it is gone when Ray does not list it: no process of ours would ever tell.
+    """
+    return replica.nodes <= homes and all(bundle.node in nodes for bundle in replica.bundles[1:])
 
 
 def members_of(world: World, application: str, deployment: str) -> list[Replica]:

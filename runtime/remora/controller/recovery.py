@@ -25,7 +25,10 @@ Found = tuple[Replica, RayReplica]
 
 
 async def recover(cluster: RayCluster, saved: Saved, timeout_s: float, now: float) -> tuple[World, list[RayReplica]]:
-    """Return the world as it is, with the actors of its replicas in the same order; kill replicas of nobody."""
+    """Return the world as it is, with the actors of its replicas in the same order.
+
+    Replicas of nobody are killed, and what is reserved for replicas that there are not is given back.
+    """
     nodes = await cluster.nodes()
     names = await cluster.replicas()
     lost = [name for name in names if _went_with_its_node(saved.replicas.get(name), nodes)]
@@ -33,6 +36,7 @@ async def recover(cluster: RayCluster, saved: Saved, timeout_s: float, now: floa
     left = [name for name in names if name not in lost]
     found = await asyncio.gather(*(_find(cluster, name, saved, timeout_s, now) for name in left))
     known = [pair for pair in found if pair is not None]
+    await cluster.release_all_but({replica.id for replica, _ in known})
     world = World(
         targets=saved.targets,
         serving=saved.serving,

@@ -11,8 +11,10 @@ from typing import Any, NewType
 
 from remora.controller.lifecycle import Phase
 from remora.types import FIRST_RANK, ReplicaId, ReplicaRank
+from remora_api import bundles
 from remora_api.autoscaling import Autoscaling
 from remora_api.wire import BuildState, Resources, Target
+from remora_api.wire_group import PlacementGroup
 
 NodeId = NewType("NodeId", str)
 """Ray's id of a node."""
@@ -37,6 +39,7 @@ class BuiltDeployment:
     runtime_env: Mapping[str, Any] = field(default_factory=dict)
     spread: bool = True
     max_replicas_per_node: int | None = None
+    group: PlacementGroup | None = None
     has_actors: bool = False
     """Whether its replicas share actors."""
     rolling_update_percentage: float | None = None
@@ -100,6 +103,8 @@ class Deployment:
     spread: bool
     max_replicas_per_node: int | None
     """None is no limit."""
+    group: PlacementGroup | None = None
+    """What each replica reserves; its own `resources` are part of the first bundle."""
     has_actors: bool
     rolling_update_percentage: float | None
     """Part of the replicas that a rollout replaces at a time: above 0, at most 1."""
@@ -110,6 +115,16 @@ class Deployment:
     in_place: InPlace
     settings: str
     """Digest of `in_place`."""
+
+    @property
+    def parts(self) -> tuple[Resources, ...]:
+        """What one replica takes of its nodes, each part of one node."""
+        return bundles.of(self.group) if self.group is not None else (self.resources,)
+
+    @property
+    def needs(self) -> Resources:
+        """What one replica takes in all."""
+        return bundles.total(self.parts) if self.group is not None else self.resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +143,14 @@ class Serving:
     graph: Graph
     scaled: Mapping[str, Scaled] = field(default_factory=dict)
     """By deployment, for those that are autoscaled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """One bundle of a replica's placement group, on the node that was chosen for it."""
+
+    node: NodeId
+    resources: Resources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +178,18 @@ class Replica:
     rank: ReplicaRank = FIRST_RANK
     slow: str = ""
     """Why it is still starting, once that has taken long."""
+    bundles: tuple[Bundle, ...] = ()
+    """Of its placement group: it runs in the first, on `node`. Without a group it holds its `resources`."""
+
+    @property
+    def nodes(self) -> frozenset[NodeId]:
+        """All nodes that it holds something of."""
+        return frozenset((self.node, *(bundle.node for bundle in self.bundles)))
+
+    @property
+    def needs(self) -> Resources:
+        """What it holds in all."""
+        return bundles.total(bundle.resources for bundle in self.bundles) if self.bundles else self.resources
 
     @property
     def is_ready(self) -> bool:
@@ -183,8 +218,12 @@ class Node:
     template: str = ""
     cpu_milli: int | None = None
     """None is not counted."""
+    bundles_only: bool = False
+    """Its CPUs are counted for placement groups alone: to Ray, replicas without one take none."""
     memory_bytes: int | None = None
     custom: Mapping[str, float] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Ray's own of the node, which selectors of bundles mean."""
 
 
 @dataclass(frozen=True, slots=True)

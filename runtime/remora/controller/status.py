@@ -8,9 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from remora.controller import placement, versions
-from remora.controller.planner import FAILING_AFTER, homes_of, members_of
+from remora.controller.planner import FAILING_AFTER, homes_of, is_at_home, members_of, place_of
 from remora.controller.state import Build, Deployment, Node, Replica, Serving, World
-from remora_api.wire import ApplicationStatus, BuildState, BuildStatus, DeploymentStatus, NodeStatus, Target
+from remora_api import bundles
+from remora_api.wire import (
+    ApplicationStatus,
+    BuildState,
+    BuildStatus,
+    DeploymentStatus,
+    Former,
+    NodeStatus,
+    Resources,
+    Target,
+)
 
 
 def applications(world: World) -> tuple[ApplicationStatus, ...]:
@@ -74,7 +84,7 @@ def _waits_for_node(world: World, target: Target) -> str:
 def _deployment(world: World, serving: Serving, deployment: Deployment, *, is_wanted: bool) -> DeploymentStatus:
     members = members_of(world, serving.target.application, deployment.name)
     homes = homes_of(world, serving.target)
-    updated = sum(r.is_ready and r.version == deployment.version and r.node in homes for r in members)
+    updated = sum(r.is_ready and r.version == deployment.version and is_at_home(r, homes, world.nodes) for r in members)
     count = deployment.count if is_wanted else 0
     crashes = world.crashes.get((serving.target.application, deployment.name, deployment.version))
     is_short = updated < count
@@ -93,10 +103,25 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, *, is_wa
         version=deployment.version,
         message=_message(world, serving, deployment, members) if is_short else "",
         failing=is_short and crashes is not None and (crashes.hung or crashes.count >= _tries(deployment)),
-        resources=deployment.resources,
+        resources=deployment.needs,
+        group=deployment.group,
+        former=_former(members, deployment),
         spread=deployment.spread,
         max_replicas_per_node=deployment.max_replicas_per_node,
     )
+
+
+def _former(members: list[Replica], deployment: Deployment) -> tuple[Former, ...]:
+    """Return what replicas of other versions hold, each by itself, where it is not what one of this version takes."""
+    found = []
+    for replica in members:
+        divided = len(replica.nodes) > 1
+        is_alike = replica.needs == deployment.needs and not divided and deployment.group is None
+        if replica.version != deployment.version and not is_alike:
+            held = {id_: [it.resources for it in replica.bundles if it.node == id_] for id_ in sorted(replica.nodes)}
+            group = bundles.apart(bundles.total(parts) for parts in held.values()) if divided else None
+            found.append(Former(replicas=1, resources=replica.needs, group=group))
+    return tuple(found)
 
 
 def _tries(deployment: Deployment) -> int:
@@ -121,14 +146,15 @@ def _message(world: World, serving: Serving, deployment: Deployment, members: li
     limit = deployment.max_replicas_per_node
     if placement.is_full(eligible, members, limit):
         return f"deployment {deployment.name!r}: every worker holds max_replicas_per_node ({limit}) of its replicas"
-    everyone = list(world.replicas.values())
-    if any(placement.fits(deployment.resources, n, [r for r in everyone if r.node == n.id]) for n in eligible):
+    if place_of(serving.target, deployment, eligible, tuple(world.replicas.values())):
         return f"deployment {deployment.name!r}: waiting for old replicas to end"
-    return f"deployment {deployment.name!r}: no worker has room for {_needs(deployment)}"
+    if deployment.group is not None and not deployment.group.strategy.packs:
+        parts = ", ".join(f"({_needs(part)})" for part in deployment.parts)
+        return f"deployment {deployment.name!r}: no workers have room for {parts} by {deployment.group.strategy}"
+    return f"deployment {deployment.name!r}: no worker has room for {_needs(deployment.needs)}"
 
 
-def _needs(deployment: Deployment) -> str:
-    needs = deployment.resources
+def _needs(needs: Resources) -> str:
     parts = [f"{needs.cpu_milli / 1000:g} CPU"] if needs.cpu_milli else []
     parts += [f"{needs.memory_bytes / 2**20:g} MiB"] if needs.memory_bytes else []
     parts += [f"{amount:g} {name}" for name, amount in needs.custom.items()]
@@ -140,7 +166,7 @@ def _node(world: World, node: Node) -> NodeStatus:
         name=node.name,
         group=node.group,
         template=node.template,
-        replicas=sum(r.node == node.id for r in world.replicas.values()),
-        cpu_milli=node.cpu_milli or 0,
+        replicas=sum(node.id in r.nodes for r in world.replicas.values()),
+        cpu_milli=0 if node.bundles_only else node.cpu_milli or 0,
         draining=node.id in world.draining_nodes,
     )

@@ -32,8 +32,12 @@ Tell = Callable[[events.Event], None]
 class Supervisor:
     """Watches one replica."""
 
-    def __init__(self, replica: ReplicaId, in_place: InPlace, tell: Tell) -> None:
+    def __init__(
+        self, replica: ReplicaId, in_place: InPlace, tell: Tell, release: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`release` gives back what was reserved for the replica, before anybody hears of its end."""
         self.id = replica
+        self._release = release
         self._in_place = in_place
         self._tell = tell
         self._actor: asyncio.Future[RayReplica] = asyncio.get_running_loop().create_future()
@@ -51,6 +55,7 @@ class Supervisor:
                 life.cancel()
         except* ActorGone as gone:
             with_node = gone.subgroup(NodeGone) is not None
+            await self._release()
             self._tell(events.ReplicaDied(self.id, str(gone.exceptions[0]), with_node))
 
     async def _death(self, actor: RayReplica) -> None:

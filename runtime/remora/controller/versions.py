@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from remora.controller import counts
 from remora.controller.state import BuildKey, BuiltDeployment, Deployment, InPlace, Serving
+from remora_api import bundles
 from remora_api.digests import digest
 from remora_api.wire import DeploymentOverride, Target
 
@@ -41,10 +42,14 @@ def _deployment(serving: Serving, built: BuiltDeployment, override: DeploymentOv
     resources = given.resources or built.resources
     env = built.env if given.env is None else given.env
     runtime_env = built.runtime_env if given.runtime_env is None else given.runtime_env
-    per_node = _first(given.max_replicas_per_node, built.max_replicas_per_node)
+    group = _first(given.group, built.group)
+    group = None if group is None else bundles.holding(group, resources)
+    # As in Ray Serve, one excludes the other; only the resource and the code together can still say both.
+    per_node = _first(given.max_replicas_per_node, built.max_replicas_per_node) if group is None else None
     # Only what is given: the versions of deployments without it stay as they were. A change of max_replicas_per_node
     # replaces the replicas, as in Ray Serve: those that are too many on their node would stay there otherwise.
-    around = [each for each in (env, runtime_env, per_node) if each]
+    reserved = None if group is None else group.model_dump(mode="json")
+    around = [each for each in (env, runtime_env, per_node, reserved) if each]
     in_place = InPlace(
         max_ongoing_requests=_first(given.max_ongoing_requests, built.max_ongoing_requests),
         user_config=given.user_config if given.has_user_config else built.user_config,
@@ -65,6 +70,7 @@ def _deployment(serving: Serving, built: BuiltDeployment, override: DeploymentOv
         runtime_env=runtime_env,
         spread=_first(given.spread, built.spread),
         max_replicas_per_node=per_node,
+        group=group,
         has_actors=built.has_actors,
         rolling_update_percentage=_first(given.rolling_update_percentage, built.rolling_update_percentage),
         max_surge_percent=_first(given.max_surge_percent, built.max_surge_percent),

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal
 
 from remora.errors import OptionError
-from remora.graph import autoscaling
+from remora.graph import autoscaling, placement_group
 from remora.routing import config as router_config
 from remora.routing.config import RequestRouterConfig
 
@@ -24,12 +24,7 @@ NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.:-]*[A-Za-z0-9_])?")
 
 _REMOVED: Final = {"version": "it was removed; replicas are replaced when their code or options change: leave it out"}
 
-_WITHOUT_EFFECT: Final = (
-    "placement_group_bundles",
-    "placement_group_strategy",
-    "placement_group_bundle_label_selector",
-    "gang_scheduling_config",
-)
+_WITHOUT_EFFECT: Final = ("gang_scheduling_config",)
 """Names of Ray Serve that are accepted and do nothing yet."""
 
 _ACTOR_OPTIONS: Final = ("num_cpus", "num_gpus", "memory", "resources")
@@ -103,6 +98,11 @@ class DeploymentOptions:
     """None is Remora's own."""
     max_replicas_per_node: int | None = None
     """At most so many on one node; None is no limit."""
+    placement_group_bundles: placement_group.Bundles | None = None
+    """What each replica reserves, itself in the first; None for nothing beside itself."""
+    placement_group_strategy: str | None = None
+    placement_group_bundle_label_selector: placement_group.Selectors | None = None
+    """One for all bundles, or one for each."""
     backpressure_config: Mapping[str, Any] | None = None
     """Fields of `compat.backpressure.BackpressureConfig`; None where nothing is given."""
     logging_config: Mapping[str, Any] | None = None
@@ -122,6 +122,11 @@ class DeploymentOptions:
     def replicas(self) -> int:
         """Replicas to start with; where there is autoscaling, that says how many."""
         return 1 if self.num_replicas == "auto" else self.num_replicas
+
+    @property
+    def group(self) -> dict[str, Any] | None:
+        """Fields of `remora_api.wire_group.PlacementGroup`: what each replica reserves."""
+        return placement_group.fields(self)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -161,11 +166,6 @@ def changed(options: DeploymentOptions, given: Mapping[str, Any]) -> DeploymentO
             values[option] = _CHECKS[option](value, f"deployment {name!r}: option {option}")
         elif option not in _WITHOUT_EFFECT:
             raise OptionError(f"deployment {name!r}: unknown option {option!r}; {_nearest(option, _NAMES)}")
-    if values.get("max_replicas_per_node", options.max_replicas_per_node) and "placement_group_bundles" in idle:
-        raise OptionError(
-            f"deployment {name!r}: option max_replicas_per_node cannot be set beside placement_group_bundles: "
-            "leave one of them out"
-        )
     values |= autoscaling.chosen(given, options.autoscaling, f"deployment {name!r}: option")
     values["has_user_config"] = values.get("user_config", options.user_config) is not None
     idle += [f"autoscaling_config[{key}]" for key in autoscaling.unknown(given.get("autoscaling_config"))]
@@ -177,7 +177,9 @@ def changed(options: DeploymentOptions, given: Mapping[str, Any]) -> DeploymentO
         for key in runtime_env
         if key not in ("env_vars", *RUNTIME_ENV) and runtime_env[key]
     ]
-    return replace(options, **values, without_effect=tuple(dict.fromkeys(idle)))
+    made = replace(options, **values, without_effect=tuple(dict.fromkeys(idle)))
+    placement_group.check(made, made.ray_actor_options, f"deployment {name!r}")
+    return made
 
 
 def _name(value: Any, known_as: str) -> str:
@@ -333,6 +335,9 @@ _CHECKS: Final[dict[str, Callable[[Any, str], Any]]] = {
     "user_config": _user_config,
     "ray_actor_options": _or_default(_actor_options, ActorOptions()),
     "max_replicas_per_node": _or_default(_per_node, None),
+    "placement_group_bundles": _or_default(placement_group.bundles, None),
+    "placement_group_strategy": _or_default(placement_group.strategy, None),
+    "placement_group_bundle_label_selector": _or_default(placement_group.selectors, None),
     "backpressure_config": _or_default(_backpressure, None),
     "logging_config": _or_default(_logging, None),
     "deployment_actors": _or_default(_deployment_actors, ()),

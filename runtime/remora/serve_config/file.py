@@ -7,14 +7,15 @@ that its code gives. Fields that this module does not name are kept as `model_ex
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from remora.errors import RemoraError
-from remora.graph import autoscaling
+from remora.graph import autoscaling, placement_group
 from remora.serve_config import checks
 from remora.serve_config.checks import AboveZero, Amount, Percent, PerNode, Seconds
+from remora_api.wire_group import Strategy
 
 
 class InvalidConfig(RemoraError):
@@ -35,6 +36,18 @@ def _policy(given: dict[str, Any] | None) -> dict[str, Any] | None:
     if given is not None:
         autoscaling.policy(given, "autoscaling_policy")
     return given
+
+
+def _bundles(value: list[dict[str, Any]]) -> placement_group.Bundles:
+    return placement_group.bundles(value, "it")
+
+
+def _selectors(value: list[dict[str, Any]]) -> placement_group.Selectors:
+    return placement_group.selectors(value, "it")
+
+
+Bundles = Annotated[tuple[dict[str, float], ...], BeforeValidator(_bundles)]
+Selectors = Annotated[tuple[dict[str, str], ...], BeforeValidator(_selectors)]
 
 
 class Part(BaseModel):
@@ -86,6 +99,20 @@ class DeploymentConfig(Part):
     rolling_update_percentage: checks.Part | None = None
     max_surge_percent: Percent | None = None
     max_constructor_retry_count: Annotated[int, Field(gt=0)] | None = None
+    placement_group_bundles: Bundles | None = None
+    placement_group_strategy: Strategy | None = None
+    placement_group_bundle_label_selector: Selectors | None = None
+
+    @model_validator(mode="after")
+    def _is_one_group(self) -> Self:
+        bundles, selectors = self.placement_group_bundles, self.placement_group_bundle_label_selector
+        if bundles is None and (self.placement_group_strategy or selectors):
+            raise ValueError("placement_group_strategy and …_bundle_label_selector need placement_group_bundles beside")
+        if bundles and self.max_replicas_per_node:
+            raise ValueError("max_replicas_per_node cannot be set beside placement_group_bundles: leave one out")
+        if bundles and selectors and len(selectors) not in (1, len(bundles)):
+            raise ValueError("placement_group_bundle_label_selector must hold one for all bundles, or one for each")
+        return self
 
 
 class ApplicationConfig(Part):

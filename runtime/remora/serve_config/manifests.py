@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import yaml
 
+from remora.graph import placement_group
 from remora.graph.result import BuildResult, BuiltDeployment
 from remora.serve_config import autoscaling
 from remora.serve_config.file import ActorOptions, ApplicationConfig, DeployConfig, DeploymentConfig
@@ -193,6 +194,8 @@ def _deployment(config: DeploymentConfig, notes: list[str]) -> Manifest:
     for name, _ in config.set_fields(*carried, "ray_actor_options"):
         in_parts = name in ("rolling_update_percentage", "max_surge_percent")
         instead = "say maxSurge and maxUnavailable in whole replicas" if in_parts else "there is no field for it"
+        if name in placement_group.OPTIONS:
+            instead = "say it in the code, in @serve.deployment: there is no field for it"
         notes.append(f"{where}: {name}: {instead}")
     return found
 

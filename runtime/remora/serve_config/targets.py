@@ -14,6 +14,7 @@ from remora.serve_config.file import ActorOptions, ApplicationConfig, DeployConf
 from remora_api import wire
 from remora_api.autoscaling import Autoscaling, Policy
 from remora_api.digests import digest
+from remora_api.wire_group import PlacementGroup, Strategy
 
 _OVERRIDDEN: Final = (
     "max_ongoing_requests",
@@ -115,7 +116,19 @@ def _override(deployment: DeploymentConfig, around: Mapping[str, Any]) -> wire.D
         # As in Ray Serve, options in the file stand in the place of all those in the code.
         env=dict(options.runtime_env.env_vars) if options else None,
         runtime_env={**around, **_for_ray(options.runtime_env)} if options else None,
+        group=_group(deployment),
         **values,
+    )
+
+
+def _group(deployment: DeploymentConfig) -> PlacementGroup | None:
+    bundles, selectors = deployment.placement_group_bundles, deployment.placement_group_bundle_label_selector or ()
+    if bundles is None:
+        return None
+    return PlacementGroup(
+        bundles=bundles,
+        strategy=deployment.placement_group_strategy or Strategy.PACK,
+        selectors=selectors * len(bundles) if len(selectors) == 1 else selectors,
     )
 
 

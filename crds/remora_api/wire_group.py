@@ -1,0 +1,35 @@
+"""The placement group of a replica on the wire: what it reserves beside its own process. Pure values, as in `wire`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Strategy(StrEnum):
+    """How the bundles of a placement group lie to each other."""
+
+    PACK = "PACK"
+    """On one node where one is large enough, else on as few as possible."""
+    STRICT_PACK = "STRICT_PACK"
+    SPREAD = "SPREAD"
+    """On as many nodes as there are, a bundle on each at best."""
+    STRICT_SPREAD = "STRICT_SPREAD"
+
+    @property
+    def packs(self) -> bool:
+        """Whether bundles belong on one node."""
+        return self in (Strategy.PACK, Strategy.STRICT_PACK)
+
+
+class PlacementGroup(BaseModel):
+    """What one replica reserves: it runs in the first bundle, and what it starts in any of them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    bundles: tuple[dict[str, float], ...]
+    """Amounts by Ray's names of resources: ``{"CPU": 1, "GPU": 1}``."""
+    strategy: Strategy = Strategy.PACK
+    selectors: tuple[dict[str, str], ...] = ()
+    """What the labels of each bundle's node have to be; one for each bundle, or none at all."""
