@@ -90,6 +90,9 @@ def test_a_killed_head_container_leaves_the_same_replica_processes_serving(stage
     # A controller that has just come back may find one of them later than the other.
     eventually(lambda: {stage.answer("steady") for _ in range(20)} == before, 60, "both processes answer")
     stage.wait_ready("steady")
+    running = stage.kubectl("exec", head["metadata"]["name"], "-c", "ray", "--", "sh", "-c", "cat /proc/[0-9]*/cmdline")
+    assert "gcs_server" in running
+    assert not [name for name in ("dashboard.py", "monitor.py", "client.server") if name in running], "nobody asks them"
     stage.apply(steady(3))
     eventually(lambda: len({stage.answer("steady") for _ in range(30)}) == 3, 150, "a third replica")
     assert before <= {stage.answer("steady") for _ in range(60)}

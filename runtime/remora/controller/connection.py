@@ -13,9 +13,9 @@ import sys
 import threading
 from typing import Any, Final
 
-from remora.controller import own_ray
 from remora.controller.settings import ControllerSettings
 from remora.errors import RemoraError
+from remora.lean_ray.lean import lean
 
 NAMESPACE: Final = "remora"
 LOCAL_OBJECT_STORE_BYTES: Final = 200_000_000
@@ -50,7 +50,7 @@ def connect(settings: ControllerSettings) -> None:
         # A program that called ray.init itself keeps its Ray, also when the instance ends.
         elif not (settings.local and is_connected()):
             # Without the word it joins a Ray that somebody else has started on this machine.
-            with own_ray.lean():
+            with lean():
                 ray.init(
                     "local",
                     include_dashboard=False,

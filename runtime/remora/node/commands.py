@@ -15,6 +15,8 @@ from remora_api.meta import Port
 RECONNECT_TIMEOUT_S = 3600
 """How long workers serve on without a head; Ray's own default is a minute."""
 
+_RAY_START = ("python", "-m", "remora.lean_ray", "start")
+
 _LOG_BYTES = 10_000_000
 _LOG_BACKUPS = 2
 
@@ -22,7 +24,7 @@ _LOG_BACKUPS = 2
 def head(settings: HeadSettings) -> list[str]:
     """Return `ray start` for a head: it has no CPU, so that no user code runs there."""
     return [
-        *("ray", "start", "--head", "--block", "--disable-usage-stats"),
+        *(*_RAY_START, "--head", "--block", "--disable-usage-stats"),
         *("--node-ip-address", settings.ip, "--port", str(Port.GCS)),
         *("--num-cpus", "0", "--num-gpus", "0", "--include-dashboard", "false"),
         # Ray's autoscaler: the operator decides on pods.
@@ -44,7 +46,7 @@ def worker(settings: WorkerSettings, head_address: str) -> list[str]:
     gpus = settings.custom.get("GPU", 0)
     others = {name: amount for name, amount in settings.custom.items() if name != "GPU"}
     return [
-        *("ray", "start", "--block", "--disable-usage-stats"),
+        *(*_RAY_START, "--block", "--disable-usage-stats"),
         *("--address", head_address, "--node-ip-address", settings.ip),
         # Whole CPUs only; the controller counts thousandths by the label.
         *("--num-cpus", str(max(1, math.ceil(settings.cpu_milli / 1000))), "--num-gpus", str(math.ceil(gpus))),

@@ -1,0 +1,5 @@
+"""Ray as Remora starts it, in local mode and in pods: without the processes of Ray's own that serve nobody there.
+
+`lean` leaves out those that Ray can do without, `agents` gives the raylet stand-ins for the two that it insists on, and
+`stand_in` is their program. `python -m remora.lean_ray start …` is Ray's own `ray start …` with both.
+"""

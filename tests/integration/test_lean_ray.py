@@ -1,0 +1,133 @@
+"""A Ray without processes that serve nobody: the Ray installed lets them be left out, and works."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ray._private import services
+from ray._private.node import Node
+from ray._raylet import (  # type: ignore[attr-defined]
+    DASHBOARD_AGENT_LISTEN_PORT_NAME,
+    METRICS_AGENT_PORT_NAME,
+    METRICS_EXPORT_PORT_NAME,
+    RUNTIME_ENV_AGENT_PORT_NAME,
+    get_port_filename,
+)
+
+from remora.lean_ray import agents, stand_in
+from remora.lean_ray.lean import NOT_NEEDED, START_PROCESS, lean
+from tests.fakes.services import until
+
+ENDS_WITHIN_S = 20
+PROGRAM = """
+import os, time
+import ray
+from remora.lean_ray.lean import lean
+
+with lean():
+    ray.init("local", include_dashboard=False, object_store_memory=100_000_000, log_to_driver=False, num_cpus=1)
+
+@ray.remote
+def asked(name):
+    return os.environ.get(name)
+
+def running():
+    lines = [open(f"/proc/{pid}/cmdline").read().replace("\\0", " ") for pid in children(raylet())]
+    return sorted(line for line in lines if "stand_in" in line or "Agent" in line or "agent" in line)
+
+def children(parent):
+    return [pid for pid in os.listdir("/proc") if pid.isdigit() and stat(pid)[1] == str(parent)]
+
+def stat(pid):
+    try:
+        return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()
+    except OSError:
+        return ["", ""]
+
+def raylet():
+    return ray._private.worker._global_node.all_processes["raylet"][0].process.pid
+
+assert ray.get(asked.remote("NAMED"), timeout=60) is None
+before = running()
+assert len(before) == 2 and all("stand_in" in line for line in before), before
+assert ray.get(asked.options(runtime_env={"env_vars": {"NAMED": "here"}}).remote("NAMED"), timeout=60) == "here"
+after = running()
+assert len([line for line in after if "stand_in" in line]) == 1 and len(after) == 2, after
+print("as it has to be")
+ray.shutdown()
+"""
+
+
+def test_the_ray_installed_has_all_that_is_left_out_and_gets_it_back() -> None:
+    before = {name: vars(Node)[name] for name in NOT_NEEDED}
+    start = vars(services)[START_PROCESS]
+    with lean():
+        for name, method in before.items():
+            assert vars(Node)[name] is not method
+            getattr(Node, name)(None, include_dashboard=False)
+        assert vars(services)[START_PROCESS] is not start
+    assert {name: vars(Node)[name] for name in NOT_NEEDED} == before
+    assert vars(services)[START_PROCESS] is start
+
+
+def test_files_of_ports_are_called_as_ray_calls_them() -> None:
+    node = "ab" * 28
+    unused = (METRICS_AGENT_PORT_NAME, METRICS_EXPORT_PORT_NAME, DASHBOARD_AGENT_LISTEN_PORT_NAME)
+    ours = tuple(f"{name}_{node}" for name in agents.UNUSED_PORTS)
+    assert tuple(get_port_filename(node, name) for name in unused) == ours
+    assert get_port_filename(node, RUNTIME_ENV_AGENT_PORT_NAME) == f"{agents.RUNTIME_ENV_PORT}_{node}"
+
+
+def test_a_ray_has_stand_ins_and_the_agent_of_runtime_environments_when_one_is_asked_for() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.strip().endswith("as it has to be"), done.stderr
+
+
+@contextmanager
+def standing_in(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    program = [sys.executable, "-I", "-S", str(Path(stand_in.__file__)), *arguments]
+    process = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+async def test_one_for_ports_that_are_not_in_use_says_so_and_ends_with_the_raylet(tmp_path: Path) -> None:
+    files = [tmp_path / "a", tmp_path / "b"]
+    with standing_in(*map(str, files)) as process:
+        await until(lambda: all(file.exists() for file in files))
+        assert [file.read_text() for file in files] == ["-1", "-1"]
+        assert process.poll() is None
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(ENDS_WITHIN_S) == 0
+
+
+async def test_one_that_is_asked_becomes_the_agent_on_the_port_that_it_named(tmp_path: Path) -> None:
+    file = tmp_path / "port"
+    agent = ("-c", "import sys; print(sys.argv[1])", "--port=")
+    with standing_in(str(file), stand_in.AGENT, "127.0.0.1", "0", sys.executable, *agent) as process:
+        await until(file.exists)
+        port = int(file.read_text())
+        socket.create_connection(("127.0.0.1", port)).close()
+        out, _ = process.communicate(timeout=ENDS_WITHIN_S)
+        assert out.strip() == f"--port={port}"
+
+
+async def test_one_that_nobody_asks_ends_with_the_raylet(tmp_path: Path) -> None:
+    file = tmp_path / "port"
+    with standing_in(str(file), stand_in.AGENT, "127.0.0.1", "0", "/bin/false", "--port=") as process:
+        await until(file.exists)
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(ENDS_WITHIN_S) == 0
