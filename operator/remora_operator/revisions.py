@@ -170,6 +170,7 @@ def inputs(spec: ServeApplicationSpec, code: str) -> dict[str, Any]:
         "args": spec.args,
         # Only where there is one: revisions without a graph keep their names.
         **({"graph": plain(spec.graph)} if spec.graph else {}),
+        **({"tracing": plain(spec.tracing)} if spec.tracing else {}),
         "code": code,
         "env": [plain(it) for it in spec.env],
         "envFrom": [plain(it) for it in spec.env_from],
@@ -196,7 +197,7 @@ def applied(revision: Revision, application: ServeApplication) -> ServeApplicati
     deployments = [Deployment.model_validate(dict(it), extra="ignore") for it in revision.deployments]
     taken = {
         "import_path", "args", "graph", "image", "image_pull_secrets", "image_pull_policy", "code", "env", "env_from",
-        "head",
+        "head", "tracing",
     }  # fmt: skip
     update: dict[str, Any] = {name: getattr(past, name) for name in taken}
     update["workers"] = tuple(_group(it, present_groups.get(it.name)) for it in past.workers)

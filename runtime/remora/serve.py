@@ -7,8 +7,9 @@ in `graph`.
 from __future__ import annotations
 
 import asyncio
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+import importlib
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,8 @@ from remora.errors import OptionError, RemoraError
 from remora.graph import prefix
 from remora.graph.application import Application
 from remora.graph.deployment import Deployment, deployment
-from remora.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator, context
+from remora.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
+from remora.handle import context as request_context
 from remora.multiplexing import multiplexed
 from remora.replica import context as replica_context
 from remora.replica.context import DeploymentActorContext, ReplicaContext, get_replica_context
@@ -134,8 +136,6 @@ def run_many(targets: Sequence[RunTarget], blocking: bool = False, **options: An
 
 def start(**options: Any) -> None:
     """Start an instance on this machine unless there is one; `serve.run` does so by itself."""
-    if options.get("tracing_config"):
-        warnings.warn("serve.start: tracing_config is accepted, and spans are not exported yet", stacklevel=2)
     runner.current().start(**options)
 
 
@@ -180,14 +180,19 @@ def get_deployment_handle(deployment_name: str, app_name: str | None = None) -> 
     return runner.current().deployment_handle(deployment_name, app_name)
 
 
-def get_trace_context() -> Mapping[str, str] | None:
-    """Return the trace headers (``traceparent``, ``tracestate``) of the current request; None when it has none."""
-    return dict(context.current().headers) or None
+def get_trace_context() -> Any:
+    """Return OpenTelemetry's current context, with the request's span in it; None when there is none.
+
+    Where tracing is on it need not be given to spans that are made in the request's own task or thread.
+    """
+    if "opentelemetry.context" not in sys.modules:
+        return None
+    return importlib.import_module("opentelemetry.context").get_current() or None
 
 
 def get_multiplexed_model_id() -> str:
     """Return the model that the current request asks for; "" when it asks for none."""
-    return context.current().multiplexed_model_id
+    return request_context.current().multiplexed_model_id
 
 
 def get_deployment_actor(actor_name: str) -> Any:

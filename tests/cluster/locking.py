@@ -36,7 +36,8 @@ def asked(project: Mapping[str, Any], extra: str) -> list[str]:
     found = [*project["dependencies"]]
     for requirement in project["optional-dependencies"][extra]:
         if requirement.startswith(own):
-            found += asked(project, requirement.removeprefix(own).removesuffix("]"))
+            for other in requirement.removeprefix(own).removesuffix("]").split(","):
+                found += asked(project, other)
         else:
             found.append(requirement)
     return sorted(set(found))

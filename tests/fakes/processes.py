@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
@@ -19,6 +19,9 @@ from remora.proxy.server import ProxyServer
 from remora.proxy.settings import Settings
 from remora_api.wire import ApplicationRouting, ControllerEndpoint, ReplicaAddress, Routing
 from tests.fakes.services import CONTROLLER, KEY, Steered, replica, snapshot, until
+
+if TYPE_CHECKING:
+    from remora.tracing.tracer import Tracer
 
 
 def run_replica(ready: Connection, name: str, stall_s: float) -> None:
@@ -56,12 +59,12 @@ def run_proxy(ready: Connection, addresses: list[dict[str, Any]], settings: dict
     uvloop.run(serve())
 
 
-def proxy(**settings: Any) -> ProxyServer:
+def proxy(*, tracer: Tracer | None = None, **settings: Any) -> ProxyServer:
     """Return a proxy on free ports of loopback, without a log."""
     defaults = {"host": "127.0.0.1", "port": 0, "admin_port": 0, "lame_s": 0.2, "quiet_s": 0.3, "hold_s": 0.3}
     defaults |= {"access_log": False, "proxy_key": "proxy-key"}
     chosen = Settings(data_key=KEY, **{**defaults, **settings})
-    return ProxyServer(chosen, write=lambda lines: None, wall_clock=time.time)
+    return ProxyServer(chosen, write=lambda lines: None, wall_clock=time.time, tracer=tracer)
 
 
 def route(server: ProxyServer, addresses: list[ReplicaAddress], **routing: Any) -> None:

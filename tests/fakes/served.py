@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -18,9 +18,13 @@ from remora.proxy.server import ProxyServer
 from remora.replica.server import ReplicaServer
 from remora.replica.user import Identity, UserCallable
 from remora.router.router import Router
+from remora.tracing.process import traced_caller, traced_service
 from remora_api.wire import ApplicationRoutes, DeploymentRoutes
 from tests.fakes.processes import proxy
 from tests.fakes.services import KEY, until
+
+if TYPE_CHECKING:
+    from remora.tracing.tracer import Tracer
 
 
 @dataclass(slots=True)
@@ -53,13 +57,18 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    app: Application, *, name: str = "shop", settings: dict[str, Any] | None = None, **routing: Any
+    app: Application,
+    *,
+    name: str = "shop",
+    settings: dict[str, Any] | None = None,
+    tracer: Tracer | None = None,
+    **routing: Any,
 ) -> AsyncIterator[Served]:
     """Serve each deployment on a port of its own, and the application at a proxy. ``routing``: `ApplicationRouting`."""
     async with AsyncExitStack() as stack:
         router = Router(KEY)
         stack.push_async_callback(router.close)
-        runtime.set_caller(router, asyncio.get_running_loop())
+        runtime.set_caller(traced_caller(router, tracer), asyncio.get_running_loop())
         stack.callback(runtime.set_caller, None)
         built = build.build(app)
         replicas: dict[str, ReplicaServer] = {}
@@ -72,7 +81,12 @@ async def served(
             users[one.name] = user = await asyncio.create_task(creating)
             stack.push_async_callback(user.close)
             server = ReplicaServer(
-                user, key=KEY, application=name, revision=fixed.REVISION, replica=id, max_ongoing_requests=limit
+                traced_service(user, tracer, name, one.name, id),
+                key=KEY,
+                application=name,
+                revision=fixed.REVISION,
+                replica=id,
+                max_ongoing_requests=limit,
             )
             port = await server.start("127.0.0.1")
             stack.push_async_callback(server.stop)
@@ -84,7 +98,7 @@ async def served(
             )
         shop = ApplicationRoutes(application=name, ingress=built.ingress, deployments=tuple(routes))
         fixed.tell(router, [shop])
-        server_in_front = proxy(**settings or {})
+        server_in_front = proxy(tracer=tracer, **settings or {})
         await server_in_front.start()
         stack.push_async_callback(server_in_front.stop)
         fixed.tell(server_in_front.router, [shop])

@@ -60,6 +60,7 @@ from remora_api.v1alpha1.status import (
     ServeApplicationStatus,
     WorkerGroupStatus,
 )
+from remora_api.v1alpha1.tracing import Tracing
 from remora_api.v1alpha1.traffic import Mirror, RevisionRole, Sticky, Traffic, TrafficRule
 from remora_api.v1alpha1.zero import HeadAtZero, ScaleToZero
 
@@ -126,6 +127,7 @@ __all__ = [
     "Sticky",
     "Storage",
     "Strategy",
+    "Tracing",
     "Traffic",
     "TrafficRule",
     "WorkerGroup",

@@ -24,6 +24,7 @@ from remora_api.v1alpha1.pods import (
     Resources,
 )
 from remora_api.v1alpha1.rollout import Rollout
+from remora_api.v1alpha1.tracing import Tracing
 from remora_api.v1alpha1.traffic import Traffic
 from remora_api.v1alpha1.zero import ScaleToZero
 
@@ -373,6 +374,8 @@ class ServeApplicationSpec(Model):
     """Keep no worker pods while nobody asks. Without it there are always those that the replicas need."""
     traffic: Annotated[Traffic, Unwritten()] = Traffic()
     """Which requests go to a new revision while a Canary or BlueGreen rollout has two running."""
+    tracing: Tracing | None = None
+    """Spans of requests, by OpenTelemetry. A change replaces proxy and worker pods."""
     revision: Annotated[str, MinLen(1), MaxLen(63)] | None = None
     """Stay with, or go back to, a revision of the past: its name as in `remora rollout history`. Everything that makes
     a revision is then taken from there; replica counts and the rest still from here."""

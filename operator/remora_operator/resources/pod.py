@@ -124,6 +124,17 @@ def value(name: str, text: str) -> Manifest:
     return {"name": name, "value": text}
 
 
+def tracing(application: ServeApplication) -> list[Manifest]:
+    """Return the environment variables by which a proxy or a worker makes spans; none where tracing is off."""
+    wanted = application.spec.tracing
+    if wanted is None:
+        return []
+    return [
+        value("REMORA_TRACING_ENDPOINT", wanted.endpoint),
+        value("REMORA_TRACING_SAMPLING_RATIO", str(wanted.sampling_rate_per_million / 1_000_000)),
+    ]
+
+
 def field(name: str, path: str) -> Manifest:
     """Return an environment variable with a field of the pod."""
     return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}

@@ -44,6 +44,7 @@ def inputs(application: ServeApplication) -> dict[str, Any]:
         # Absent where it is off, so that an operator that knows of gRPC replaces no proxy that was there before.
         **({"grpc": True} if spec.proxy.grpc else {}),
         **({"tls": spec.proxy.tls.secret_name} if spec.proxy.tls else {}),
+        **({"tracing": spec.tracing.model_dump(mode="json")} if spec.tracing else {}),
     }
 
 
@@ -65,6 +66,7 @@ def deployment(owner: Owner, application: ServeApplication, image: str, made_fro
             pod.value("REMORA_ROUTING_FILE", f"{ROUTING_FOLDER}/{ROUTING_FILE}"),
             *([pod.value("REMORA_GRPC_PORT", str(Port.GRPC))] if proxy.grpc else []),
             *(_tls_values() if proxy.tls else []),
+            *pod.tracing(application),
         ],
         ports={"http": Port.HTTP, "admin": Port.PROXY_ADMIN} | ({"grpc": Port.GRPC} if proxy.grpc else {}),
         resources=pod.requests_and_limits(proxy.resources),

@@ -45,6 +45,8 @@ def inputs(application: ServeApplication, group: WorkerGroup, incarnation: int, 
         "envFrom": [it.model_dump(mode="json", by_alias=True, exclude_none=True) for it in spec.env_from],
         "resources": group.resources.root,
         "podTemplate": group.pod_template.model_dump(mode="json", by_alias=True) if group.pod_template else None,
+        # Absent where it is off, so that an operator that knows of it replaces no worker that was there before.
+        **({"tracing": spec.tracing.model_dump(mode="json")} if spec.tracing else {}),
     }
 
 
@@ -139,6 +141,7 @@ def _environment(
         pod.value("REMORA_CUSTOM_RESOURCES", json.dumps(custom, sort_keys=True)),
         pod.value("REMORA_OBJECT_STORE_BYTES", str(pod.OBJECT_STORE_BYTES)),
         pod.value("REMORA_DRAIN_TIMEOUT_S", str(drain_s(application))),
+        *pod.tracing(application),
     ]
     reserved = {it["name"] for it in ours}
     return ours + [_plain(it) for it in application.spec.env if it.name not in reserved]

@@ -85,7 +85,8 @@ def _has_no_env(subject: str) -> bool:
     except (OSError, UnicodeDecodeError):
         return False
     # A manifest's `env`, `env_vars` of a config and of code in it. Whoever only speaks of them starts a little later.
-    return "env" not in text and "kind: ServeApplication" in text
+    # Tracing is in the environment of all processes, too.
+    return "env" not in text and "tracing" not in text and "kind: ServeApplication" in text
 
 
 async def _serve_on(ground: Ground | None, given: argparse.Namespace, stop: asyncio.Event) -> int:
@@ -103,6 +104,7 @@ async def _serve_on(ground: Ground | None, given: argparse.Namespace, stop: asyn
         root_path=subject.root_path,
         keep_alive_s=subject.keep_alive_s,
         tls=subject.tls,
+        tracing=subject.tracing,
         ray_address=given.address,
         # From the start where there is one: what an interpreter or a library reads when it is loaded works as well.
         env=found[0].target.env if len(found) == 1 else {},

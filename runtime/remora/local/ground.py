@@ -22,6 +22,7 @@ from remora.local import ray_address, settings
 from remora.local.errors import CannotServe
 from remora.local.output import Output
 from remora.local.proxy_process import ProxyProcess
+from remora.tracing.settings import TracingSettings
 
 
 class Ground:
@@ -54,6 +55,7 @@ class Ground:
         start_timeout_s: float = START_TIMEOUT_S,
         *,
         imports: bool = False,
+        tracing: TracingSettings | None = None,
     ) -> Ground:
         """Begin to connect to the Ray at ``address``, to start one where it is empty and this process has none yet.
 
@@ -71,7 +73,9 @@ class Ground:
         key_file.touch(mode=0o600)
         key_file.write_text(data_key)
         output = Output(folder / "output", sys.stdout.buffer)
-        worker_env = settings.prepare(data_key_file=key_file, output=output.path, scratch=folder, extra=env)
+        worker_env = settings.prepare(
+            data_key_file=key_file, output=output.path, scratch=folder, tracing=tracing, extra=env
+        )
         is_ours = not (address or connection.is_connected())
         controller = ControllerSettings(
             ray_address=address,

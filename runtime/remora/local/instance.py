@@ -29,6 +29,7 @@ from remora_api.wire import (
 if TYPE_CHECKING:
     from remora.controller.loop import Controller
     from remora.local.tls import LocalTls
+    from remora.tracing.settings import TracingSettings
 
 log = logging.getLogger("remora.local")
 
@@ -51,6 +52,8 @@ class LocalOptions:
     """Of applications that say nothing of it themselves."""
     tls: LocalTls | None = None
     """HTTPS in the place of HTTP."""
+    tracing: TracingSettings | None = None
+    """None is what Ray Serve's environment variables say."""
     grpc_port: int | None = None
     """Serve gRPC there, too."""
     grpc_servicers: tuple[str, ...] = ()
@@ -111,7 +114,9 @@ class LocalInstance:
         """
         if ground is None:
             cls.check(options)
-            ground = await Ground.begin(options.ray_address, options.env, options.start_timeout_s)
+            ground = await Ground.begin(
+                options.ray_address, options.env, options.start_timeout_s, tracing=options.tracing
+            )
         try:
             proxy = await LocalProxy.start(
                 ground.proxy,

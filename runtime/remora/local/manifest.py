@@ -15,10 +15,11 @@ import yaml
 from remora.errors import OptionError
 from remora.local.subject import CannotRead, LocalApplication, Subject
 from remora.local.tls import LocalTls
+from remora.tracing.settings import TracingSettings
 from remora_api import wire
 from remora_api.digests import digest
 from remora_api.target import code_bundle, revision_inputs, target_from
-from remora_api.v1alpha1 import Grpc, InvalidManifest, ServeApplication
+from remora_api.v1alpha1 import Grpc, InvalidManifest, ServeApplication, Tracing
 
 if TYPE_CHECKING:
     from remora.serve_config.file import DeployConfig
@@ -69,14 +70,16 @@ def _manifests(
         raise CannotRead(f"{subject} holds no ServeApplication, and is no Serve config (applications: …)")
     applications: list[LocalApplication] = []
     warnings: list[str] = []
-    for manifest in manifests:
-        read_one = resource(_overlaid(manifest, route_prefix, args))
+    read_all = [resource(_overlaid(manifest, route_prefix, args)) for manifest in manifests]
+    for read_one in read_all:
         beside = _module_beside(read_one, config_maps, folder)
         applications.append(_application(read_one, config_maps, beside))
         warnings += _warnings(read_one)
         if beside is not None:
             warnings.append(f"spec.code.configMap is not in {subject}: {beside.name} beside it is used")
-    return Subject(tuple(applications), tuple(warnings))
+    # One proxy serves all of them.
+    tracing = next((_tracing(it.spec.tracing) for it in read_all if it.spec.tracing is not None), None)
+    return Subject(tuple(applications), tuple(warnings), tracing=tracing)
 
 
 def _config(
@@ -117,6 +120,7 @@ def _config(
         http.keep_alive_timeout_s,
         rpc.enable_reflection,
         tls,
+        config.tracing_config.settings if config.tracing_config is not None else None,
     )
 
 
@@ -187,6 +191,10 @@ def _application(
         application.spec.proxy.request_timeout_seconds,
         application.spec.proxy.grpc,
     )
+
+
+def _tracing(tracing: Tracing) -> TracingSettings:
+    return TracingSettings("", tracing.endpoint, tracing.sampling_rate_per_million / 1_000_000)
 
 
 def _module_beside(

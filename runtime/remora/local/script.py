@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from remora.handle import DeploymentHandle
     from remora.local.instance import LocalInstance
     from remora.router.router import Router
+    from remora.tracing.settings import TracingSettings
 
 T = TypeVar("T")
 
@@ -55,7 +56,10 @@ class ScriptRunner:
     def start(self, **options: Any) -> None:
         """Start an instance unless there is one."""
         if self._instance is None:
-            self._instance, self._router = self._wait(_start(options.get("http_options"), options.get("grpc_options")))
+            tracing = _tracing(options.get("tracing_config"))
+            self._instance, self._router = self._wait(
+                _start(options.get("http_options"), options.get("grpc_options"), tracing)
+            )
 
     def run(
         self, app: Application, *, name: str, route_prefix: str | None, blocking: bool, options: Mapping[str, Any]
@@ -182,7 +186,23 @@ def _logging(given: Any) -> dict[str, Any] | None:
     return checking.as_dict(LoggingConfig, given, "logging_config of serve.run")
 
 
-async def _start(http_options: Any, grpc_options: Any) -> tuple[LocalInstance, Router]:
+def _tracing(given: Any) -> TracingSettings | None:
+    """Return what a tracing_config says; raise OptionError, and TracingFailed where OpenTelemetry is missing."""
+    if given is None:
+        return None
+    from remora.compat import checking
+    from remora.compat.tracing_config import TracingConfig
+    from remora.tracing.exporters import check_installed
+
+    settings = TracingConfig(**checking.as_dict(TracingConfig, given, "tracing_config of serve.start")).settings
+    if settings.is_on:
+        check_installed()
+    return settings
+
+
+async def _start(
+    http_options: Any, grpc_options: Any, tracing: TracingSettings | None = None
+) -> tuple[LocalInstance, Router]:
     from remora.handle import runtime
     from remora.local.instance import LocalInstance, LocalOptions
     from remora.local.tls import LocalTls
@@ -197,6 +217,7 @@ async def _start(http_options: Any, grpc_options: Any) -> tuple[LocalInstance, R
         root_path=http.get("root_path") or "",
         keep_alive_s=http.get("keep_alive_timeout_s"),
         tls=LocalTls.of(http),
+        tracing=tracing,
         request_timeout_s=http.get("request_timeout_s"),
         # As in Ray Serve: without a servicer there is no port.
         grpc_port=rpc.get("port") or Port.GRPC if functions else None,

@@ -7,11 +7,19 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from remora.tracing.settings import TracingSettings
+
 
 def prepare(
-    *, data_key_file: Path, output: Path, scratch: Path, extra: Mapping[str, str] | None = None
+    *,
+    data_key_file: Path,
+    output: Path,
+    scratch: Path,
+    tracing: TracingSettings | None = None,
+    extra: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Set what `replica.settings` reads, and what Ray does at its start.
+    """Set what `replica.settings` reads, and what Ray does at its start; tracing is as Ray Serve's variables say it
+    where nothing else does.
 
     Returns the former: a Ray that runs already does not inherit it from here.
     """
@@ -22,6 +30,8 @@ def prepare(
         "REMORA_OUTPUT": str(output),
         "REMORA_SCRATCH_DIR": str(scratch),
         "PYTHONPATH": python_path(),
+        # Said also where it is off: it may have been on in an earlier instance of this process.
+        **(tracing or TracingSettings.of_ray_serve({**os.environ, **(extra or {})})).environment(),  # noqa: TID251
         **(extra or {}),
     }
     # Ray's own usage report does not belong into a user's terminal.

@@ -16,6 +16,7 @@ from remora_api import wire
 from remora_api.digests import digest
 
 if TYPE_CHECKING:
+    from remora.tracing.settings import TracingSettings
     from remora_api.v1alpha1 import Grpc
 
 _PLAIN: Final = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*\.)*[A-Za-z_][A-Za-z0-9_]*:[A-Za-z_][A-Za-z0-9_]*")
@@ -51,6 +52,7 @@ class Subject:
     keep_alive_s: int | None = None
     grpc_reflection: bool = True
     tls: LocalTls | None = None
+    tracing: TracingSettings | None = None
 
 
 def plain(import_path: str) -> Subject | None:

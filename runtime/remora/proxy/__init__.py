@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from remora import memory, standby
 from remora.proxy.settings import Settings
+from remora.tracing.process import tracer_of_proxy
 
 __all__ = ["main", "tune_memory"]
 
@@ -52,7 +53,13 @@ def tune_memory() -> None:
 async def _run(settings: Settings) -> None:
     from remora.proxy.server import ProxyServer
 
-    server = ProxyServer(settings, write=_write, wall_clock=time.time)  # noqa: TID251 - the process's one clock
+    tracer = tracer_of_proxy(settings.tracing)
+    server = ProxyServer(
+        settings,
+        write=_write,
+        wall_clock=time.time,  # noqa: TID251 - the process's one clock
+        tracer=tracer,
+    )
     first, second = asyncio.Event(), asyncio.Event()
 
     def stop() -> None:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -46,6 +46,9 @@ from remora.transport.messages import Cause, Headers, HeadTooLarge, pack
 from remora.types import Receive, Scope, Send
 from remora_api.wire import ApplicationRouting
 
+if TYPE_CHECKING:
+    from remora.proxy.tracing import ProxyTracing
+
 logger = logging.getLogger(__name__)
 
 TIMER_SLACK_S: Final = 0.05
@@ -69,6 +72,7 @@ class ProxyApp:
         clock: Callable[[], float],
         not_ready: Callable[[], str | None] = lambda: None,
         root_path: str = "",
+        tracing: ProxyTracing | None = None,
     ) -> None:
         self.closing = False
         """Every answer asks its client to come back on another connection, which leads to another proxy."""
@@ -83,6 +87,7 @@ class ProxyApp:
         self._access_log = access_log
         self._clock = clock
         self._not_ready = not_ready
+        self._tracing = tracing
         self._own_paths = f"{root_path}/-/"
         self._refusals = Refusals(self._record)
         self._heads = KnownHeads()
@@ -142,7 +147,10 @@ class ProxyApp:
             self._record(visit, status, error)
 
     def _read(self, scope: Scope, found: tuple[str, ApplicationRouting] | None) -> Visit:
-        return read(scope, found, begun=self._clock(), rng=self._rng, closing=self.closing)
+        visit = read(scope, found, begun=self._clock(), rng=self._rng, closing=self.closing)
+        if self._tracing is not None and found is not None and not scope["path"].startswith(self._own_paths):
+            self._tracing.begin(visit)
+        return visit
 
     def _record(self, visit: Visit, status: int, error: str | None) -> None:
         ended = self._clock()
@@ -153,6 +161,8 @@ class ProxyApp:
         self._metrics.end(name, status, duration_s)
         if visit.picked is not None and visit.picked.revision:
             self.figures.add(name, visit.picked.revision, status, duration_s, ended)
+        if self._tracing is not None and visit.spans is not None:
+            self._tracing.end(visit, visit.spans, status, error)
         if self._access_log is None:
             return
         client = scope["client"][0] if scope["client"] else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from random import Random
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
@@ -24,6 +24,9 @@ from remora.router.affinity import Affinity
 from remora.router.forward import ApplicationFailed
 from remora.transport.messages import Cause, HeadTooLarge, RpcHead
 from remora_api.wire import ApplicationRouting
+
+if TYPE_CHECKING:
+    from remora.proxy.tracing import ProxyTracing, Spans
 
 METHOD: Final = "GRPC"
 """In the place of a method, in the access log."""
@@ -53,7 +56,9 @@ class GrpcServer:
         access_log: AccessLog | None,
         clock: Callable[[], float],
         not_ready: Callable[[], str | None],
+        tracing: ProxyTracing | None = None,
     ) -> None:
+        self._tracing = tracing
         self._routing = routing
         self._metrics = metrics
         self._holding = holding
@@ -102,14 +107,24 @@ class GrpcServer:
         application = self._application(known.get("application", ""))
         name = application.application if application is not None else ""
         self._metrics.begin(name)
+        spans = None
+        if self._tracing is not None and application is not None:
+            spans, metadata = self._tracing.begin_rpc(metadata)
+            known["traceparent"] = next(str(value) for key, value in metadata if key == "traceparent")
         code, details = grpc.StatusCode.CANCELLED, "the client went away"
         try:
-            code, details, trailing = await self._forward(path, context, metadata, known, request_id, application)
+            forwarded = self._forward(path, context, metadata, known, request_id, application, spans)
+            code, details, trailing = await forwarded
             context.set_code(code)
             context.set_details(details[:MAX_DETAILS_CHARS])
             context.set_trailing_metadata((("request_id", request_id), *trailing))
         finally:
             self._record(name, path, code, details, begun, context.peer(), request_id, known.get("traceparent"))
+            if self._tracing is not None and spans is not None:
+                said = details if code is not grpc.StatusCode.OK else ""
+                self._tracing.end_rpc(
+                    spans, path=path, application=name, request_id=request_id, code=code.name, details=said
+                )
 
     async def _forward(
         self,
@@ -119,6 +134,7 @@ class GrpcServer:
         known: dict[str, str],
         request_id: str,
         application: ApplicationRouting | None,
+        spans: Spans | None,
     ) -> tuple[grpc.StatusCode, str, tuple[tuple[str, str | bytes], ...]]:
         if application is None:
             return grpc.StatusCode.NOT_FOUND, _nowhere(known.get("application")), ()
@@ -141,6 +157,8 @@ class GrpcServer:
                     pool = await self._holding.until_ready(application, application.hold, 0)
                 if pool is None:
                     raise DeploymentUnavailable(f"application {application.application!r} is not ready")
+                if spans is not None:
+                    spans.deployment = pool.deployment
                 status = await rpc.carry(pool, head, read, context.write, wanted)
         except TimeoutError:
             return grpc.StatusCode.DEADLINE_EXCEEDED, f"request {request_id}: no answer within {timeout_s:g} s", ()

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
     from remora.proxy.rpc import GrpcServer
     from remora.proxy.tls import Certificate
+    from remora.proxy.tracing import ProxyTracing
+    from remora.tracing.tracer import Tracer
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +77,7 @@ class ProxyServer:
         write: Callable[[bytes], object],
         wall_clock: Callable[[], float],
         clock: Callable[[], float] = monotonic,
+        tracer: Tracer | None = None,
     ) -> None:
         self._rng = rng = Random()
         self._clock = clock
@@ -88,6 +91,8 @@ class ProxyServer:
         self.metrics = Metrics()
         self._access_log = AccessLog(write, wall_clock, clock) if settings.access_log else None
         self.holding = Holding(self.routing, self.router, clock, f"{rng.getrandbits(64):016x}")
+        self._tracer = tracer
+        self._tracing = _tracing(self._tracer)
         self._app = ProxyApp(
             self.routing,
             self.metrics,
@@ -97,6 +102,7 @@ class ProxyServer:
             clock=clock,
             not_ready=self._not_ready,
             root_path=self._root_path,
+            tracing=self._tracing,
         )
         self._admin = admin(
             self.routing,
@@ -200,6 +206,8 @@ class ProxyServer:
         await self.router.close()
         if self._access_log is not None:
             await self._access_log.close()
+        if self._tracer is not None:
+            await self._tracer.close()
 
     def _grpc_server(self) -> GrpcServer:
         # Half a second and some megabytes that proxies without gRPC do not spend.
@@ -213,6 +221,7 @@ class ProxyServer:
             access_log=self._access_log,
             clock=self._clock,
             not_ready=self._not_ready,
+            tracing=self._tracing,
         )
 
     def _close_sockets(self, untouched_since: float = math.inf) -> None:
@@ -266,3 +275,11 @@ def _certificate(settings: Settings) -> Certificate | None:
     return Certificate(
         Files(settings.tls_certificate, settings.tls_key, settings.tls_password, settings.tls_authorities)
     )
+
+
+def _tracing(tracer: Tracer | None) -> ProxyTracing | None:
+    if tracer is None:
+        return None
+    from remora.proxy.tracing import ProxyTracing
+
+    return ProxyTracing(tracer)

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from remora.errors import OptionError
+from remora.tracing.settings import TRACING_OFF, TracingSettings
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -49,6 +52,8 @@ class Settings:
     """Of the key; from the environment only."""
     grpc_tls: bool = False
     """Speak TLS at the gRPC port, too; its key must not be encrypted."""
+    tracing: TracingSettings = TRACING_OFF
+    """From the environment only."""
     root_path: str = ""
     """Where a proxy in front of this one has put it; it cuts the path, applications see it (ASGI's root_path)."""
 
@@ -89,6 +94,10 @@ class Settings:
             parser.error("--data-key-file (or $REMORA_DATA_KEY_FILE) is required")
         if (read.tls_certificate is None) != (read.tls_key is None):
             parser.error("--tls-certificate and --tls-key belong together: give both, or none")
+        try:
+            tracing = TracingSettings.read(env)
+        except OptionError as error:
+            parser.error(str(error))
         return cls(
             data_key=_key(parser, read.data_key_file),
             proxy_key=_key(parser, read.proxy_key_file) if read.proxy_key_file else "",
@@ -112,6 +121,7 @@ class Settings:
             tls_authorities=read.tls_authorities,
             tls_password=env.get("REMORA_TLS_PASSWORD", ""),
             grpc_port=read.grpc_port,
+            tracing=tracing,
         )
 
 

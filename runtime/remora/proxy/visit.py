@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from remora.headers import DISCONNECT_DISABLED, MODEL_IDS, REQUEST_ID, SESSION_IDS, TIMEOUT, TRACES
 from remora.proxy.routing import Picked
@@ -13,6 +13,9 @@ from remora.router.forward import HOP_BY_HOP
 from remora.transport.messages import Headers, RequestHead
 from remora.types import Scope
 from remora_api.wire import ApplicationRouting
+
+if TYPE_CHECKING:
+    from remora.proxy.tracing import Spans
 
 _AFFINE: Final = MODEL_IDS | SESSION_IDS
 _TRACEPARENT: Final = TRACES[0].encode()
@@ -45,6 +48,8 @@ class Visit:
     """W3C trace context of the client, for the access log."""
     picked: Picked | None = None
     """Where it goes."""
+    spans: Spans | None = None
+    """Where tracing is on."""
 
     def goes_to(self, picked: Picked) -> None:
         """Note where it goes, and give its client the cookie by which it is known again."""

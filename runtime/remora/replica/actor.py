@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from remora.replica.server import ReplicaServer
     from remora.replica.stats import Series
     from remora.replica.user import UserCallable
+    from remora.tracing.tracer import Tracer
 
 log = logging.getLogger("remora.replica")
 
@@ -52,6 +53,7 @@ class ReplicaActor:
         self._colleagues: Colleagues | None = None
         self._recorder: Recorder | None = None
         self._told = ""
+        self._tracer: Tracer | None = None
 
     async def start(self) -> Started | NotStarted:
         """Construct the user's object and listen. Called again (by another controller), it returns the same."""
@@ -153,6 +155,8 @@ class ReplicaActor:
             from remora.replica.user import Identity, UserCallable
             from remora.router.router import Router
             from remora.routing.choosers import chooser
+            from remora.tracing import process
+            from remora.tracing.settings import TracingSettings
 
         config, settings = self._config, self._settings
         async with SignedClient(config.controller_url, settings.data_key) as client:
@@ -161,7 +165,10 @@ class ReplicaActor:
         take_part(folder, config.env, config.working_dir, config.controller_url, settings.data_key)
         router = Router(settings.data_key, controllers=[config.controller_url], own=self._load, choosers=chooser)
         await router.start()
-        runtime.set_caller(router)
+        # Read now that the application's environment and modules are there, of which the exporter may be one.
+        who = config.application, config.deployment, config.id
+        self._tracer = process.tracer_of_replica(TracingSettings.read(), *who)
+        runtime.set_caller(process.traced_caller(router, self._tracer))
         context.claim()
         identity = Identity(
             config.application,
@@ -176,7 +183,7 @@ class ReplicaActor:
         )
         await health.first_check(self._user, config.deployment, config.health_check_timeout_s)
         self._server = ReplicaServer(
-            self._user,
+            process.traced_service(self._user, self._tracer, *who),
             key=settings.data_key,
             application=config.application,
             revision=config.revision,
@@ -213,6 +220,8 @@ class ReplicaActor:
             await self._server.stop()
         if self._user is not None:
             await self._user.close()
+        if self._tracer is not None:
+            await self._tracer.close()
         self._kept.append(asyncio.create_task(self._exit()))
 
     async def leave(self) -> None:

@@ -40,6 +40,7 @@ from remora.replica.lifespan import Lifespan, StartupFailed
 from remora.replica.refusals import REFUSED, answer_overload, refusal
 from remora.replica.watched import Watched
 from remora.routing.config import METHOD
+from remora.tracing import raised
 from remora.transport.stream import StreamClosed
 from remora.types import (
     FIRST_RANK,
@@ -190,10 +191,11 @@ class UserCallable:
         except asyncio.CancelledError:
             context.cancel_calls()
             raise
-        except Exception:
+        except Exception as error:
             if watched.broken:
                 log.info("deployment %r: the client of request %s left", self._deployment, context.request_id)
                 return
+            raised.note(error)
             log.exception("deployment %r: request %s failed", self._deployment, context.request_id)
             if watched.started or scope["type"] != "http":
                 raise
@@ -204,10 +206,11 @@ class UserCallable:
             scope["state"] = {**self._lifespan.state, **scope.get("state", {})}
         try:
             await app(scope, receive, send)
-        except Exception:
+        except Exception as error:
             # Frameworks answer with 500 first, then raise for the server's log.
             if not send.finished:
                 raise
+            raised.note(error)
             log.exception("deployment %r: its ASGI application failed", self._deployment)
 
     async def _http(self, scope: Scope, receive: Receive, send: Watched) -> None:
@@ -225,6 +228,7 @@ class UserCallable:
                 return
             response = responses.of(value, self._pool)
         except REFUSED as error:
+            raised.note(error)
             response = refusal(error)
         try:
             await response(scope, receive, send)
@@ -276,6 +280,7 @@ class UserCallable:
             log.info("deployment %r: the client of request %s left", self._deployment, context.request_id)
             return
         except Exception as error:
+            raised.note(error)
             log.exception("deployment %r: %s of request %s failed", self._deployment, call.path, context.request_id)
             code, details = rpc.status_of(error, shown)
         call.finish(code, details, shown.trailing_metadata())

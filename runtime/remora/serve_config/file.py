@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from remora.compat.tracing_config import TracingConfig
 from remora.errors import RemoraError
 from remora.graph import autoscaling, placement_group
 from remora.serve_config import checks
@@ -161,6 +162,7 @@ class DeployConfig(Part):
 
     http_options: HTTPOptions = HTTPOptions()
     grpc_options: GRPCOptions = GRPCOptions()
+    tracing_config: TracingConfig | None = None
     applications: Annotated[tuple[ApplicationConfig, ...], Field(min_length=1)]
 
 

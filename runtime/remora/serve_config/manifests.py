@@ -88,8 +88,12 @@ def _document(converted: Converted) -> str:
 
 
 def _common_notes(config: DeployConfig) -> Iterator[str]:
-    for name, _ in config.set_fields("http_options", "grpc_options", "applications", "proxy_location"):
+    for name, _ in config.set_fields(
+        "http_options", "grpc_options", "tracing_config", "applications", "proxy_location"
+    ):
         yield f"{name}: there is no field for it"
+    if config.tracing_config is not None and config.tracing_config.enabled:
+        yield "tracing_config: name a collector in spec.tracing.endpoint, as proxies run no user code"
     if "proxy_location" in (config.model_extra or {}):
         yield "proxy_location: proxies are pods of their own, as many as spec.proxy.replicas"
     for name, _ in config.http_options.set_fields("host", "port", "request_timeout_s", *config.http_options.tls):

@@ -52,7 +52,7 @@ def environment(application: ApplicationConfig) -> dict[str, str]:
 
 def notes(config: DeployConfig) -> Iterator[str]:
     """Yield a sentence for each thing in the file that has no effect on this machine."""
-    for name, value in config.set_fields("http_options", "grpc_options", "applications"):
+    for name, value in config.set_fields("http_options", "grpc_options", "tracing_config", "applications"):
         # On one machine there is one proxy wherever it is put.
         if (name, value) not in (("proxy_location", "EveryNode"), ("proxy_location", "HeadOnly")):
             yield f"{name} has no effect here"
