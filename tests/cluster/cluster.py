@@ -57,7 +57,8 @@ class Cluster:
             self.backend.up()
 
     def down(self) -> None:
-        with self._alone():
+        """Take it down and leave nothing but caches; raise ClusterError while somebody has it for himself."""
+        with self._alone(), self._unclaimed():
             self.backend.down()
 
     def reload(self) -> None:
@@ -113,8 +114,27 @@ class Cluster:
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """Have the cluster for oneself: whoever stops the operator or fills the nodes waits here for the others."""
-        with self.kubeconfig.with_name("e2e.lock").open("w") as file:
+        with self._claims.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @property
+    def _claims(self) -> Path:
+        return self.kubeconfig.with_name("e2e.lock")
+
+    @contextmanager
+    def _unclaimed(self) -> Iterator[None]:
+        """Let nobody claim it meanwhile; raise ClusterError when somebody has."""
+        if not self._claims.exists():
+            yield
+            return
+        with self._claims.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ClusterError(
+                    f"tests have the cluster (their process holds {self._claims}): wait for its end, or end it"
+                ) from None
             yield
 
     @contextmanager

@@ -35,17 +35,20 @@ def operator(cluster: Cluster) -> Iterator[Cluster]:
     """
     with cluster.claimed():
         install(Ground(cluster))
+        # What a session that was killed has left: whoever has the claim is alone, so nobody uses it.
+        cluster.kubectl("delete", "namespaces", "-l", f"{TESTS},{TESTS}!={SESSION}", "--wait=false")
+        eventually(lambda: not _pods_left(cluster), 180, "no pod of earlier tests, which would fill the nodes")
         yield cluster
         eventually(lambda: not _pods_left(cluster), 180, "no pod of these tests")
 
 
 def _pods_left(cluster: Cluster) -> list[str]:
-    """Return the pods in the namespaces of this session, all of which are being deleted.
+    """Return the pods in the namespaces of tests, all of which are being deleted.
 
     The namespaces themselves are not waited for: an API server that found pods in one looks again only after half of
     their longest grace period, for heads and workers most of a minute after the last of them has gone.
     """
-    words = ("get", "namespaces", "-l", f"{TESTS}={SESSION}", "-o", "name")
+    words = ("get", "namespaces", "-l", TESTS, "-o", "name")
     names = [it.removeprefix("namespace/") for it in cluster.kubectl(*words).split()]
     return [it for name in names for it in cluster.kubectl("get", "pods", "-n", name, "-o", "name").split()]
 
