@@ -198,6 +198,8 @@ class DeploymentStatus(Wire):
     """Of one replica, with all that its placement group reserves."""
     group: PlacementGroup | None = None
     """How that is to be divided; None where it is all on one node."""
+    gang_size: int = 1
+    """Replicas that come and go together."""
     former: tuple[Former, ...] = ()
     """Those that need other room than their successors: both are there at a time."""
     spread: bool = True

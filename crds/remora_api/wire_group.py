@@ -23,6 +23,16 @@ class Strategy(StrEnum):
         return self in (Strategy.PACK, Strategy.STRICT_PACK)
 
 
+class Gang(BaseModel):
+    """Replicas that are placed together, and restarted together."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    size: int
+    strategy: Strategy = Strategy.PACK
+    """PACK or SPREAD: of the replicas to each other, as far as there is room."""
+
+
 class PlacementGroup(BaseModel):
     """What one replica reserves: it runs in the first bundle, and what it starts in any of them."""
 

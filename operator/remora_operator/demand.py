@@ -133,7 +133,7 @@ def needs_of(status: wire.ApplicationStatus, max_surge: int, *, required: bool =
 
 def _needs(it: wire.DeploymentStatus, max_surge: int, required: bool) -> Iterator[Need]:
     count = _count(it, required)
-    surge = min(max_surge, count) if _is_replaced(it) else 0
+    surge = min(in_gangs(max_surge, it), count) if _is_replaced(it) else 0
     former = sum(old.replicas for old in it.former) if _is_replaced(it) else 0
     # Spread is for those that stay: a single replica and its successor may share a pod.
     spread = it.spread and count > 1
@@ -148,6 +148,11 @@ def _needs(it: wire.DeploymentStatus, max_surge: int, required: bool) -> Iterato
     if former:
         for old in it.former:
             yield Need(it.name, old.replicas, old.resources, spread, it.max_replicas_per_node, old.group)
+
+
+def in_gangs(surge: int, deployment: wire.DeploymentStatus) -> int:
+    """Return the surge in whole gangs, as replicas come by these."""
+    return -(-surge // deployment.gang_size) * deployment.gang_size
 
 
 def _count(deployment: wire.DeploymentStatus, required: bool) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from remora_api import wire
 from remora_operator.advice import UNSCHEDULABLE
-from remora_operator.demand import Need
+from remora_operator.demand import Need, in_gangs
 from remora_operator.observed import Pod
 
 
@@ -23,7 +23,7 @@ def fresh_needs(status: wire.ApplicationStatus, max_surge: int) -> list[Need]:
     return [
         Need(
             deployment=it.name,
-            replicas=max(0, min(it.desired, it.desired + max_surge - (it.total - it.updated))),
+            replicas=max(0, min(it.desired, it.desired + in_gangs(max_surge, it) - (it.total - it.updated))),
             resources=it.resources,
             spread=it.spread and it.desired > 1,
             per_node=it.max_replicas_per_node,

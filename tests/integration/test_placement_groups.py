@@ -91,3 +91,49 @@ async def test_a_life_of_groups(machine: RayMachine) -> None:
     await machine.control.delete("/v1/targets/app")
     await until_groups(machine, 0)
     assert not machine.replica_pids() | machine.pids("ray::Worker")
+
+
+GANGS = """
+from remora import serve
+
+@serve.deployment(num_replicas=4, gang_scheduling_config={"gang_size": 2}, ray_actor_options={"num_cpus": 2})
+class Member:
+    def __call__(self): return serve.get_replica_context().gang_context.gang_id
+
+app = Member.bind()
+"""
+
+
+async def test_a_life_of_gangs(machine: RayMachine) -> None:
+    # Of eight CPUs, two gangs of two take four each.
+    await machine.put(**code(GANGS))
+    await machine.until(is_complete)
+    first = machine.replica_pids()
+    assert len(first) == 4
+    more = {"name": "Member", "replicas": 5}
+    await machine.put(**code(GANGS), generation=2, deployments=(more,))
+    status = await machine.until(lambda s: s.generation == 2 and bool(s.deployments[0].message))
+    (deployment,) = status.deployments
+    assert deployment.message == "deployment 'Member': no workers have room for 2 times 2 CPU at once"
+    assert (deployment.desired, deployment.total) == (6, 4), "five replicas are three gangs, and there is room for two"
+    await machine.put(**code(GANGS), generation=3)
+    await machine.until(lambda s: s.generation == 3 and is_complete(s))
+
+    # One replica dies while the controller is dead: the next one ends what is left of its gang, and starts another.
+    assert machine.controller is not None
+    machine.controller.kill()
+    machine.controller.wait()
+    os.kill(min(machine.replica_pids()), signal.SIGKILL)
+    machine.start_controller()
+    await machine.until(lambda s: s.deployments[0].ready == 2)
+    await machine.until(is_complete)
+    async with asyncio.timeout(20):
+        while len(machine.replica_pids()) != 4:  # noqa: ASYNC110 - nobody tells when a foreign process has ended
+            await asyncio.sleep(0.1)
+    assert len(machine.replica_pids() & first) == 2
+    assert "killed, as another replica of its gang has ended" in machine.log()
+
+    await machine.control.delete("/v1/targets/app")
+    async with asyncio.timeout(30):
+        while machine.replica_pids():  # noqa: ASYNC110
+            await asyncio.sleep(0.1)

@@ -25,13 +25,13 @@ from remora.controller.checkpoint import Saved, replica_to_bytes, saved_of
 from remora.controller.lifecycle import Phase
 from remora.controller.planner import members_of, plan
 from remora.controller.routes import routes
-from remora.controller.state import BuiltDeployment, Bundle, Graph, Node, NodeId, Scaled, World
+from remora.controller.state import BuiltDeployment, Bundle, Graph, Node, NodeId, Scaled, Seat, World
 from remora.controller.status import applications
 from remora.replica.config import Started
 from remora.types import ReplicaId
 from remora_api.autoscaling import Autoscaling
 from remora_api.wire import BuildState, DeploymentOverride, GroupTarget, Resources, Target
-from remora_api.wire_group import PlacementGroup, Strategy
+from remora_api.wire_group import Gang, PlacementGroup, Strategy
 
 # Shrinking takes minutes; the failing sequence as it was found is short enough to read.
 PHASES = (Phase_.explicit, Phase_.reuse, Phase_.generate)
@@ -109,10 +109,15 @@ class Cluster(RuleBasedStateMachine):
         self.word, self.asleep, self.paused = 0, False, False
         self.coded = set(NAMES)
         self.group: PlacementGroup | None = None
+        self.gang: Gang | None = None
+        self.slack = 0
         self.ray = Ray()
 
-    @initialize(surge=st.integers(0, 2), unavailable=st.integers(0, 2))
-    def begin(self, surge: int, unavailable: int) -> None:
+    @initialize(
+        surge=st.integers(0, 2), unavailable=st.integers(0, 2), group=st.sampled_from(GROUPS), gang=st.booleans()
+    )
+    def begin(self, surge: int, unavailable: int, group: PlacementGroup | None, gang: bool) -> None:
+        self.group, self.gang, self.slack = group, Gang(size=2) if gang else None, 2 * gang
         self.surge, self.unavailable = (1, 0) if surge == unavailable == 0 else (surge, unavailable)
         self.nodes(set(NODES))
         self.target()
@@ -161,6 +166,12 @@ class Cluster(RuleBasedStateMachine):
         """Ask for a plan, write it down, checking what it takes away, and do it."""
         for action in self.decide():
             self.perform(action)
+        self.check_gangs()
+
+    def check_gangs(self) -> None:
+        """After a plan no gang is there in part: all of it, or nothing that is to stay."""
+        staying = Counter(it.seat.gang for it in self.world.replicas.values() if it.seat and not it.is_leaving)
+        assert set(staying.values()) <= {2}, f"of gangs there are {staying}"
 
     def decide(self) -> tuple[Action, ...]:
         self.world = events.expire(self.world, self.now)
@@ -217,10 +228,12 @@ class Cluster(RuleBasedStateMachine):
         self.word += 1
         self.target()
 
-    @rule(coded=st.sampled_from([{"A"}, {"A", "B"}, {"A", "B"}]), group=st.sampled_from(GROUPS))
-    def new_code(self, coded: set[str], group: PlacementGroup | None) -> None:
-        """Without B, or with it again, whose replicas may reserve something."""
-        self.coded, self.group = coded, group
+    @rule(coded=st.sampled_from([{"A"}, {"A", "B"}, {"A", "B"}]), group=st.sampled_from(GROUPS), gang=st.booleans())
+    def new_code(self, coded: set[str], group: PlacementGroup | None, gang: bool) -> None:
+        """Without B, or with it again, whose replicas may reserve something, and may come in gangs."""
+        self.coded, self.group, self.gang = coded, group, Gang(size=2) if gang else None
+        # Gangs are replaced as a whole, also by replicas that are on their own: by the smaller part, both ways.
+        self.slack = max(self.slack, 2 * gang)
         self.revision += 1
         self.target()
 
@@ -251,15 +264,24 @@ class Cluster(RuleBasedStateMachine):
         replica = self.world.replicas[action.replica]
         if not replica.is_ready:
             return
+        if replica.seat is not None and self.is_broken(replica.seat):
+            return
         ready = sum(r.is_ready for r in members_of(self.world, "app", replica.deployment))
         # Of an application that was deleted nothing has to stay.
         floor = self.wanted().get(replica.deployment, 0) - self.limits()[1] if self.world.targets else 0
+        floor -= self.slack if replica.deployment == "B" else 0
         assert ready - 1 >= floor, f"{action} leaves {ready - 1} ready, below {floor}"
+
+    def is_broken(self, seat: Seat) -> bool:
+        """Whether a member has failed, or gone: what is left of the gang has to go at once."""
+        there = [self.world.replicas.get(id_) for id_ in seat.members]
+        return any(it is None or it.phase in (Phase.FAILED, Phase.STOPPING, Phase.DRAINING) for it in there)
 
     def check_ceiling(self, before: dict[str, int]) -> None:
         for name, limit in self.wanted().items():
             now = self.occupied()[name]
-            assert now <= max(limit + self.limits()[0], before[name]), f"{name} has {now}"
+            slack = self.slack if name == "B" else 0
+            assert now <= max(limit + self.limits()[0] + slack, before[name]), f"{name} has {now}"
 
     @rule(name=st.sampled_from(NAMES), replicas=st.integers(0, 4))
     def scale(self, name: str, replicas: int) -> None:
@@ -303,8 +325,10 @@ class Cluster(RuleBasedStateMachine):
         match outcome:
             case "done":
                 built = tuple(
-                    BuiltDeployment(name="B", definition="B", resources=Resources(cpu_milli=250), group=self.group)
-                    if name == "B" and self.group is not None
+                    BuiltDeployment(
+                        name="B", definition="B", resources=Resources(cpu_milli=250), group=self.group, gang=self.gang
+                    )
+                    if name == "B" and (self.group is not None or self.gang is not None)
                     else BuiltDeployment(name=name, definition=name, resources=Resources())
                     for name in sorted(self.coded)
                 )
@@ -345,6 +369,18 @@ class Cluster(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.1, 1, 10, 100]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
+
+    @precondition(lambda self: any(it.seat and it.is_ready for it in self.world.replicas.values()))
+    @rule(data=st.data())
+    def a_member_of_a_gang_dies(self, data: st.DataObject) -> None:
+        """What serves of its gang is not kept, whatever the budget says."""
+        members = sorted(it.id for it in self.world.replicas.values() if it.seat and it.is_ready)
+        self.died(data.draw(st.sampled_from(members)), "killed")
+        self.act()
+
+    @rule()
+    def all_goes_well_for_a_while(self) -> None:
+        self.settle(3)
 
     @rule(data=st.data())
     @precondition(lambda self: self.ray.groups)
@@ -394,7 +430,9 @@ class Cluster(RuleBasedStateMachine):
             name: (n, n, n) for name, n in self.wanted().items()
         }
         assert {name: n for name, n in self.wanted().items() if name not in self.autoscaled} == {
-            name: n for name, n in self.counts.items() if name in self.coded - self.autoscaled
+            name: n + n % 2 if name == "B" and self.gang else n
+            for name, n in self.counts.items()
+            if name in self.coded - self.autoscaled
         }
         assert not any(
             self.world.nodes[id_].name in self.leaving for r in self.world.replicas.values() for id_ in r.nodes
@@ -439,14 +477,14 @@ class Cluster(RuleBasedStateMachine):
         failed = {deployment for _, deployment, _ in self.world.crashes}
         for name, number in self.wanted().items():
             held = [self.world.nodes[it.node] for it in members_of(self.world, "app", name)]
-            if any(len(it.nodes) > 1 for it in members_of(self.world, "app", name)):
+            if any(len(it.nodes) > 1 or it.seat for it in members_of(self.world, "app", name)):
                 continue
             assert len({it.host for it in held}) >= min(2, number, len({it.host for it in homes})) or name in failed
             assert len({it.id for it in held}) >= min(2, number, len(homes)) or name in failed
 
 
 TestCluster = Cluster.TestCase
-TestCluster.settings = settings(max_examples=150, stateful_step_count=50, deadline=None, phases=PHASES)
+TestCluster.settings = settings(max_examples=100, stateful_step_count=50, deadline=None, phases=PHASES)
 
 
 def pod(name: str, template: str) -> Node:

@@ -43,15 +43,14 @@ def test_programs_written_for_ray_serve_import_remora(code: str) -> None:
 def test_what_remora_has_not_is_said() -> None:
     said = run(
         "import importlib\nfrom ray import serve\n"
-        "for attempt in (lambda: importlib.import_module('ray.serve.llm'), lambda: serve.config.GangSchedulingConfig)"
+        "for attempt in (lambda: importlib.import_module('ray.serve.llm'), lambda: serve.schema.DeploymentDetails)"
         ":\n"
         "    try: attempt()\n"
         "    except Exception as error: print(error)"
     )
     assert said.splitlines() == [
         "Remora has nothing for ray.serve.llm yet: docs/reference/compatibility.md says why",
-        "ray.serve.config.GangSchedulingConfig is not supported by Remora yet: "
-        "docs/reference/compatibility.md says why",
+        "ray.serve.schema.DeploymentDetails is not supported by Remora yet: docs/reference/compatibility.md says why",
     ]
 
 

@@ -106,9 +106,9 @@ def test_a_function_takes_no_bind_arguments() -> None:
 
 def test_warnings_of_all_deployments_are_in_the_description() -> None:
     with pytest.warns(NoEffectYetWarning):
-        app = A.options(gang_scheduling_config={"gang_size": 1}).bind(B.bind())
+        app = A.options(ray_actor_options={"label_selector": {"a": "b"}}).bind(B.bind())
     (warning,) = describe(app).warnings
-    assert warning == "deployment 'A': option gang_scheduling_config is accepted and has no effect yet"
+    assert warning == "deployment 'A': option ray_actor_options[label_selector] is accepted and has no effect yet"
 
 
 def test_a_definition_holds_names_in_the_place_of_bound_deployments() -> None:

@@ -196,3 +196,16 @@ def test_replicas_that_held_more_than_their_successors_are_counted_as_they_are()
     assert demand(needs_of(known, 1), [group()]).pods == {"cpu": 2}
     done = small.model_copy(update={"former": (former,), "updated": 1})
     assert demand(needs_of(status.model_copy(update={"deployments": (done,)}), 1), [group()]).pods == {"cpu": 1}
+
+
+def test_the_surge_of_gangs_is_a_whole_one() -> None:
+    pairs = deployment("A", desired=4, ready=4, updated=0, total=4, spread=False).model_copy(update={"gang_size": 2})
+    status = wire.ApplicationStatus(
+        application="app",
+        generation=1,
+        revision="r1",
+        build=wire.BuildStatus(state=wire.BuildState.BUILT),
+        deployments=(pairs,),
+    )
+    assert [it.replicas for it in needs_of(status, 1)] == [6]
+    assert [it.replicas for it in fresh_needs(status, 1)] == [2]

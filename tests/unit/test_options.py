@@ -87,10 +87,12 @@ def test_a_wrong_option_is_refused_with_the_deployments_name(given: dict[str, An
 
 
 def test_what_has_no_effect_yet_is_said_and_kept() -> None:
-    with pytest.warns(NoEffectYetWarning, match="deployment 'Model': option gang_scheduling_config is") as seen:
-        made = serve.deployment(gang_scheduling_config={"gang_size": 1})(Model)
+    with pytest.warns(
+        NoEffectYetWarning, match="deployment 'Model': option ray_actor_options\\[label_selector\\] is"
+    ) as seen:
+        made = serve.deployment(ray_actor_options={"label_selector": {"a": "b"}})(Model)
     assert seen[0].filename == __file__
-    assert made.settings.without_effect == ("gang_scheduling_config",)
+    assert made.settings.without_effect == ("ray_actor_options[label_selector]",)
 
 
 def test_autoscaling_has_ray_serves_names_and_defaults() -> None:
@@ -163,14 +165,14 @@ def test_a_wrong_autoscaling_is_refused(given: dict[str, Any], message: str) -> 
 
 def test_options_change_a_copy_and_warn_of_new_ones_only() -> None:
     with pytest.warns(NoEffectYetWarning):
-        first = serve.deployment(gang_scheduling_config={"gang_size": 1}, num_replicas=3)(Model)
+        first = serve.deployment(ray_actor_options={"label_selector": {"a": "b"}}, num_replicas=3)(Model)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         second = first.options(name="Other", num_replicas=4)
     assert (first.name, first.num_replicas) == ("Model", 3)
     assert (second.name, second.num_replicas) == ("Other", 4)
     assert second.func_or_class is Model
-    assert second.settings.without_effect == ("gang_scheduling_config",)
+    assert second.settings.without_effect == ("ray_actor_options[label_selector]",)
 
 
 def test_none_gives_the_default_where_ray_serve_allows_it() -> None:

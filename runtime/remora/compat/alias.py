@@ -29,6 +29,7 @@ MODULES: Final[Mapping[str, str]] = {
     "ray.serve.deployment_graph": "remora.compat.dag",
     "ray.serve.drivers": "remora.drivers",
     "ray.serve.exceptions": "remora.compat.exceptions",
+    "ray.serve.gang": "remora.replica.gang",
     "ray.serve.grpc_util": "remora.grpc_util",
     "ray.serve.handle": "remora.compat.handle",
     "ray.serve.metrics": "remora.metrics",

@@ -16,6 +16,7 @@ from remora.routing.config import RequestRouterConfig
 if TYPE_CHECKING:
     from remora.compat.backpressure import BackpressureConfig
     from remora.compat.deployment_actor import DeploymentActorConfig
+    from remora.compat.gang import GangPlacementStrategy, GangRuntimeFailurePolicy, GangSchedulingConfig
     from remora.compat.http_options import ControllerOptions, HTTPOptions, ProxyLocation, gRPCOptions
     from remora.compat.logging_config import LoggingConfig
 
@@ -27,6 +28,9 @@ __all__ = [
     "BackpressureConfig",
     "ControllerOptions",
     "DeploymentActorConfig",
+    "GangPlacementStrategy",
+    "GangRuntimeFailurePolicy",
+    "GangSchedulingConfig",
     "HTTPOptions",
     "LoggingConfig",
     "ProxyLocation",
@@ -38,6 +42,9 @@ _ELSEWHERE: Final = {
     "BackpressureConfig": "remora.compat.backpressure",
     "ControllerOptions": "remora.compat.http_options",
     "DeploymentActorConfig": "remora.compat.deployment_actor",
+    "GangPlacementStrategy": "remora.compat.gang",
+    "GangRuntimeFailurePolicy": "remora.compat.gang",
+    "GangSchedulingConfig": "remora.compat.gang",
     "HTTPOptions": "remora.compat.http_options",
     "LoggingConfig": "remora.compat.logging_config",
     "ProxyLocation": "remora.compat.http_options",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from remora.controller.state import BuildKey, Deployment, InPlace, NodeId
+from remora.controller.state import BuildKey, Deployment, InPlace, NodeId, Seat
 from remora.types import ReplicaId
 from remora_api.wire import Target
 
@@ -28,6 +28,7 @@ class Start:
     node: NodeId
     bundles: tuple[NodeId, ...] = ()
     """Nodes of its placement group's bundles, the replica's own first; empty without a group."""
+    seat: Seat | None = None
 
 
 @dataclass(frozen=True, slots=True)

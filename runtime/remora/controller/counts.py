@@ -13,7 +13,7 @@ Pure. What autoscaling has decided is given; `autoscaler` decides it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from remora.controller.state import BuiltDeployment, Scaled
 from remora_api.autoscaling import Autoscaling
@@ -35,7 +35,24 @@ ASLEEP = "at zero, as nobody asks"
 def decide(
     target: Target, built: BuiltDeployment, given: DeploymentOverride, scaled: Scaled | None, *, ingress: bool
 ) -> Count:
-    """Return the number for one deployment."""
+    """Return the number for one deployment: of gangs, whole ones."""
+    found = _decide(target, built, given, scaled, ingress=ingress)
+    size = 1 if built.gang is None else built.gang.size
+    count = whole(found.count, size, found.autoscaling)
+    if count == found.count:
+        return found
+    return replace(found, count=count, reason=f"{found.reason}: {found.count}, in gangs of {size}")
+
+
+def whole(count: int, size: int, limits: Autoscaling | None) -> int:
+    """Return the number of replicas in whole gangs that is as many, or the most that autoscaling allows."""
+    up = -(-count // size) * size
+    return up if limits is None or up <= max(limits.max_replicas, size) else count // size * size
+
+
+def _decide(
+    target: Target, built: BuiltDeployment, given: DeploymentOverride, scaled: Scaled | None, *, ingress: bool
+) -> Count:
     if target.asleep:
         return Count(0, ASLEEP)
     if given.replicas is not None:

@@ -75,11 +75,16 @@ def crowd(
     """Return how an application's deployments have to be packed so that none of their replicas is missing.
 
     `nodes` may take replicas of the application, in the order of its worker groups. What other applications have there
-    stays, what is leaving is waited for, and what has bundles on several nodes, or is to have them, is left alone.
+    stays, what is leaving is waited for, and what has bundles on several nodes, or is to have them, is left alone, as
+    gangs are.
     """
     everyone = list(everyone)
     divided = {it.deployment for it in everyone if it.application == application and len(it.nodes) > 1}
-    whole = [it for it in deployments if it.name not in divided and (it.group is None or it.group.strategy.packs)]
+    whole = [
+        it
+        for it in deployments
+        if it.name not in divided and it.gang is None and (it.group is None or it.group.strategy.packs)
+    ]
     order = sorted(whole, key=lambda it: (it.needs.size, it.name), reverse=True)
     known = {it.name for it in order}
     members: dict[str, list[Replica]] = {it.name: [] for it in order}

@@ -343,6 +343,7 @@ def _replica(world: World, start: actions.Start, now: float) -> Replica:
         grace_s=deployment.in_place.graceful_shutdown_timeout_s,
         rank=ranks.free(others, start.node),
         bundles=tuple(map(Bundle, start.bundles, deployment.parts)),
+        seat=start.seat,
     )
 
 

@@ -20,13 +20,15 @@ from remora.controller.supervisor import Supervisor, Tell
 from remora.errors import GraphError, RemoraError
 from remora.graph.importing import NotImported
 from remora.graph.result import BuildFailure, BuildResult
+from remora.handle.identity import ReplicaID
 from remora.replica.actor_names import Owner
 from remora.replica.config import ReplicaConfig
+from remora.replica.gang import GangContext
 from remora.replica.policy import Answer, PolicyQuestion
 from remora.types import ReplicaId
 from remora_api.autoscaling import Autoscaling
 from remora_api.wire import Resources
-from remora_api.wire_group import PlacementGroup
+from remora_api.wire_group import Gang, PlacementGroup
 
 log = logging.getLogger("remora.controller")
 
@@ -138,6 +140,7 @@ class Performer:
             health_check_timeout_s=deployment.in_place.health_check_timeout_s,
             memory=replica_to_bytes(replica),
             rank=replica.rank,
+            gang=_gang_of(replica),
             world_size=deployment.count,
             env={**target.env, **deployment.env},
             working_dir=target.working_dir,
@@ -200,6 +203,14 @@ class Performer:
         return graph_of(result)
 
 
+def _gang_of(replica: Replica) -> GangContext | None:
+    if replica.seat is None:
+        return None
+    seat = replica.seat
+    members = [ReplicaID.of(id_, replica.application, replica.deployment).unique_id for id_ in seat.members]
+    return GangContext(seat.gang, seat.rank, len(members), members)
+
+
 def graph_of(result: BuildResult) -> Graph:
     """Return what a build found, in the controller's words."""
     return Graph(
@@ -219,6 +230,7 @@ def graph_of(result: BuildResult) -> Graph:
                 env=dict(built.env),
                 runtime_env=dict(built.runtime_env),
                 max_replicas_per_node=built.max_replicas_per_node,
+                gang=None if built.gang is None else Gang.model_validate(built.gang),
                 group=None if built.group is None else PlacementGroup.model_validate(built.group),
                 has_actors=bool(built.actors),
                 rolling_update_percentage=built.rolling_update_percentage,

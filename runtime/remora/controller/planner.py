@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from remora.controller import budget, crowding, groups, placement, rollout, versions
+from remora.controller import budget, crowding, gangs, groups, placement, rollout, versions
 from remora.controller.actions import Action, BuildGraph, Drain, Kill, Reconfigure, Start
 from remora.controller.crowding import Crowd
 from remora.controller.events import DEPARTURE_S, enact
 from remora.controller.lifecycle import Phase
-from remora.controller.state import Build, Crashes, Deployment, Node, NodeId, Replica, Serving, World
+from remora.controller.state import Build, Crashes, Deployment, Node, NodeId, Replica, Seat, Serving, World
 from remora.types import ReplicaId
 from remora_api.wire import BuildState, Target
 
@@ -90,6 +90,11 @@ def _failures(world: World, now: float, new_id: NewId) -> Iterator[Action]:
                 yield Kill(replica.id, "it did not die when killed before")
             case _:
                 pass
+    for replica, failed in gangs.broken(world.replicas.values()):
+        if failed:
+            yield Kill(replica.id, "another replica of its gang has ended")
+        else:
+            yield from _take_away(replica)
 
 
 def _departures(world: World, now: float, new_id: NewId) -> Iterator[Action]:
@@ -153,13 +158,15 @@ def _deployment(
     leaving_nodes = world.draining_nodes
     here = [r for r in members if not r.is_leaving]
     homes = homes_of(world, serving.target, leaving_nodes)
-    current = [r for r in here if r.version == deployment.version and is_at_home(r, homes, world.nodes)]
+    size = gangs.size_of(deployment, here)
+    alike = [r for r in here if r.version == deployment.version and is_at_home(r, homes, world.nodes)]
+    current = gangs.whole(alike, deployment)
     stale = sorted((r for r in here if r not in current), key=lambda r: _emptied_first(world, r))
     current = crowd.last(placement.by_worth(current, world.nodes, deployment.spread))
     nodes = placement.eligible(world.nodes, serving.target.groups, leaving_nodes)
     crashes = world.crashes.get((application, deployment.name, deployment.version))
     starts_well = crashes is None or any(r.is_ready and r.since > crashes.last_at for r in current)
-    if len(members) == len(current) == deployment.count and starts_well:
+    if size == 1 and len(members) == len(current) == deployment.count and starts_well:
         moving = None
         if crowd.places:
             moving = crowd.moving(current, nodes, world.replicas.values())
@@ -172,40 +179,62 @@ def _deployment(
     if is_settled and not serving.target.groups and nodes and _makes_way(world, serving, deployment, nodes, members):
         # On a Ray that does not grow a successor has a place only when one of the old version has gone.
         allowed = replace(allowed, max_unavailable=max(allowed.max_unavailable, deployment.count - len(here) + 1))
-    step = rollout.step(deployment.count, current, stale, len(members) - len(here), allowed)
+    leaving = -(-(len(members) - len(here)) // size)
+    kept, going = gangs.units(current, size), gangs.units(stale, size)
+    step = rollout.step(-(-deployment.count // size), kept, going, leaving, gangs.by_gangs(allowed, size))
 
-    for id_ in step.drain:
-        yield from _take_away(world.replicas[id_])
+    drained = {it.id: it for unit in (*kept, *going) if unit.id in step.drain for it in unit.members}
+    for replica in drained.values():
+        yield from _take_away(replica)
     for replica in current:
-        if replica.is_ready and replica.settings != deployment.settings and replica.id not in step.drain:
+        if replica.is_ready and replica.settings != deployment.settings and replica.id not in drained:
             yield Reconfigure(replica.id, deployment.in_place, deployment.settings)
 
-    for _ in range(_startable(world, application, deployment, step.start, current, now)):
+    # A rollout from gangs to replicas on their own replaces as many of these at a time as a gang had.
+    starts = step.start if deployment.gang is not None else min(step.start * size, deployment.count - len(current))
+    for _ in range(_startable(world, application, deployment, starts, current, now)):
         everyone = tuple(world.replicas.values())
         free = crowd.free_for(deployment.name, nodes) if crowd.places else ()
-        places = place_of(serving.target, deployment, free, everyone)
-        places = places or place_of(serving.target, deployment, nodes, everyone)
+        places = places_of(serving.target, deployment, free, everyone)
+        places = places or places_of(serving.target, deployment, nodes, everyone)
         if not places:
             return
-        bundles = places if deployment.group is not None else ()
-        start = Start(new_id(application, deployment.name), serving.target, deployment, places[0], bundles)
-        yield start
-        world = enact(world, start, now)
+        for start in _starts(serving.target, deployment, places, new_id):
+            yield start
+            world = enact(world, start, now)
 
 
-def place_of(
+def _starts(
+    target: Target, deployment: Deployment, places: Sequence[groups.Assignment], new_id: NewId
+) -> Iterator[Start]:
+    """Yield a start for each of these places: all of a gang, or one replica on its own."""
+    ids = tuple(new_id(target.application, deployment.name) for _ in places)
+    for rank, (id_, nodes) in enumerate(zip(ids, places, strict=True)):
+        seat = None if deployment.gang is None else Seat(ids[0].rpartition("#")[2], rank, ids)
+        yield Start(id_, target, deployment, nodes[0], nodes if deployment.group is not None else (), seat)
+
+
+def places_of(
     target: Target, deployment: Deployment, nodes: Sequence[Node], replicas: Sequence[Replica]
-) -> tuple[NodeId, ...]:
-    """Return the nodes of a new replica's parts, itself in the first; nothing while there is no room."""
+) -> Sequence[groups.Assignment]:
+    """Return the nodes of a new replica's parts, itself in the first; nothing while there is no room.
+
+    Of a gang, those of all its replicas: one for all of them, or nothing.
+    """
     application, name, spread = target.application, deployment.name, deployment.spread
-    if deployment.group is None:
+    if deployment.group is None and deployment.gang is None:
         needs, limit = deployment.resources, deployment.max_replicas_per_node
         node = placement.choose(nodes, replicas, application, name, needs, spread, limit)
-        return () if node is None else (node.id,)
+        return () if node is None else ((node.id,),)
     order = placement.ranked(nodes, replicas, application, name, spread)
-    # Where no node comes that is larger, or emptier, bundles are divided at once, as Ray divides them.
     held = placement.holdings(nodes, replicas)
-    return groups.assign(deployment.group, order, held, divided=not target.groups) or ()
+    # Where no node comes that is larger, or emptier, bundles are divided at once, as Ray divides them.
+    divided = not target.groups
+    if deployment.gang is not None:
+        return gangs.seats(deployment, order, held, divided=divided) or ()
+    assert deployment.group is not None
+    found = groups.assign(deployment.group, order, held, divided=divided)
+    return () if found is None else (found,)
 
 
 def _makes_way(
@@ -215,10 +244,10 @@ def _makes_way(
     if placement.is_full(nodes, members, deployment.max_replicas_per_node):
         return True
     everyone = tuple(world.replicas.values())
-    if place_of(serving.target, deployment, nodes, everyone):
+    if places_of(serving.target, deployment, nodes, everyone):
         return False
     others = tuple(it for it in everyone if it not in members)
-    return bool(place_of(serving.target, deployment, nodes, others))
+    return bool(places_of(serving.target, deployment, nodes, others))
 
 
 def _emptied_first(world: World, replica: Replica) -> tuple[int, str, float]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from remora.controller import autoscaler, scaling_metrics, versions
+from remora.controller import autoscaler, counts, scaling_metrics, versions
 from remora.controller.advisers import Advisers, Asked
 from remora.controller.autoscaler import Floor
 from remora.controller.events import ReplicasScaled
@@ -114,7 +114,8 @@ class Scaling:
             limits,
             floor.least,
         )
-        if decision.count == deployment.count:
+        size = 1 if deployment.gang is None else deployment.gang.size
+        if counts.whole(decision.count, size, limits) == deployment.count:
             return self._problem(world, application, deployment)
         if decision.count > deployment.count:
             figures.ups, figures.up_at = figures.ups + 1, now

@@ -14,7 +14,7 @@ from remora.types import FIRST_RANK, ReplicaId, ReplicaRank
 from remora_api import bundles
 from remora_api.autoscaling import Autoscaling
 from remora_api.wire import BuildState, Resources, Target
-from remora_api.wire_group import PlacementGroup
+from remora_api.wire_group import Gang, PlacementGroup
 
 NodeId = NewType("NodeId", str)
 """Ray's id of a node."""
@@ -40,6 +40,7 @@ class BuiltDeployment:
     spread: bool = True
     max_replicas_per_node: int | None = None
     group: PlacementGroup | None = None
+    gang: Gang | None = None
     has_actors: bool = False
     """Whether its replicas share actors."""
     rolling_update_percentage: float | None = None
@@ -105,6 +106,8 @@ class Deployment:
     """None is no limit."""
     group: PlacementGroup | None = None
     """What each replica reserves; its own `resources` are part of the first bundle."""
+    gang: Gang | None = None
+    """Which replicas are placed together, and restarted together."""
     has_actors: bool
     rolling_update_percentage: float | None
     """Part of the replicas that a rollout replaces at a time: above 0, at most 1."""
@@ -153,6 +156,16 @@ class Bundle:
     resources: Resources
 
 
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A replica's place in its gang."""
+
+    gang: str
+    rank: int
+    members: tuple[ReplicaId, ...]
+    """All of the gang, by rank."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replica:
     """One replica, from the decision to start it until Ray says that it is dead."""
@@ -180,6 +193,9 @@ class Replica:
     """Why it is still starting, once that has taken long."""
     bundles: tuple[Bundle, ...] = ()
     """Of its placement group: it runs in the first, on `node`. Without a group it holds its `resources`."""
+
+    seat: Seat | None = None
+    """None for a replica that is on its own."""
 
     @property
     def nodes(self) -> frozenset[NodeId]:

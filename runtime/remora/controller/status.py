@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from remora.controller import placement, versions
-from remora.controller.planner import FAILING_AFTER, homes_of, is_at_home, members_of, place_of
+from remora.controller.planner import FAILING_AFTER, homes_of, is_at_home, members_of, places_of
 from remora.controller.state import Build, Deployment, Node, Replica, Serving, World
 from remora_api import bundles
 from remora_api.wire import (
@@ -105,6 +105,7 @@ def _deployment(world: World, serving: Serving, deployment: Deployment, *, is_wa
         failing=is_short and crashes is not None and (crashes.hung or crashes.count >= _tries(deployment)),
         resources=deployment.needs,
         group=deployment.group,
+        gang_size=1 if deployment.gang is None else deployment.gang.size,
         former=_former(members, deployment),
         spread=deployment.spread,
         max_replicas_per_node=deployment.max_replicas_per_node,
@@ -146,8 +147,13 @@ def _message(world: World, serving: Serving, deployment: Deployment, members: li
     limit = deployment.max_replicas_per_node
     if placement.is_full(eligible, members, limit):
         return f"deployment {deployment.name!r}: every worker holds max_replicas_per_node ({limit}) of its replicas"
-    if place_of(serving.target, deployment, eligible, tuple(world.replicas.values())):
+    if places_of(serving.target, deployment, eligible, tuple(world.replicas.values())):
         return f"deployment {deployment.name!r}: waiting for old replicas to end"
+    if deployment.gang is not None:
+        size = deployment.gang.size
+        return (
+            f"deployment {deployment.name!r}: no workers have room for {size} times {_needs(deployment.needs)} at once"
+        )
     if deployment.group is not None and not deployment.group.strategy.packs:
         parts = ", ".join(f"({_needs(part)})" for part in deployment.parts)
         return f"deployment {deployment.name!r}: no workers have room for {parts} by {deployment.group.strategy}"

@@ -45,11 +45,13 @@ def _deployment(serving: Serving, built: BuiltDeployment, override: DeploymentOv
     group = _first(given.group, built.group)
     group = None if group is None else bundles.holding(group, resources)
     # As in Ray Serve, one excludes the other; only the resource and the code together can still say both.
-    per_node = _first(given.max_replicas_per_node, built.max_replicas_per_node) if group is None else None
+    per_node = _first(given.max_replicas_per_node, built.max_replicas_per_node)
+    per_node = per_node if group is None and built.gang is None else None
     # Only what is given: the versions of deployments without it stay as they were. A change of max_replicas_per_node
     # replaces the replicas, as in Ray Serve: those that are too many on their node would stay there otherwise.
     reserved = None if group is None else group.model_dump(mode="json")
-    around = [each for each in (env, runtime_env, per_node, reserved) if each]
+    together = None if built.gang is None else built.gang.model_dump(mode="json")
+    around = [each for each in (env, runtime_env, per_node, reserved, together) if each]
     in_place = InPlace(
         max_ongoing_requests=_first(given.max_ongoing_requests, built.max_ongoing_requests),
         user_config=given.user_config if given.has_user_config else built.user_config,
@@ -71,6 +73,7 @@ def _deployment(serving: Serving, built: BuiltDeployment, override: DeploymentOv
         spread=_first(given.spread, built.spread),
         max_replicas_per_node=per_node,
         group=group,
+        gang=built.gang,
         has_actors=built.has_actors,
         rolling_update_percentage=_first(given.rolling_update_percentage, built.rolling_update_percentage),
         max_surge_percent=_first(given.max_surge_percent, built.max_surge_percent),

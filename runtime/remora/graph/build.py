@@ -237,6 +237,7 @@ def _built(spec: DeploymentSpec, name: str) -> BuiltDeployment:
         runtime_env=actor.runtime_env,
         max_replicas_per_node=options.max_replicas_per_node,
         group=options.group,
+        gang=options.gang,
         actors=tuple(actor.name for actor in options.deployment_actors),
         rolling_update_percentage=options.rolling_update_percentage,
         max_surge_percent=options.max_surge_percent,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal
 
 from remora.errors import OptionError
-from remora.graph import autoscaling, placement_group
+from remora.graph import autoscaling, gang, placement_group
 from remora.routing import config as router_config
 from remora.routing.config import RequestRouterConfig
 
@@ -24,7 +24,7 @@ NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.:-]*[A-Za-z0-9_])?")
 
 _REMOVED: Final = {"version": "it was removed; replicas are replaced when their code or options change: leave it out"}
 
-_WITHOUT_EFFECT: Final = ("gang_scheduling_config",)
+_WITHOUT_EFFECT: Final[tuple[str, ...]] = ()
 """Names of Ray Serve that are accepted and do nothing yet."""
 
 _ACTOR_OPTIONS: Final = ("num_cpus", "num_gpus", "memory", "resources")
@@ -103,6 +103,8 @@ class DeploymentOptions:
     placement_group_strategy: str | None = None
     placement_group_bundle_label_selector: placement_group.Selectors | None = None
     """One for all bundles, or one for each."""
+    gang_scheduling_config: Mapping[str, Any] | None = None
+    """Fields of `compat.gang.GangSchedulingConfig`; None where replicas are on their own."""
     backpressure_config: Mapping[str, Any] | None = None
     """Fields of `compat.backpressure.BackpressureConfig`; None where nothing is given."""
     logging_config: Mapping[str, Any] | None = None
@@ -127,6 +129,11 @@ class DeploymentOptions:
     def group(self) -> dict[str, Any] | None:
         """Fields of `remora_api.wire_group.PlacementGroup`: what each replica reserves."""
         return placement_group.fields(self)
+
+    @property
+    def gang(self) -> dict[str, Any] | None:
+        """Fields of `remora_api.wire_group.Gang`: which replicas come and go together."""
+        return gang.fields(self)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -179,6 +186,7 @@ def changed(options: DeploymentOptions, given: Mapping[str, Any]) -> DeploymentO
     ]
     made = replace(options, **values, without_effect=tuple(dict.fromkeys(idle)))
     placement_group.check(made, made.ray_actor_options, f"deployment {name!r}")
+    gang.check(made, f"deployment {name!r}")
     return made
 
 
@@ -338,6 +346,7 @@ _CHECKS: Final[dict[str, Callable[[Any, str], Any]]] = {
     "placement_group_bundles": _or_default(placement_group.bundles, None),
     "placement_group_strategy": _or_default(placement_group.strategy, None),
     "placement_group_bundle_label_selector": _or_default(placement_group.selectors, None),
+    "gang_scheduling_config": _or_default(gang.config, None),
     "backpressure_config": _or_default(_backpressure, None),
     "logging_config": _or_default(_logging, None),
     "deployment_actors": _or_default(_deployment_actors, ()),

@@ -47,6 +47,8 @@ class BuiltDeployment:
     runtime_env: Mapping[str, Any] = field(default_factory=dict)
     """For Ray, without `env_vars`."""
     max_replicas_per_node: int | None = None
+    gang: Mapping[str, Any] | None = None
+    """Fields of `remora_api.wire_group.Gang`; None where replicas are on their own."""
     group: Mapping[str, Any] | None = None
     """Fields of `remora_api.wire_group.PlacementGroup`; None where a replica reserves nothing beside itself."""
     actors: tuple[str, ...] = ()

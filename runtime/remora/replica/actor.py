@@ -177,6 +177,7 @@ class ReplicaActor:
             config.rank,
             config.world_size,
             config.version or None,
+            config.gang,
         )
         self._user = await UserCallable.create(
             definition.body, identity, config.user_config, prepare=self._start_shared_actors

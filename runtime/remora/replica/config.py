@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from remora.replica.gang import GangContext
 from remora.types import FIRST_RANK, ReplicaId, ReplicaRank
 
 
@@ -31,6 +32,7 @@ class ReplicaConfig:
     version: str = ""
     """Digest: replicas with the same one are alike."""
     rank: ReplicaRank = FIRST_RANK
+    gang: GangContext | None = None
     world_size: int = 1
     """Replicas that the deployment was to have when this one was started."""
     env: Mapping[str, str] = field(default_factory=dict)

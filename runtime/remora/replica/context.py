@@ -9,6 +9,7 @@ from typing import Any
 from remora.errors import RemoraError
 from remora.handle import context as request_context
 from remora.handle.identity import DeploymentID, ReplicaID
+from remora.replica.gang import GangContext
 from remora.types import FIRST_RANK, ReplicaRank
 
 
@@ -24,8 +25,8 @@ class ReplicaContext:
     rank: ReplicaRank = FIRST_RANK
     world_size: int = 1
     """Replicas that the deployment was to have when this one was started."""
-    gang_context: None = None
-    """There are no gangs."""
+    gang_context: GangContext | None = None
+    """None for a replica that is on its own."""
     code_version: str | None = None
     """Alike for the replicas of one version, which share their deployment actors; None where nothing is versioned."""
 

@@ -34,6 +34,7 @@ from remora.replica import construct, failure, logs, responses
 from remora.replica import context as replica_context
 from remora.replica.care import Care
 from remora.replica.context import ReplicaContext
+from remora.replica.gang import GangContext
 from remora.replica.ingress import app_of
 from remora.replica.invoke import Method, is_stream, items, method_of, methods_of
 from remora.replica.lifespan import Lifespan, StartupFailed
@@ -68,6 +69,7 @@ class Identity:
     rank: ReplicaRank = FIRST_RANK
     world_size: int = 1
     code_version: str | None = None
+    gang: GangContext | None = None
 
 
 class UserCallable:
@@ -395,6 +397,7 @@ def _context(identity: Identity, deployment: str, instance: Any = None) -> Repli
         instance,
         identity.rank,
         identity.world_size,
+        gang_context=identity.gang,
         code_version=identity.code_version,
     )
 
