@@ -29,6 +29,10 @@ class MisuseError(RemoraError, RuntimeError):
     """Something was called where, or when, it cannot work."""
 
 
+class MissingPackage(RemoraError, ImportError):
+    """A Python package that only some applications need is not installed."""
+
+
 class UnknownMethod(RemoraError, AttributeError):
     """A call names a method that the deployment does not have."""
 

@@ -42,12 +42,16 @@ LATER: Final[Mapping[str, str]] = {
     "ray.serve.experimental": "remora.compat.experimental",
     "ray.serve.experimental.consistent_hash_router": "remora.routing.consistent_hash",
     "ray.serve.experimental.round_robin_router": "remora.routing.round_robin",
+    "ray.serve.async_inference_autoscaling_policy": "remora.tasks.policy",
     "ray.serve.autoscaling_policy": "remora.compat.autoscaling_policy",
     "ray.serve.generated": "remora.compat.generated",
     "ray.serve.generated.serve_pb2": "remora.compat.generated.serve_pb2",
     "ray.serve.generated.serve_pb2_grpc": "remora.compat.generated.serve_pb2_grpc",
     "ray.serve.http_adapters": "remora.drivers.http_adapters",
     "ray.serve.request_router": "remora.compat.request_router",
+    "ray.serve.task_consumer": "remora.tasks.consumer",
+    "ray.serve.task_processor": "remora.tasks.celery",
+    "ray.serve.taskiq_task_processor": "remora.tasks.taskiq",
 }
 """Those that are heavy, and imported when they are asked for."""
 

@@ -27,10 +27,13 @@ if TYPE_CHECKING:
         ServeDeploySchema,
         gRPCOptionsSchema,
     )
+    from remora.tasks.adapter import TaskProcessorAdapter
+    from remora.tasks.models import CeleryAdapterConfig, TaskProcessorConfig, TaskResult
 
 __all__ = [
     "ApplicationStatus",
     "ApplicationStatusOverview",
+    "CeleryAdapterConfig",
     "DeploymentSchema",
     "DeploymentStatus",
     "DeploymentStatusOverview",
@@ -43,6 +46,9 @@ __all__ = [
     "ServeApplicationSchema",
     "ServeDeploySchema",
     "ServeStatus",
+    "TaskProcessorAdapter",
+    "TaskProcessorConfig",
+    "TaskResult",
     "TracingConfig",
     "gRPCOptionsSchema",
 ]
@@ -61,6 +67,8 @@ _ELSEWHERE: Final = {
         ),
         "remora.serve_config.schema",
     ),
+    "TaskProcessorAdapter": "remora.tasks.adapter",
+    **dict.fromkeys(("CeleryAdapterConfig", "TaskProcessorConfig", "TaskResult"), "remora.tasks.models"),
 }
 
 

@@ -216,10 +216,13 @@ class ReplicaActor:
 
     async def _drain(self, timeout_s: float) -> None:
         self._leaving.set()
+        # Requests and tasks end side by side: both have until then.
+        tasks = asyncio.create_task(self._user.stop_tasks(timeout_s)) if self._user is not None else None
         if self._server is not None:
             await self._server.drain(timeout_s)
             await self._server.stop()
-        if self._user is not None:
+        if self._user is not None and tasks is not None:
+            await tasks
             await self._user.close()
         if self._tracer is not None:
             await self._tracer.close()
@@ -229,6 +232,9 @@ class ReplicaActor:
         """End the process in Ray's way; the controller's answer to `wait` having returned."""
         import ray
 
+        if self._user is not None and self._user.tasks_run_on():
+            # Python waits for threads at its end, and others have those tasks by now.
+            os._exit(0)
         ray.actor.exit_actor()
 
     async def _exit(self) -> None:

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 from starlette.requests import ClientDisconnect
@@ -41,6 +41,7 @@ from remora.replica.lifespan import Lifespan, StartupFailed
 from remora.replica.refusals import REFUSED, answer_overload, refusal
 from remora.replica.watched import Watched
 from remora.routing.config import METHOD
+from remora.tasks import CONFIG
 from remora.tracing import raised
 from remora.transport.stream import StreamClosed
 from remora.types import (
@@ -55,6 +56,9 @@ from remora.types import (
     Scope,
     Send,
 )
+
+if TYPE_CHECKING:
+    from remora.tasks.handlers import Consumption
 
 log = logging.getLogger("remora.serve")
 
@@ -90,6 +94,7 @@ class UserCallable:
         self._pool = _threads(identity.max_ongoing_requests)
         _let_threads(identity.max_ongoing_requests)
         self._care = Care(found.deployment, instance, self._replica)
+        self._tasks: Consumption | None = None
 
     @classmethod
     async def create(
@@ -128,6 +133,8 @@ class UserCallable:
             await made._care.configure(user_config, on_loop=True)
         if made._lifespan is not None:
             await made._start(made._lifespan)
+        if hasattr(type(instance), CONFIG):
+            made._begin_tasks()
         return made
 
     @property
@@ -151,7 +158,12 @@ class UserCallable:
             await self._care.configure(user_config)
 
     async def check_health(self) -> None:
-        """Ask the object for its health, if it has `check_health`; raise DeploymentFailure when that raises."""
+        """Ask the object for its health, if it has `check_health`; raise DeploymentFailure when that raises.
+
+        A replica whose tasks have stopped to come is not well either.
+        """
+        if self._tasks is not None and (problem := self._tasks.problem()):
+            raise failure.DeploymentFailure(f"deployment {self._deployment!r}: takes no tasks any more: {problem}")
         await self._care.check_health()
 
     def records(self, what: str) -> bool:
@@ -162,9 +174,20 @@ class UserCallable:
         """Return what the object records for routers."""
         return await self._care.recorded(what)
 
+    async def stop_tasks(self, timeout_s: float | None = None) -> None:
+        """Take no more tasks from the object's queue, if it has one, and give those that run `timeout_s` to end."""
+        if self._tasks is not None:
+            stop = self._tasks.stop
+            await asyncio.to_thread(stop, *(() if timeout_s is None else (timeout_s,)))
+
+    def tasks_run_on(self) -> bool:
+        """Return whether tasks run on that had to end by now: they are in their queue again, for other replicas."""
+        return self._tasks is not None and self._tasks.runs_on()
+
     async def close(self) -> None:
-        """End the ASGI application and the object; what its code raises is logged."""
+        """End the object's tasks, its ASGI application and itself; what its code raises is logged."""
         replica_context.enter(self._replica)
+        await self.stop_tasks()
         if self._lifespan is not None:
             await self._lifespan.shutdown()
         await unload_all()
@@ -378,6 +401,14 @@ class UserCallable:
             known = ", ".join(methods_of(self._instance)) or "none"
             raise UnknownMethod(f"deployment {self._deployment!r} has no method {name!r}; its methods are: {known}")
         return found
+
+    def _begin_tasks(self) -> None:
+        """Take tasks from the object's queue from now on, on the loop, where its constructor ran, too."""
+        from remora.tasks.handlers import Consumption
+
+        replica_context.enter(self._replica)
+        with failure.of(self._deployment, "its task consumer cannot start"):
+            self._tasks = Consumption.start(self._instance, self._identity.max_ongoing_requests)
 
     async def _start(self, lifespan: Lifespan) -> None:
         try:
