@@ -46,6 +46,14 @@ async def test_builds_with_the_applications_code_arguments_and_environment() -> 
     assert "mine_for_build" not in sys.modules, "the code is imported elsewhere"
 
 
+async def test_deployments_without_a_logging_config_get_that_of_the_file() -> None:
+    built = await graph.build(application("build", word="moin"), None, {"log_level": "ERROR"})
+    (definition,) = built.definitions.values()
+    # Read as data: the module of its class is not here.
+    assert b"log_level" in definition
+    assert b"ERROR" in definition
+
+
 async def test_what_the_code_raises_comes_with_its_traceback() -> None:
     with pytest.raises(CannotServe, match=r"^import path 'mine_for_build:fail': ValueError: no weights$") as raised:
         await graph.build(application("fail"))

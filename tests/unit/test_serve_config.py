@@ -117,13 +117,26 @@ def test_is_read_as_it_is_for_this_machine(config: Path) -> None:
 
 def test_says_each_thing_that_has_no_effect_here(config: Path) -> None:
     assert set(read(str(config)).warnings) == {
-        "logging_config has no effect here",
         "target_capacity has no effect here",
         "application 'Shop_1': deployment 'Word': some_later_option has no effect here",
         "application 'Shop_1': deployment 'Word': ray_actor_options.accelerator_type has no effect here",
         "application 'inner': deployment 'Scaled': autoscaling_config.max_replica (did you mean max_replicas or "
         "min_replicas?) has no effect here",
     }
+
+
+def test_logging_of_an_application_comes_before_that_of_the_file(config: Path) -> None:
+    def levels(text: str) -> list[str | None]:
+        config.write_text(text)
+        given = (it.logging_config for it in read(str(config)).applications)
+        return [found["log_level"] if found else None for found in given]
+
+    own = CONFIG.replace("  args: {word: hi}", "  args: {word: hi}\n  logging_config: {log_level: ERROR}")
+    assert levels(CONFIG) == ["DEBUG", "DEBUG"]
+    assert levels(own) == ["ERROR", "DEBUG"]
+    assert levels(own.replace("logging_config: {log_level: DEBUG}\n", "", 1)) == ["ERROR", None]
+    with pytest.raises(CannotRead, match=r"logging_config\.log_level: log_level is 'LOUD', and must be one of"):
+        levels(CONFIG.replace("log_level: DEBUG", "log_level: LOUD"))
 
 
 def test_what_ray_sets_up_reaches_all_deployments(config: Path) -> None:

@@ -115,7 +115,10 @@ async def _serve_on(ground: Ground | None, given: argparse.Namespace, stop: asyn
     LocalInstance.check(options)
 
     # The user's code is imported while Ray starts, unless Ray has to set something up for it first.
-    builds = [None if it.runtime_env else asyncio.create_task(graph.build(it.target, ground)) for it in found]
+    builds = [
+        None if it.runtime_env else asyncio.create_task(graph.build(it.target, ground, it.logging_config))
+        for it in found
+    ]
     # They begin now, before this process goes on to import things.
     await asyncio.sleep(0)
     try:
@@ -167,7 +170,7 @@ async def _deploy_all(
     instance: LocalInstance, found: Sequence[LocalApplication], builds: Sequence[Awaitable[BuildResult] | None]
 ) -> None:
     for application, build in zip(found, builds, strict=True):
-        built = await (build or instance.build(application.target, application.runtime_env))
+        built = await (build or instance.build(application.target, application.runtime_env, application.logging_config))
         for warning in built.warnings:
             say(warning)
         await instance.deploy(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 
 class ProxyLocation(StrEnum):
@@ -44,6 +44,19 @@ class HTTPOptions(HTTPFields):
     middlewares: list[Any] = Field(default_factory=list)
     location: ProxyLocation | None = None
     num_cpus: int = 0
+
+    @field_validator("middlewares", "num_cpus")
+    @classmethod
+    def _was_removed(cls, given: object, about: ValidationInfo) -> object:
+        if given:
+            instead = {
+                "middlewares": "give them to the application of @serve.ingress, FastAPI(middleware=[…]) say",
+                "num_cpus": "the proxy is a process of its own, and takes none of Ray's CPUs",
+            }
+            raise ValueError(
+                f"{about.field_name} was removed in Ray Serve, and has no effect: {instead[about.field_name or '']}"
+            )
+        return given
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:

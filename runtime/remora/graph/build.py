@@ -46,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--code-dir", type=Path, help="directory that comes first on sys.path")
     parser.add_argument("--args-file", type=Path, help="JSON object with the builder's arguments")
     parser.add_argument("--graph-file", type=Path, help="JSON of the graph that combines a module's deployments")
+    parser.add_argument(
+        "--logging-config", type=json.loads, help="JSON object for deployments that have none of their own"
+    )
     parser.add_argument("--out", type=Path, required=True, help="file to write the result to")
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words == [standby.WORD]:
@@ -64,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     script.install()
     runner.set_runner(runner.Importing())
     args = json.loads(given.args_file.read_text()) if given.args_file else {}
-    written = attempt(given.import_path, args, _graph(given.graph_file)).to_bytes()
+    written = attempt(given.import_path, args, _graph(given.graph_file), given.logging_config).to_bytes()
     partial = given.out.with_name(given.out.name + ".partial")
     partial.write_bytes(written)
     partial.replace(given.out)
@@ -79,10 +82,16 @@ def _graph(written: Path | None) -> Graph | None:
     return Graph.model_validate_json(written.read_text())
 
 
-def attempt(import_path: str, args: Mapping[str, Any], graph: Graph | None = None) -> BuildResult | BuildFailure:
+def attempt(
+    import_path: str,
+    args: Mapping[str, Any],
+    graph: Graph | None = None,
+    logging_config: Mapping[str, Any] | None = None,
+) -> BuildResult | BuildFailure:
     """Build, and return a failure instead of raising it. What user code raises is not Remora's to judge."""
     try:
-        return build(resolve(import_path, args) if graph is None else combined(import_path, args, graph))
+        application = resolve(import_path, args) if graph is None else combined(import_path, args, graph)
+        return build(application, logging_config)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything, SystemExit included
         return failure(import_path, error)
 

@@ -35,6 +35,7 @@ async def written(
     args: Mapping[str, Any],
     *,
     graph: Graph | None = None,
+    logging_config: Mapping[str, Any] | None = None,
     folder: Path | None,
     place: Path,
     timeout_s: float,
@@ -46,7 +47,7 @@ async def written(
 
     `folder` holds user code that comes first on `sys.path`; `place` is an empty folder to work in; `env` is the whole
     environment of the process, and `cwd` where it runs; this one's when None. `waiting` is a process of `ahead`, used
-    instead of a new one. With a graph the import path is a module.
+    instead of a new one. With a graph the import path is a module. `logging_config` is for deployments that have none.
     Raises NotImported when nothing was written.
     """
     arguments, out = place / "args.json", place / "result"
@@ -57,6 +58,8 @@ async def written(
         described = place / "graph.json"
         described.write_text(graph.model_dump_json())
         words += ["--graph-file", described]
+    if logging_config:
+        words += ["--logging-config", json.dumps(dict(logging_config))]
     process = waiting or await _started(words, env, cwd)
     if waiting is not None and waiting.stdin is not None:
         # At once, before whoever called does something else.

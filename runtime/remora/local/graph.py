@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 BUILD_TIMEOUT_S = 120.0
 
 
-async def build(target: Target, ground: Ground | None = None) -> BuildResult:
+async def build(
+    target: Target, ground: Ground | None = None, logging_config: Mapping[str, Any] | None = None
+) -> BuildResult:
     """Import the application in a process of its own; raise CannotServe with what its code says is wrong.
 
     The process is the one that waits for it on the ground, where that has the environment and folder of the target.
@@ -44,6 +46,7 @@ async def build(target: Target, ground: Ground | None = None) -> BuildResult:
                 target.import_path,
                 target.args,
                 graph=target.graph,
+                logging_config=logging_config,
                 folder=folder,
                 place=place,
                 timeout_s=BUILD_TIMEOUT_S,
@@ -57,7 +60,9 @@ async def build(target: Target, ground: Ground | None = None) -> BuildResult:
     return _built(result)
 
 
-async def build_in(runtime_env: Mapping[str, Any], target: Target) -> BuildResult:
+async def build_in(
+    runtime_env: Mapping[str, Any], target: Target, logging_config: Mapping[str, Any] | None = None
+) -> BuildResult:
     """Do as `build` in what Ray sets up, and let all deployments have it; Ray is connected to.
 
     A deployment's own `runtime_env` comes first, key by key, as in Ray Serve.
@@ -70,7 +75,7 @@ async def build_in(runtime_env: Mapping[str, Any], target: Target) -> BuildResul
     env = {**target.env, "PYTHONPATH": settings.python_path()}
     task = ray.remote(_written).options(num_cpus=0, max_retries=0, runtime_env={**runtime_env, "env_vars": env})
     try:
-        written = await task.remote(target.import_path, dict(target.args), target.working_dir)
+        written = await task.remote(target.import_path, dict(target.args), target.working_dir, logging_config)
         result = BuildResult.from_bytes(written)
     except RayTaskError as error:
         raise CannotServe(str(error.cause)) from error
@@ -85,13 +90,21 @@ async def build_in(runtime_env: Mapping[str, Any], target: Target) -> BuildResul
     return replace(built, deployments=deployments)
 
 
-def _written(import_path: str, args: dict[str, Any], working_dir: str) -> bytes:
+def _written(
+    import_path: str, args: dict[str, Any], working_dir: str, logging_config: Mapping[str, Any] | None
+) -> bytes:
     """Import the application in a process of its own beside a worker of Ray's."""
     with tempfile.TemporaryDirectory(prefix="remora-build-") as place:
         folder = Path(working_dir) if working_dir else None
         return asyncio.run(
             importing.written(
-                import_path, args, folder=folder, place=Path(place), timeout_s=BUILD_TIMEOUT_S, cwd=working_dir or None
+                import_path,
+                args,
+                logging_config=logging_config,
+                folder=folder,
+                place=Path(place),
+                timeout_s=BUILD_TIMEOUT_S,
+                cwd=working_dir or None,
             )
         )
 

@@ -140,12 +140,14 @@ class LocalInstance:
         )
         return cls(options, ground, listening, serving, await made, proxy)
 
-    async def build(self, target: Target, runtime_env: Mapping[str, Any]) -> BuildResult:
+    async def build(
+        self, target: Target, runtime_env: Mapping[str, Any], logging_config: Mapping[str, Any] | None = None
+    ) -> BuildResult:
         """Import an application in what Ray sets up; raise CannotServe with what is wrong with it or with that."""
         from remora.local import graph
 
         await asyncio.shield(self._ground.connecting)
-        return await graph.build_in(runtime_env, target)
+        return await graph.build_in(runtime_env, target, logging_config)
 
     async def deploy(
         self,

@@ -104,7 +104,8 @@ def _config(
         )
         prefix = application.route_prefix if route_prefix is None else route_prefix
         timeout_s, around = config.http_options.request_timeout_s, targets.runtime_env(application)
-        applications.append(LocalApplication(target, prefix, timeout_s, grpc, around))
+        logs = targets.logging_config(config, application)
+        applications.append(LocalApplication(target, prefix, timeout_s, grpc, around, logs))
     http = config.http_options
     try:
         tls = LocalTls.of(http.tls)

@@ -37,6 +37,8 @@ class LocalApplication:
     grpc: Grpc | None = None
     runtime_env: Mapping[str, Any] = field(default_factory=dict)
     """For Ray to set up around the code, without `env_vars`."""
+    logging_config: Mapping[str, Any] | None = None
+    """For deployments that have none of their own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from remora.compat.logging_config import LoggingConfig
 from remora.compat.tracing_config import TracingConfig
 from remora.errors import RemoraError
 from remora.graph import autoscaling, placement_group
@@ -127,6 +128,7 @@ class ApplicationConfig(Part):
     args: dict[str, Any] = Field(default_factory=dict)
     autoscaling_policy: Annotated[dict[str, Any] | None, AfterValidator(_policy)] = None
     """Decides for all deployments that are autoscaled: `policy_function` and `policy_kwargs`."""
+    logging_config: LoggingConfig | None = None
     deployments: tuple[DeploymentConfig, ...] = ()
 
 
@@ -163,6 +165,8 @@ class DeployConfig(Part):
     http_options: HTTPOptions = HTTPOptions()
     grpc_options: GRPCOptions = GRPCOptions()
     tracing_config: TracingConfig | None = None
+    logging_config: LoggingConfig | None = None
+    """Of replicas, where neither their application nor their code says it."""
     applications: Annotated[tuple[ApplicationConfig, ...], Field(min_length=1)]
 
 

@@ -50,9 +50,17 @@ def environment(application: ApplicationConfig) -> dict[str, str]:
     return dict(application.runtime_env.env_vars)
 
 
+def logging_config(config: DeployConfig, application: ApplicationConfig) -> dict[str, Any] | None:
+    """Return how the application's deployments log where their code does not say it; None where nothing does."""
+    found = application.logging_config or config.logging_config
+    return found.model_dump(mode="json") if found is not None else None
+
+
 def notes(config: DeployConfig) -> Iterator[str]:
     """Yield a sentence for each thing in the file that has no effect on this machine."""
-    for name, value in config.set_fields("http_options", "grpc_options", "tracing_config", "applications"):
+    for name, value in config.set_fields(
+        "http_options", "grpc_options", "tracing_config", "logging_config", "applications"
+    ):
         # On one machine there is one proxy wherever it is put.
         if (name, value) not in (("proxy_location", "EveryNode"), ("proxy_location", "HeadOnly")):
             yield f"{name} has no effect here"
@@ -67,8 +75,8 @@ def notes(config: DeployConfig) -> Iterator[str]:
 
 def _application_notes(application: ApplicationConfig) -> Iterator[str]:
     here = f"application {application.name!r}"
-    known = ("name", "route_prefix", "import_path", "runtime_env", "args", "deployments", "autoscaling_policy")
-    for name, _ in application.set_fields(*known):
+    known = ("name", "route_prefix", "import_path", "runtime_env", "args", "deployments")
+    for name, _ in application.set_fields(*known, "autoscaling_policy", "logging_config"):
         yield f"{here}: {name} has no effect here"
     for name, _ in application.runtime_env.set_fields("env_vars", *RUNTIME_ENV):
         yield f"{here}: runtime_env.{name} has no effect here"

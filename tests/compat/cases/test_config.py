@@ -158,3 +158,10 @@ def test_a_run_target_has_defaults():
 
     target = serve.RunTarget(f.bind())
     assert (target.name, target.route_prefix) == ("default", "/")
+
+
+def test_options_of_http_that_were_removed():
+    assert (HTTPOptions().middlewares, HTTPOptions().num_cpus) == ([], 0)
+    for removed in ({"middlewares": [object()]}, {"num_cpus": 1}):
+        with pytest.raises(ValueError, match=r"(was|been) removed"):
+            HTTPOptions(**removed)

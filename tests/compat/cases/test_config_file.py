@@ -17,6 +17,8 @@ import pytest
 from conftest import free_port
 
 CODE = """
+import logging
+
 from pydantic import BaseModel
 from ray import serve
 from starlette.requests import Request
@@ -72,6 +74,13 @@ class Together:
 
 steered = Paced.bind(Behind.bind())
 
+@serve.deployment
+class Level:
+    def __call__(self, request: Request):
+        return logging.getLevelName(logging.getLogger("ray.serve").getEffectiveLevel())
+
+level = Level.bind()
+
 def typed(args: Args):
     return Word.bind(args.word * args.times)
 
@@ -83,6 +92,7 @@ app = Shout.bind(Quiet.bind())
 
 CONFIG = """
 proxy_location: HeadOnly
+logging_config: {{log_level: WARNING}}
 http_options:
   host: 127.0.0.1
   port: {port}
@@ -124,6 +134,19 @@ applications:
     py_modules: [file://{folder}/modules.zip]
   deployments:
   - name: Word
+    ray_actor_options: {{num_cpus: 0}}
+- name: level
+  route_prefix: /level
+  import_path: shop:level
+  deployments:
+  - name: Level
+    ray_actor_options: {{num_cpus: 0}}
+- name: other_level
+  route_prefix: /other_level
+  import_path: shop:level
+  logging_config: {{log_level: ERROR}}
+  deployments:
+  - name: Level
     ray_actor_options: {{num_cpus: 0}}
 - name: steered
   route_prefix: /steered
@@ -210,8 +233,9 @@ def shop(folder):
 def answers(client):
     try:
         # All routes first: what is not routed yet is answered by the application at the root.
-        return len(client.get("/-/routes").json()) == 5 and all(
-            client.get(path).status_code == 200 for path in ("/", "/typed", "/shout", "/packed", "/steered")
+        return len(client.get("/-/routes").json()) == 7 and all(
+            client.get(path).status_code == 200
+            for path in ("/", "/typed", "/shout", "/packed", "/steered", "/level", "/other_level")
         )
     except (httpx.TransportError, ValueError):
         return False
@@ -241,11 +265,16 @@ def test_an_idle_connection_ends_when_the_options_say(shop):
 
 def test_routes_of_all_applications(shop):
     names = {"/typed": "typed", "/": "plain", "/shout": "app", "/packed": "packed", "/steered": "steered"}
+    names |= {"/level": "level", "/other_level": "other_level"}
     assert shop.get("/-/routes").json() == names
 
 
 def test_a_whole_application_in_what_ray_sets_up(shop):
     assert shop.get("/packed").text == "from a module and its folder"
+
+
+def test_logging_of_the_file_is_that_of_its_deployments(shop):
+    assert (shop.get("/level").text, shop.get("/other_level").text) == ("WARNING", "ERROR")
 
 
 def test_one_policy_for_the_whole_application(shop):
