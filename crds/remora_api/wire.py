@@ -142,6 +142,8 @@ class Target(Wire):
     """Local mode only, in which applications share a machine: environment of its replicas. Pods have theirs already."""
     working_dir: str = ""
     """Local mode only: folder that its replicas work in and import from first; empty leaves both as they are."""
+    capacity: float | None = None
+    """Local mode only: percent of the replicas that there are else, of every deployment; None is all of them."""
 
 
 # ── controller → operator ────────────────────────────────────────────────────────────────────────────────────────

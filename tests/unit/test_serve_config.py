@@ -93,6 +93,7 @@ def test_is_read_as_it_is_for_this_machine(config: Path) -> None:
     assert (shop.route_prefix, shop.request_timeout_s, inner.route_prefix) == ("/shop", 2.5, None)
     assert shop.target.env == {"MODE": "fast"}
     assert shop.target.working_dir == str(config.parent / "code")
+    assert (shop.target.capacity, inner.target.capacity) == (50, 50)
     (word,) = shop.target.deployments
     assert (word.name, word.replicas, word.max_ongoing_requests, word.max_queued_requests) == ("Word", 2, 10, 3)
     assert word.max_replicas_per_node == 1
@@ -117,7 +118,6 @@ def test_is_read_as_it_is_for_this_machine(config: Path) -> None:
 
 def test_says_each_thing_that_has_no_effect_here(config: Path) -> None:
     assert set(read(str(config)).warnings) == {
-        "target_capacity has no effect here",
         "application 'Shop_1': deployment 'Word': some_later_option has no effect here",
         "application 'Shop_1': deployment 'Word': ray_actor_options.accelerator_type has no effect here",
         "application 'inner': deployment 'Scaled': autoscaling_config.max_replica (did you mean max_replicas or "
@@ -137,6 +137,12 @@ def test_logging_of_an_application_comes_before_that_of_the_file(config: Path) -
     assert levels(own.replace("logging_config: {log_level: DEBUG}\n", "", 1)) == ["ERROR", None]
     with pytest.raises(CannotRead, match=r"logging_config\.log_level: log_level is 'LOUD', and must be one of"):
         levels(CONFIG.replace("log_level: DEBUG", "log_level: LOUD"))
+
+
+def test_a_capacity_beyond_100_percent_is_refused(config: Path) -> None:
+    config.write_text(CONFIG.replace("target_capacity: 50", "target_capacity: 101"))
+    with pytest.raises(CannotRead, match="target_capacity: input should be less than or equal to 100"):
+        read(str(config))
 
 
 def test_what_ray_sets_up_reaches_all_deployments(config: Path) -> None:
@@ -187,7 +193,7 @@ def test_converts_to_manifests_that_the_cluster_takes(config: Path, capsys: pyte
         "deployments": [
             {
                 "name": "Word",
-                "replicas": 2,
+                "replicas": 1,
                 "maxOngoingRequests": 10,
                 "maxQueuedRequests": 3,
                 "maxReplicasPerNode": 1,
@@ -210,8 +216,8 @@ def test_converts_to_manifests_that_the_cluster_takes(config: Path, capsys: pyte
             {
                 "name": "Scaled",
                 "autoscaling": {
-                    "maxReplicas": 100,
-                    "minReplicas": 2,
+                    "maxReplicas": 50,
+                    "minReplicas": 1,
                     "targetOngoingRequests": "1.5",
                     "upscaleDelaySeconds": 3,
                     "aggregationFunction": "Max",
@@ -268,6 +274,7 @@ def test_nothing_is_lost_in_silence(config: Path, capsys: pytest.CaptureFixture[
 
 
 def test_what_was_converted_runs_here_as_the_config_does(config: Path, tmp_path: Path) -> None:
+    config.write_text(CONFIG.replace("target_capacity: 50", ""))
     cli.main(["convert", str(config), "-o", str(tmp_path / "app.yaml")])
     original, converted = (read(str(path)).applications[0] for path in (config, tmp_path / "app.yaml"))
     assert converted.route_prefix == original.route_prefix

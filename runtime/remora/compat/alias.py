@@ -47,6 +47,7 @@ LATER: Final[Mapping[str, str]] = {
     "ray.serve.generated": "remora.compat.generated",
     "ray.serve.generated.serve_pb2": "remora.compat.generated.serve_pb2",
     "ray.serve.generated.serve_pb2_grpc": "remora.compat.generated.serve_pb2_grpc",
+    "ray.serve.gradio_integrations": "remora.compat.gradio_integrations",
     "ray.serve.http_adapters": "remora.drivers.http_adapters",
     "ray.serve.request_router": "remora.compat.request_router",
     "ray.serve.task_consumer": "remora.tasks.consumer",

@@ -17,7 +17,7 @@ from remora.compat.status import (
 from remora.types import ReplicaRank
 
 if TYPE_CHECKING:
-    from remora.compat.logging_config import LoggingConfig
+    from remora.compat.logging_config import EncodingType, LoggingConfig
     from remora.compat.tracing_config import TracingConfig
     from remora.serve_config.schema import (
         DeploymentSchema,
@@ -37,6 +37,7 @@ __all__ = [
     "DeploymentSchema",
     "DeploymentStatus",
     "DeploymentStatusOverview",
+    "EncodingType",
     "HTTPOptionsSchema",
     "LoggingConfig",
     "ProxyStatus",
@@ -54,6 +55,7 @@ __all__ = [
 ]
 
 _ELSEWHERE: Final = {
+    "EncodingType": "remora.compat.logging_config",
     "LoggingConfig": "remora.compat.logging_config",
     "TracingConfig": "remora.compat.tracing_config",
     **dict.fromkeys(

@@ -6,7 +6,7 @@
 4. ``spec.replicas`` of the resource, for the ingress deployment only
 5. ``num_replicas`` of the code
 
-An application that is asleep has none, whoever says what.
+An application that is asleep has none, whoever says what; and all of them are for an application at its whole capacity.
 
 Pure. What autoscaling has decided is given; `autoscaler` decides it.
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from remora.controller.state import BuiltDeployment, Scaled
+from remora_api import capacity
 from remora_api.autoscaling import Autoscaling
 from remora_api.wire import DeploymentOverride, Target
 
@@ -55,6 +56,21 @@ def _decide(
 ) -> Count:
     if target.asleep:
         return Count(0, ASLEEP)
+    found = _at_whole_capacity(target, built, given, scaled, ingress=ingress)
+    if target.capacity is None:
+        return found
+    percent = f"{target.capacity:g} % of the capacity"
+    if found.autoscaling is None or target.capacity == 0:
+        return Count(capacity.share(found.count, target.capacity), f"{found.reason}, at {percent}")
+    autoscaling = capacity.bounds(found.autoscaling, target.capacity)
+    if scaled is None:
+        return Count(autoscaling.first, f"{begins(autoscaling)}, at {percent}", autoscaling)
+    return Count(scaled.count, scaled.reason, autoscaling)
+
+
+def _at_whole_capacity(
+    target: Target, built: BuiltDeployment, given: DeploymentOverride, scaled: Scaled | None, *, ingress: bool
+) -> Count:
     if given.replicas is not None:
         return Count(given.replicas, f"replicas of deployment {built.name} in the resource")
     autoscaling = given.autoscaling or built.autoscaling

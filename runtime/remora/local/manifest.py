@@ -96,7 +96,7 @@ def _config(
     for application in config.applications:
         if args:
             application = application.model_copy(update={"args": {**application.args, **args}})
-        target = targets.target(application).model_copy(
+        target = targets.target(application, config.target_capacity).model_copy(
             update={
                 "env": targets.environment(application),
                 "working_dir": str(working_dir(application.runtime_env.working_dir, path) or ""),

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from remora.graph import autoscaling
 from remora.serve_config.file import ApplicationConfig, DeploymentConfig
+from remora_api import capacity
+from remora_api.autoscaling import Autoscaling
 
 _NUMBERS: Final = ("min_replicas", "max_replicas", "initial_replicas", "panic_threshold_percent")
 _AMOUNTS: Final = ("target_ongoing_requests", "upscaling_factor", "downscaling_factor")
@@ -23,6 +25,15 @@ def fields(config: DeploymentConfig) -> Mapping[str, Any] | None:
         return None
     most = 100 if config.num_replicas == "auto" else 1
     return autoscaling.read(config.autoscaling_config or {}, most, "autoscaling_config")
+
+
+def at(values: Mapping[str, Any], percent: float | None) -> Mapping[str, Any]:
+    """Return the fields with so many percent of their bounds; None leaves them."""
+    if percent is None:
+        return values
+    bounds = capacity.bounds(Autoscaling(**values), percent)
+    given = ("min_replicas", "max_replicas", *({"initial_replicas"} & values.keys()))
+    return {**values, **{name: getattr(bounds, name) for name in given}}
 
 
 def policy(config: ApplicationConfig) -> Mapping[str, Any] | None:

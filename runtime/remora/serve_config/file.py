@@ -167,6 +167,8 @@ class DeployConfig(Part):
     tracing_config: TracingConfig | None = None
     logging_config: LoggingConfig | None = None
     """Of replicas, where neither their application nor their code says it."""
+    target_capacity: Annotated[float, Field(ge=0, le=100)] | None = None
+    """Percent of the replicas of all deployments."""
     applications: Annotated[tuple[ApplicationConfig, ...], Field(min_length=1)]
 
 

@@ -17,6 +17,7 @@ from remora.graph.result import BuildResult, BuiltDeployment
 from remora.serve_config import autoscaling
 from remora.serve_config.file import ActorOptions, ApplicationConfig, DeployConfig, DeploymentConfig
 from remora.serve_config.names import object_name
+from remora_api import capacity
 
 Manifest = dict[str, Any]
 
@@ -89,11 +90,16 @@ def _document(converted: Converted) -> str:
 
 def _common_notes(config: DeployConfig) -> Iterator[str]:
     for name, _ in config.set_fields(
-        "http_options", "grpc_options", "tracing_config", "applications", "proxy_location"
+        "http_options", "grpc_options", "tracing_config", "applications", "proxy_location", "target_capacity"
     ):
         yield f"{name}: there is no field for it"
     if config.tracing_config is not None and config.tracing_config.enabled:
         yield "tracing_config: name a collector in spec.tracing.endpoint, as proxies run no user code"
+    if config.target_capacity is not None:
+        yield (
+            f"target_capacity: the numbers of replicas that the file gives are {config.target_capacity:g} % of what it "
+            "gives; those in the code are as they were: give them in the file, or in spec.deployments[].replicas"
+        )
     if "proxy_location" in (config.model_extra or {}):
         yield "proxy_location: proxies are pods of their own, as many as spec.proxy.replicas"
     for name, _ in config.http_options.set_fields("host", "port", "request_timeout_s", *config.http_options.tls):
@@ -132,7 +138,9 @@ def _application(
     if policy is not None:
         spec["autoscalingPolicy"] = autoscaling.manifest_policy(policy)
     if application.deployments:
-        spec["deployments"] = [_deployment(deployment, notes) for deployment in application.deployments]
+        spec["deployments"] = [
+            _deployment(deployment, config.target_capacity, notes) for deployment in application.deployments
+        ]
     spec |= _proxy(config, notes)
     known = ("name", "route_prefix", "import_path", "runtime_env", "args", "deployments", "autoscaling_policy")
     notes += [f"{name}: there is no field for it" for name, _ in application.set_fields(*known)]
@@ -169,13 +177,16 @@ def _code(files: Mapping[str, str], import_path: str, notes: list[str]) -> Manif
     return {"code": {"inline": dict(sorted(files.items()))}}
 
 
-def _deployment(config: DeploymentConfig, notes: list[str]) -> Manifest:
+def _deployment(config: DeploymentConfig, percent: float | None, notes: list[str]) -> Manifest:
     where = f"deployment {config.name!r}"
     found: Manifest = {"name": config.name}
     if isinstance(config.num_replicas, int):
-        found["replicas"] = config.num_replicas
+        found["replicas"] = capacity.share(config.num_replicas, percent)
     elif (scaled := autoscaling.fields(config)) is not None:
-        found["autoscaling"] = autoscaling.manifest(scaled, where, notes)
+        if percent == 0:
+            found["replicas"] = 0
+        else:
+            found["autoscaling"] = autoscaling.manifest(autoscaling.at(scaled, percent), where, notes)
     for option, field in _NUMBERS.items():
         if getattr(config, option) is not None:
             found[field] = getattr(config, option)

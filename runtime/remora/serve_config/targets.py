@@ -30,8 +30,11 @@ _OVERRIDDEN: Final = (
 """Options that the wire has under the same name."""
 
 
-def target(application: ApplicationConfig) -> wire.Target:
-    """Return what the controller has to reach; `env` and `working_dir` are whoever calls's to fill in."""
+def target(application: ApplicationConfig, capacity: float | None = None) -> wire.Target:
+    """Return what the controller has to reach, at so many percent of its capacity.
+
+    `env` and `working_dir` are whoever calls's to fill in.
+    """
     policy = autoscaling.policy(application)
     stays = application.model_dump(mode="json", include={"import_path", "args", "runtime_env"})
     return wire.Target(
@@ -42,6 +45,7 @@ def target(application: ApplicationConfig) -> wire.Target:
         args=application.args,
         deployments=tuple(_override(deployment, runtime_env(application)) for deployment in application.deployments),
         autoscaling_policy=Policy(**policy) if policy is not None else None,
+        capacity=capacity,
     )
 
 
@@ -58,9 +62,8 @@ def logging_config(config: DeployConfig, application: ApplicationConfig) -> dict
 
 def notes(config: DeployConfig) -> Iterator[str]:
     """Yield a sentence for each thing in the file that has no effect on this machine."""
-    for name, value in config.set_fields(
-        "http_options", "grpc_options", "tracing_config", "logging_config", "applications"
-    ):
+    done = ("http_options", "grpc_options", "tracing_config", "logging_config", "applications", "target_capacity")
+    for name, value in config.set_fields(*done):
         # On one machine there is one proxy wherever it is put.
         if (name, value) not in (("proxy_location", "EveryNode"), ("proxy_location", "HeadOnly")):
             yield f"{name} has no effect here"

@@ -12,7 +12,7 @@ from ray.serve.config import (
     RequestRouterConfig,
     gRPCOptions,
 )
-from ray.serve.schema import LoggingConfig, TracingConfig
+from ray.serve.schema import EncodingType, LoggingConfig, TracingConfig
 
 
 def policy(context):
@@ -122,6 +122,11 @@ def test_a_logging_level_may_be_a_number():
     import logging
 
     assert LoggingConfig(log_level=logging.DEBUG).log_level == "DEBUG"
+
+
+def test_logging_encodings():
+    assert [encoding.value for encoding in EncodingType] == ["TEXT", "JSON"]
+    assert LoggingConfig(encoding=EncodingType.JSON).encoding == "JSON"
 
 
 def test_logging_encoding_is_checked():

@@ -285,6 +285,72 @@ def test_one_policy_for_the_whole_application(shop):
         seen.add(shop.get("/steered").text)
 
 
+HALF = """
+proxy_location: HeadOnly
+target_capacity: {percent}
+http_options: {{host: 127.0.0.1, port: {port}}}
+applications:
+- name: half
+  route_prefix: /half
+  import_path: many:app
+  deployments:
+  - name: Listed
+    num_replicas: 5
+  - name: Scaled
+    autoscaling_config: {{min_replicas: 2, initial_replicas: 6, max_replicas: 8}}
+"""
+MANY = """
+from ray import serve
+
+@serve.deployment(ray_actor_options={"num_cpus": 0})
+class Front:
+    def __init__(self, *others):
+        pass
+    def __call__(self, request):
+        found = serve.status().applications["half"].deployments
+        return {name: sum(it.replica_states.values()) for name, it in found.items()}
+
+@serve.deployment(ray_actor_options={"num_cpus": 0})
+class Listed:
+    pass
+
+@serve.deployment(num_replicas=3, ray_actor_options={"num_cpus": 0})
+class InCode:
+    pass
+
+@serve.deployment(ray_actor_options={"num_cpus": 0})
+class Scaled:
+    pass
+
+app = Front.bind(Listed.bind(), InCode.bind(), Scaled.bind())
+"""
+
+
+@pytest.mark.timeout(200)
+def test_a_capacity_is_a_share_of_all_replicas(folder):
+    port = free_port()
+    (folder / "many.py").write_text(MANY)
+    process = start(folder, HALF.format(port=port, percent=50))
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            end, found = time.monotonic() + 120, None
+            while found != {"Front": 1, "Listed": 3, "InCode": 2, "Scaled": 4}:
+                assert process.poll() is None, (folder / "output.txt").read_text()
+                assert time.monotonic() < end, (found, (folder / "output.txt").read_text())
+                time.sleep(0.3)
+                try:
+                    answer = client.get("/half")
+                    found = answer.json() if answer.status_code == 200 else None
+                except httpx.TransportError:
+                    continue
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
 def test_a_wrong_import_path_is_said(folder):
     inner = folder / "wrong"
     inner.mkdir()

@@ -1,8 +1,10 @@
-"""Task consumers: deployments that take work from a queue, here from files, which need no server."""
+"""Task consumers: deployments that take work from a queue, here in a Redis of the test's own."""
 
 import asyncio
 import os
+import shutil
 import socket
+import subprocess
 import threading
 import time
 from types import SimpleNamespace
@@ -20,24 +22,34 @@ ENDED = ("SUCCESS", "FAILURE", "REVOKED")
 
 @pytest.fixture
 def queue(tmp_path):
-    """A config of a queue in files, with changes."""
+    """A config of a queue with changes; its Redis is the test's own, and begins and ends with it."""
+    server = shutil.which("redis-server")
+    assert server, "there is no redis-server here: apt-get install redis-server"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
+    process = subprocess.Popen([server, *options], stdout=subprocess.DEVNULL)
 
     def queue_(name="work", **changes):
-        folders = {option: tmp_path / folder for option, folder in FOLDERS.items()}
-        for folder in (*folders.values(), tmp_path / "results"):
-            folder.mkdir(exist_ok=True)
         celery = CeleryAdapterConfig(
-            broker_url="filesystem://",
-            backend_url=f"file://{tmp_path / 'results'}",
-            broker_transport_options={option: str(folder) for option, folder in folders.items()},
+            broker_url=f"redis://127.0.0.1:{port}/0",
+            backend_url=f"redis://127.0.0.1:{port}/1",
             task_custom_config=changes.pop("task_custom_config", None),
         )
         return TaskProcessorConfig(queue_name=name, adapter_config=celery, **changes)
 
-    return queue_
+    try:
+        until(lambda: listens(port))
+        yield queue_
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
-FOLDERS = {"data_folder_in": "queue", "data_folder_out": "queue", "control_folder": "control"}
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def until(holds, timeout_s=30):
