@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.e2e import programs
 from tests.e2e.apps import application
 from tests.e2e.stage import ROOT, Stage, eventually
 
@@ -77,14 +76,18 @@ def metric(stage: Stage, tmp_path: Path) -> Iterator[Callable[[int], None]]:
     files = {it.name: base64.b64encode(it.read_bytes()).decode() for it in (certificate, key)}
     stage.apply(
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "metrics"}, "data": files},
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "metrics"}, "data": {"serve.py": SERVER}},
-        _pod(_image(stage)),
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": "metrics"},
-            "spec": {"selector": {"app": "metrics"}, "ports": [{"port": 443, "targetPort": 8443}]},
-        },
+        programs.code("metrics", SERVER),
+        programs.program(
+            stage,
+            "metrics",
+            ["python", "/code/serve.py"],
+            port=8443,
+            volumes={
+                "/code": {"configMap": {"name": "metrics"}},
+                "/etc/metrics": {"secret": {"secretName": "metrics"}},
+            },
+        ),
+        programs.service("metrics", 443, 8443),
     )
     stage.kubectl("wait", "pod/metrics", "--for=condition=Ready", "--timeout=60s")
     service = {
@@ -152,40 +155,3 @@ def test_an_hpa_moves_the_ingress_from_1_to_4_to_1(stage: Stage, metric: Callabl
 def _ready(stage: Stage) -> tuple[int, int]:
     (deployment,) = stage.get("sapp", "echo")["status"]["deployments"]
     return deployment["desired"], deployment["ready"]
-
-
-def _image(stage: Stage) -> str:
-    """Return the runtime's image as the operator has it: it is on the nodes, and has a Python."""
-    operators = json.loads(
-        stage.cluster.kubectl("get", "pods", "-A", "-l", "app.kubernetes.io/name=remora", "-o", "json")
-    )
-    environment = operators["items"][0]["spec"]["containers"][0]["env"]
-    return str(next(it["value"] for it in environment if "RUNTIME_IMAGE" in it["name"]))
-
-
-def _pod(image: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "metrics", "labels": {"app": "metrics"}},
-        "spec": {
-            "securityContext": {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [
-                {
-                    "name": "metrics",
-                    "image": image,
-                    "command": ["python", "/code/serve.py"],
-                    "readinessProbe": {"tcpSocket": {"port": 8443}, "periodSeconds": 1},
-                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-                    "volumeMounts": [
-                        {"name": "code", "mountPath": "/code"},
-                        {"name": "tls", "mountPath": "/etc/metrics"},
-                    ],
-                }
-            ],
-            "volumes": [
-                {"name": "code", "configMap": {"name": "metrics"}},
-                {"name": "tls", "secret": {"secretName": "metrics"}},
-            ],
-        },
-    }
