@@ -17,7 +17,7 @@ $(VENV)/.installed: pyproject.toml
 
 venv: $(VENV)/.installed ## The Python environment, in .venv
 
-check: venv ## Format, lint, types, layers, generated files, unit tests: under a minute
+check: venv ## Format, lint, types, layers, generated files, unit tests: about four minutes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
