@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from demo import release
 from demo.access import Access, CommandFailed
 from demo.screen import say, step, wait_until
 
@@ -48,10 +49,11 @@ def install(access: Access) -> None:
     with step("images: building what changed, loading it into the nodes"):
         values = access.images()
     with step(f"operator: helm upgrade --install remora charts/remora --namespace {SYSTEM}"):
-        sets = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
+        for pending in release.unlock(access, SYSTEM):
+            say(f"  {pending}: that Helm has been killed; its record is taken away")
         access.helm(
-            "upgrade", "--install", "remora", str(ROOT / "charts" / "remora"),
-            "--namespace", SYSTEM, "--create-namespace", "--wait", "--timeout", "180s", *sets,
+            "upgrade", "--install", release.NAME, str(ROOT / "charts" / "remora"),
+            "--namespace", SYSTEM, "--create-namespace", "--wait", "--timeout", "180s", *release.settings(values),
         )  # fmt: skip
 
 
@@ -72,8 +74,8 @@ def remove(access: Access) -> None:
     with step(f"application: deleting it and namespace {NAMESPACE}; its pods first finish what they have"):
         remove_application(access)
     with step("operator: helm uninstall remora, its namespace and the CRD"):
-        if "remora" in access.helm("list", "--namespace", SYSTEM, "--short").split():
-            access.helm("uninstall", "remora", "--namespace", SYSTEM, "--wait")
+        if release.exists(access, SYSTEM):
+            access.helm("uninstall", release.NAME, "--namespace", SYSTEM, "--wait")
         access.kubectl("delete", "namespace", SYSTEM, "--ignore-not-found", "--wait=true")
         access.kubectl("delete", "crd", CRD, "--ignore-not-found", "--wait=true")
 

@@ -1,14 +1,17 @@
-"""Other ways to install the operator than the demo's: for some namespaces, with Roles alone."""
+"""The operator's installation: over one that was cut short, and for some namespaces, with Roles alone."""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
 
-from demo.ground import IMAGES
-from demo.story import ROOT
+from demo import release
+from demo.ground import IMAGES, Ground
+from demo.story import ROOT, SYSTEM, install
+from tests.cluster import Cluster
 from tests.e2e.apps import application, deployment, source
 from tests.e2e.stage import Stage, eventually
 
@@ -16,6 +19,27 @@ pytestmark = pytest.mark.cluster
 
 RELEASE = "remora-small"
 MINE = f"app.kubernetes.io/instance={RELEASE}"
+
+
+def test_an_install_gets_over_one_that_was_killed_midway(operator: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    def pending() -> str:
+        return operator.helm("list", "-n", SYSTEM, "--pending", "--short").strip()
+
+    # No node can get this image, so that Helm waits; the pods that serve stay until others are ready.
+    values = release.settings(IMAGES | {"image.tag": "never-built"})
+    upgrade = ["upgrade", release.NAME, str(ROOT / "charts" / "remora"), "-n", SYSTEM, "--wait", *values]
+    flag = f"--kubeconfig={operator.kubeconfig}"
+    with subprocess.Popen([operator.backend.helm, flag, *upgrade], stdout=subprocess.DEVNULL) as helm:
+        try:
+            eventually(pending, 30, "a release that is pending")
+        finally:
+            helm.kill()
+    assert pending() == release.NAME
+    install(Ground(operator))
+    assert "pending-upgrade" in capsys.readouterr().out
+    assert not pending()
+    listed = operator.helm("list", "-n", SYSTEM, "--deployed", "--short")
+    assert listed.split() == [release.NAME]
 
 
 def test_an_operator_with_roles_alone_serves_its_namespaces_and_no_other(
