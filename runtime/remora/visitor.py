@@ -22,6 +22,8 @@ from remora.handle.runtime import Runtime
 from remora.replica.config import Way
 from remora.router.router import Router
 from remora.routing.choosers import chooser
+from remora.tracing.process import traced_caller, tracer_of_program
+from remora.tracing.settings import TracingSettings
 from remora.types import CallMetadata, Payload, Reservation
 
 ASK_S: Final = 5.0
@@ -136,17 +138,21 @@ _runtime: Runtime | None = None
 
 
 def runtime() -> Runtime | None:
-    """Return what handles of this process call through, made when it is first asked for; None without Ray."""
+    """Return what handles of this process call through, made when it is first asked for; None without Ray.
+
+    Raises TracingFailed where the process's environment says that it is to make spans, and it cannot.
+    """
     global _runtime
     ray = sys.modules.get("ray")
     if ray is None or not getattr(ray, "is_initialized", bool)():
         return None
     with _lock:
         if _runtime is None:
+            tracer = tracer_of_program(TracingSettings.read())
             loop = asyncio.new_event_loop()
             threading.Thread(target=loop.run_forever, name="remora-visitor", daemon=True).start()
             visitor = Visitor(find)
-            _runtime = Runtime(visitor, loop)
+            _runtime = Runtime(traced_caller(visitor, tracer), loop)
             atexit.register(_end, visitor, loop)
         return _runtime
 

@@ -78,6 +78,55 @@ def test_spans_go_to_the_collector_of_the_manifest(folder: Path) -> None:
     assert services == {"remora-proxy", "Front", "Names"}
 
 
+PROGRAM = """
+import ray
+from front import app
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from ray import serve
+from ray.serve.schema import TracingConfig
+import spans
+
+serve.start(
+    http_options={"port": PORT},
+    tracing_config=TracingConfig(enabled=True, exporter_import_path="spans:exporter", sampling_ratio=1),
+)
+serve.run(app)
+# After Remora's: the program's own OpenTelemetry is its own.
+provider = TracerProvider()
+provider.add_span_processor(spans.exporter()[0])
+trace.set_tracer_provider(provider)
+names = serve.get_deployment_handle("Names", "default")
+with trace.get_tracer("mine").start_as_current_span("of the program"):
+    print("the program:", names.remote("ada").result())
+
+
+@ray.remote
+def task(names):
+    return names.remote("bob").result()
+
+
+print("the task:", ray.get(task.remote(names)))
+"""
+
+
+def test_calls_of_a_program_and_of_a_task_of_ray_have_spans_below_its_own(folder: Path) -> None:
+    (folder / "program.py").write_text(PROGRAM.replace("PORT", str(free_port())))
+    with remora("exec", "program.py", cwd=folder) as process:
+        printed, _ = process.communicate(timeout=90)
+    assert "the program: Ada" in printed, printed
+    assert "the task: Bob" in printed, printed
+    spans = [json.loads(line) for line in (folder / "spans.json").read_text().splitlines()]
+    trees: dict[str, dict[str, tuple[str, str]]] = {}
+    for span in spans:
+        found = span["context"]["span_id"].removeprefix("0x"), (span["parent_id"] or "").removeprefix("0x")
+        trees.setdefault(span["context"]["trace_id"], {})[found[0]] = found[1], span["name"]
+    call = ["route_to_replica Names __call__", "replica_handle_request Names __call__", "look up"]
+    assert sorted(map(names_from_the_root, trees.values())) == [["of the program", *call], call]
+    assert {s["resource"]["attributes"]["service.name"] for s in spans if s["name"] == call[0]} == {"remora-program"}
+
+
 @contextmanager
 def collector() -> Iterator[tuple[int, list[ExportTraceServiceRequest]]]:
     """A port that takes spans by OTLP, and what it was sent."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from remora.local.instance import LocalInstance
     from remora.router.router import Router
     from remora.tracing.settings import TracingSettings
+    from remora.tracing.tracer import Tracer
 
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ class ScriptRunner:
         self._loop = asyncio.new_event_loop()
         self._instance: LocalInstance | None = None
         self._router: Router | None = None
+        self._tracer: Tracer | None = None
         self._generation = 0
         self._here = InProcess()
         self._deployed_at: dict[str, float] = {}
@@ -57,7 +59,7 @@ class ScriptRunner:
         """Start an instance unless there is one."""
         if self._instance is None:
             tracing = _tracing(options.get("tracing_config"))
-            self._instance, self._router = self._wait(
+            self._instance, self._router, self._tracer = self._wait(
                 _start(options.get("http_options"), options.get("grpc_options"), tracing)
             )
 
@@ -103,12 +105,14 @@ class ScriptRunner:
 
         for name in self._here.applications:
             self._delete_here(name)
-        instance, router = self._instance, self._router
-        self._instance = self._router = None
+        instance, router, tracer = self._instance, self._router, self._tracer
+        self._instance = self._router = self._tracer = None
         if instance is not None and router is not None:
             runtime.set_caller(None)
             self._wait(router.close())
             self._wait(instance.close())
+        if tracer is not None:
+            self._wait(tracer.close())
 
     def status(self) -> statuses.ServeStatus:
         """Return what runs; nothing before serve.run or serve.start."""
@@ -202,12 +206,14 @@ def _tracing(given: Any) -> TracingSettings | None:
 
 async def _start(
     http_options: Any, grpc_options: Any, tracing: TracingSettings | None = None
-) -> tuple[LocalInstance, Router]:
+) -> tuple[LocalInstance, Router, Tracer | None]:
     from remora.handle import runtime
     from remora.local.instance import LocalInstance, LocalOptions
     from remora.local.tls import LocalTls
     from remora.router.router import Router
     from remora.routing.choosers import chooser
+    from remora.tracing import process
+    from remora.tracing.settings import TracingSettings
 
     http, rpc = _given(http_options), _given(grpc_options)
     functions = rpc.get("grpc_servicer_functions") or ()
@@ -225,11 +231,13 @@ async def _start(
         grpc_timeout_s=rpc.get("request_timeout_s"),
         grpc_reflection=rpc.get("enable_reflection") is not False,
     )
+    # Before anything runs that would have to end where this fails.
+    tracer = process.tracer_of_program(tracing or TracingSettings.of_ray_serve())
     instance = await LocalInstance.start(options)
     router = Router(instance.data_key, controllers=[instance.controller_url], choosers=chooser)
     await router.start()
-    runtime.set_caller(router, asyncio.get_running_loop())
-    return instance, router
+    runtime.set_caller(process.traced_caller(router, tracer), asyncio.get_running_loop())
+    return instance, router, tracer
 
 
 def _given(options: Any) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""A replica's handles with tracing: a span `route_to_replica` for each call, from its start to its end.
+"""Handles with tracing, a replica's and a program's: a span `route_to_replica` for each call, as long as the call.
 
 Stands around the router as another `types.Caller`. Ray Serve's span ends when a replica is found; this one is as long
 as the call, as a parent is.

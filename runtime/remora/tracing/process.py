@@ -24,6 +24,14 @@ def tracer_of_replica(settings: TracingSettings, application: str, deployment: s
     return _tracer(settings, f"replica_{replica.replace('#', '_')}", who)
 
 
+def tracer_of_program(settings: TracingSettings) -> Tracer | None:
+    """Return what makes the spans of calls from outside of replicas, None where tracing is off; raise TracingFailed.
+
+    The program's own OpenTelemetry stays its own: what it has set up makes its spans, and ours are their children.
+    """
+    return _tracer(settings, f"program_{os.getpid()}", {"service.name": "remora-program"}, is_global=False)
+
+
 def traced_caller(router: Caller, tracer: Tracer | None) -> Caller:
     """Return what handles call through: with a span for each call, or the router itself."""
     if tracer is None:
@@ -43,7 +51,9 @@ def traced_service(service: Service, tracer: Tracer | None, application: str, de
     return TracedService(service, tracer, application=application, deployment=deployment, replica=short)
 
 
-def _tracer(settings: TracingSettings, process: str, resource: Mapping[str, str]) -> Tracer | None:
+def _tracer(
+    settings: TracingSettings, process: str, resource: Mapping[str, str], *, is_global: bool = True
+) -> Tracer | None:
     if not settings.is_on:
         return None
     from remora.tracing.exporters import check_installed
@@ -51,4 +61,4 @@ def _tracer(settings: TracingSettings, process: str, resource: Mapping[str, str]
     check_installed()
     from remora.tracing.tracer import Tracer
 
-    return Tracer.start(settings, process=process, resource=resource)
+    return Tracer.start(settings, process=process, resource=resource, is_global=is_global)

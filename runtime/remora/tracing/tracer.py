@@ -35,8 +35,10 @@ class Tracer:
         self._propagator = TraceContextTextMapPropagator()
 
     @classmethod
-    def start(cls, settings: TracingSettings, *, process: str, resource: Mapping[str, str]) -> Tracer:
-        """Let this process make spans, those of the user's code included; raise TracingFailed."""
+    def start(
+        cls, settings: TracingSettings, *, process: str, resource: Mapping[str, str], is_global: bool = True
+    ) -> Tracer:
+        """Let this process make spans, where ``is_global`` also those of the user's code; raise TracingFailed."""
         found = Resource.create()
         if str(found.attributes.get("service.name", UNKNOWN)).startswith(UNKNOWN):
             found = found.merge(Resource(dict(resource)))
@@ -44,7 +46,8 @@ class Tracer:
         provider = TracerProvider(sampler=ParentBasedTraceIdRatio(settings.sampling_ratio), resource=found)
         for processor in exporters.processors(settings, process):
             provider.add_span_processor(processor)
-        trace.set_tracer_provider(provider)
+        if is_global:
+            trace.set_tracer_provider(provider)
         return cls(provider)
 
     def begin(self, name: str, parent: Context | None, attributes: Mapping[str, Any]) -> Span:
