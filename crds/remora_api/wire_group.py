@@ -33,6 +33,11 @@ class Gang(BaseModel):
     """PACK or SPREAD: of the replicas to each other, as far as there is room."""
 
 
+def gangs_for(replicas: int, size: int) -> int:
+    """Return how many gangs of a size so many replicas are: a part of one is a whole one."""
+    return -(-replicas // size)
+
+
 class PlacementGroup(BaseModel):
     """What one replica reserves: it runs in the first bundle, and what it starts in any of them."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from remora_api import bundles, wire
 from remora_api.target import ray_resources
 from remora_api.v1alpha1 import WorkerGroup
-from remora_api.wire_group import PlacementGroup, Strategy
+from remora_api.wire_group import PlacementGroup, Strategy, gangs_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def _needs(it: wire.DeploymentStatus, max_surge: int, required: bool) -> Iterato
 
 def in_gangs(surge: int, deployment: wire.DeploymentStatus) -> int:
     """Return the surge in whole gangs, as replicas come by these."""
-    return -(-surge // deployment.gang_size) * deployment.gang_size
+    return gangs_for(surge, deployment.gang_size) * deployment.gang_size
 
 
 def _count(deployment: wire.DeploymentStatus, required: bool) -> int:

@@ -19,6 +19,7 @@ from remora.controller.state import BuiltDeployment, Scaled
 from remora_api import capacity
 from remora_api.autoscaling import Autoscaling
 from remora_api.wire import DeploymentOverride, Target
+from remora_api.wire_group import gangs_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def decide(
 
 def whole(count: int, size: int, limits: Autoscaling | None) -> int:
     """Return the number of replicas in whole gangs that is as many, or the most that autoscaling allows."""
-    up = -(-count // size) * size
+    up = gangs_for(count, size) * size
     return up if limits is None or up <= max(limits.max_replicas, size) else count // size * size
 
 

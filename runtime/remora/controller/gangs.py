@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil
 
 from remora.controller import groups, placement
 from remora.controller.groups import Assignment, Held
@@ -16,7 +15,7 @@ from remora.controller.lifecycle import Phase
 from remora.controller.rollout import Budget
 from remora.controller.state import Deployment, Node, Replica
 from remora.types import ReplicaId
-from remora_api.wire_group import Strategy
+from remora_api.wire_group import Strategy, gangs_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ def whole(replicas: Sequence[Replica], deployment: Deployment) -> list[Replica]:
 
 def by_gangs(budget: Budget, size: int) -> Budget:
     """Return the budget in gangs: a part of one is a whole one."""
-    return Budget(ceil(budget.max_surge / size), ceil(budget.max_unavailable / size))
+    return Budget(gangs_for(budget.max_surge, size), gangs_for(budget.max_unavailable, size))
 
 
 def broken(replicas: Iterable[Replica]) -> Iterator[tuple[Replica, bool]]:

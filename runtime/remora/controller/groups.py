@@ -55,8 +55,17 @@ def _suits(wanted: str, label: str | None) -> bool:
     return (label in values) is not negated
 
 
-def _selector(group: PlacementGroup, index: int) -> Mapping[str, str]:
-    return group.selectors[index] if group.selectors else {}
+def _is_labelled(group: PlacementGroup, index: int, node: Node) -> bool:
+    return not group.selectors or suits(group.selectors[index], node.labels)
+
+
+def _takes(group: PlacementGroup, index: int, needs: Resources, node: Node, held: Sequence[Resources]) -> bool:
+    """Tell whether a bundle may be on a node, and has room there."""
+    return _is_labelled(group, index, node) and placement.takes(needs, node, held)
+
+
+def _in_order(places: Mapping[int, NodeId]) -> Assignment:
+    return tuple(places[index] for index in range(len(places)))
 
 
 def _together(
@@ -64,7 +73,7 @@ def _together(
 ) -> Assignment | None:
     needs = bundles.total(wanted)
     for node in nodes:
-        labelled = all(suits(_selector(group, index), node.labels) for index in range(len(wanted)))
+        labelled = all(_is_labelled(group, index, node) for index in range(len(wanted)))
         if labelled and placement.takes(needs, node, held.get(node.id, ())):
             return (node.id,) * len(wanted)
     return None
@@ -80,7 +89,7 @@ def _few(group: PlacementGroup, wanted: Sequence[Resources], nodes: Sequence[Nod
         if best is None or not filled[best]:
             return None
         places |= dict.fromkeys(filled[best], left.pop(best).id)
-    return tuple(places[index] for index in range(len(wanted)))
+    return _in_order(places)
 
 
 def _filled(
@@ -90,9 +99,7 @@ def _filled(
     taken = list(held.get(node.id, ()))
     found: list[int] = []
     for index in _by_size(wanted):
-        if index in places or not suits(_selector(group, index), node.labels):
-            continue
-        if placement.takes(wanted[index], node, taken):
+        if index not in places and _takes(group, index, wanted[index], node, taken):
             taken.append(wanted[index])
             found.append(index)
     return found
@@ -106,27 +113,21 @@ def _many(group: PlacementGroup, wanted: Sequence[Resources], nodes: Sequence[No
         fitting = [
             node
             for node in nodes
-            if suits(_selector(group, index), node.labels)
-            and placement.takes(wanted[index], node, [*held.get(node.id, ()), *mine[node.id]])
+            if _takes(group, index, wanted[index], node, [*held.get(node.id, ()), *mine[node.id]])
         ]
         best = min(fitting, key=lambda node: len(mine[node.id]), default=None)
         if best is None:
             return None
         mine[best.id].append(wanted[index])
         places[index] = best.id
-    return tuple(places[index] for index in range(len(wanted)))
+    return _in_order(places)
 
 
 def _apart(group: PlacementGroup, wanted: Sequence[Resources], nodes: Sequence[Node], held: Held) -> Assignment | None:
     """Give each bundle a node of its own; one that is taken is given up where its bundle has another."""
     fitting = [
-        [
-            node.id
-            for node in nodes
-            if suits(_selector(group, index), node.labels)
-            and placement.takes(wanted[index], node, held.get(node.id, ()))
-        ]
-        for index in range(len(wanted))
+        [node.id for node in nodes if _takes(group, index, needs, node, held.get(node.id, ()))]
+        for index, needs in enumerate(wanted)
     ]
     owner: dict[NodeId, int] = {}
 
@@ -142,7 +143,7 @@ def _apart(group: PlacementGroup, wanted: Sequence[Resources], nodes: Sequence[N
     if not all(take(index, set()) for index in range(len(wanted))):
         return None
     places = {index: node for node, index in owner.items()}
-    return tuple(places[index] for index in range(len(wanted)))
+    return _in_order(places)
 
 
 def _by_size(wanted: Sequence[Resources]) -> list[int]:

@@ -18,6 +18,7 @@ from remora.controller.lifecycle import Phase
 from remora.controller.state import Build, Crashes, Deployment, Node, NodeId, Replica, Seat, Serving, World
 from remora.types import ReplicaId
 from remora_api.wire import BuildState, Target
+from remora_api.wire_group import gangs_for
 
 NewId = Callable[[str, str], ReplicaId]
 """Makes a name for a replica of an application's deployment."""
@@ -159,7 +160,7 @@ def _deployment(
     here = [r for r in members if not r.is_leaving]
     homes = homes_of(world, serving.target, leaving_nodes)
     size = gangs.size_of(deployment, here)
-    alike = [r for r in here if r.version == deployment.version and is_at_home(r, homes, world.nodes)]
+    alike = [r for r in here if is_as_wanted(r, deployment, homes, world.nodes)]
     current = gangs.whole(alike, deployment)
     stale = sorted((r for r in here if r not in current), key=lambda r: _emptied_first(world, r))
     current = crowd.last(placement.by_worth(current, world.nodes, deployment.spread))
@@ -174,14 +175,14 @@ def _deployment(
             moving = placement.misplaced(current, nodes, world.replicas.values(), deployment.needs)
         if moving is not None:
             current, stale = [it for it in current if it is not moving], [moving]
-    allowed = budget.of(world.targets[application], deployment)
-    is_settled = len(here) == len(members) and all(it.is_ready for it in current)
-    if is_settled and not serving.target.groups and nodes and _makes_way(world, serving, deployment, nodes, members):
-        # On a Ray that does not grow a successor has a place only when one of the old version has gone.
-        allowed = replace(allowed, max_unavailable=max(allowed.max_unavailable, deployment.count - len(here) + 1))
-    leaving = -(-(len(members) - len(here)) // size)
     kept, going = gangs.units(current, size), gangs.units(stale, size)
-    step = rollout.step(-(-deployment.count // size), kept, going, leaving, gangs.by_gangs(allowed, size))
+    wanted, leaving = gangs_for(deployment.count, size), gangs_for(len(members) - len(here), size)
+    allowed = budget.of(world.targets[application], deployment)
+    has_to_go = bool(going) or len(kept) > wanted
+    is_settled = len(here) == len(members) and all(it.is_ready for it in current)
+    if has_to_go and is_settled and _makes_way(world, serving, deployment, nodes, members):
+        allowed = replace(allowed, max_unavailable=max(allowed.max_unavailable, deployment.count - len(here) + 1))
+    step = rollout.step(wanted, kept, going, leaving, gangs.by_gangs(allowed, size))
 
     drained = {it.id: it for unit in (*kept, *going) if unit.id in step.drain for it in unit.members}
     for replica in drained.values():
@@ -240,7 +241,9 @@ def places_of(
 def _makes_way(
     world: World, serving: Serving, deployment: Deployment, nodes: Sequence[Node], members: Sequence[Replica]
 ) -> bool:
-    """Tell whether a successor has a place only where one of these is."""
+    """Tell whether a successor has a place only when one of these has gone, on a Ray that does not grow."""
+    if serving.target.groups or not nodes:
+        return False
     if placement.is_full(nodes, members, deployment.max_replicas_per_node):
         return True
     everyone = tuple(world.replicas.values())
@@ -280,7 +283,7 @@ def _is_complete(world: World, serving: Serving) -> bool:
     homes = homes_of(world, serving.target)
     return all(
         sum(
-            r.is_ready and r.version == deployment.version and is_at_home(r, homes, world.nodes)
+            r.is_ready and is_as_wanted(r, deployment, homes, world.nodes)
             for r in members_of(world, serving.target.application, deployment.name)
         )
         >= deployment.count
@@ -294,11 +297,15 @@ def homes_of(world: World, target: Target, leaving: frozenset[NodeId] = frozense
     return frozenset(node.id for node in placement.eligible(world.nodes, target.groups, leaving)) | unlisted
 
 
-def is_at_home(replica: Replica, homes: frozenset[NodeId], nodes: Mapping[NodeId, Node]) -> bool:
-    """Tell whether a replica may stay where it is, with all of its bundles.
+def is_as_wanted(
+    replica: Replica, deployment: Deployment, homes: frozenset[NodeId], nodes: Mapping[NodeId, Node]
+) -> bool:
+    """Tell whether a replica is of the version that is wanted, and may stay where it is with all of its bundles.
 
     A node that has only a bundle of it is gone when Ray does not list it: no process of ours would ever tell.
     """
+    if replica.version != deployment.version:
+        return False
     return replica.nodes <= homes and all(bundle.node in nodes for bundle in replica.bundles[1:])
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from remora.controller import placement, versions
-from remora.controller.planner import FAILING_AFTER, homes_of, is_at_home, members_of, places_of
+from remora.controller.planner import FAILING_AFTER, homes_of, is_as_wanted, members_of, places_of
 from remora.controller.state import Build, Deployment, Node, Replica, Serving, World
 from remora_api import bundles
 from remora_api.wire import (
@@ -84,7 +84,7 @@ def _waits_for_node(world: World, target: Target) -> str:
 def _deployment(world: World, serving: Serving, deployment: Deployment, *, is_wanted: bool) -> DeploymentStatus:
     members = members_of(world, serving.target.application, deployment.name)
     homes = homes_of(world, serving.target)
-    updated = sum(r.is_ready and r.version == deployment.version and is_at_home(r, homes, world.nodes) for r in members)
+    updated = sum(r.is_ready and is_as_wanted(r, deployment, homes, world.nodes) for r in members)
     count = deployment.count if is_wanted else 0
     crashes = world.crashes.get((serving.target.application, deployment.name, deployment.version))
     is_short = updated < count
