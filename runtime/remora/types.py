@@ -6,7 +6,7 @@ the `controller` stand here as small protocols, so that each side can be read, a
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NewType, Protocol
 
@@ -131,7 +131,7 @@ class Service(Protocol):
         """Run one handle call and return its pickled value; raises RemoteFailure when the user's code raises."""
         ...
 
-    def stream(self, metadata: CallMetadata, payload: Payload) -> AsyncIterator[Payload]:
+    def stream(self, metadata: CallMetadata, payload: Payload) -> AsyncGenerator[Payload]:
         """Run one streaming handle call, an item at a time, no faster than it is read."""
         ...
 
@@ -148,7 +148,7 @@ class Reservation(Protocol):
         """Run the call; raises what `Caller.call` says."""
         ...
 
-    def stream(self, metadata: CallMetadata, payload: Payload) -> AsyncIterator[Payload]:
+    def stream(self, metadata: CallMetadata, payload: Payload) -> AsyncGenerator[Payload]:
         """Run the streaming call; closing the iterator cancels it."""
         ...
 
@@ -171,7 +171,7 @@ class Caller(Protocol):
 
     def stream(
         self, application: str, deployment: str, metadata: CallMetadata, payload: Payload
-    ) -> AsyncIterator[Payload]:
+    ) -> AsyncGenerator[Payload]:
         """Run one streaming call; closing the iterator cancels it."""
         ...
 

@@ -11,7 +11,7 @@ import asyncio
 import atexit
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
@@ -47,10 +47,10 @@ class Visitor:
 
     async def stream(
         self, application: str, deployment: str, metadata: CallMetadata, payload: Payload
-    ) -> AsyncIterator[Payload]:
+    ) -> AsyncGenerator[Payload]:
         """Run one streaming call; closing the iterator cancels it."""
         router = await self._router(application, deployment)
-        async with aclosing(router.stream(application, deployment, metadata, payload)) as items:  # type: ignore[type-var]
+        async with aclosing(router.stream(application, deployment, metadata, payload)) as items:
             async for item in items:
                 yield item
 

@@ -13,7 +13,7 @@ from remora.types import CallMetadata, Scope
 
 _HEADERS: Final = {
     headers.REQUEST_ID: "request_id",
-    **{name.encode(): name for name in headers.TRACES},
+    **headers.TRACES_ON_THE_WIRE,
     **dict.fromkeys(headers.MODEL_IDS, "model"),
     **dict.fromkeys(headers.SESSION_IDS, "session"),
 }

@@ -213,7 +213,7 @@ class DeploymentHandle:
 
     async def _items(
         self,
-        send: Callable[[Payload], AsyncIterator[Payload]],
+        send: Callable[[Payload], AsyncGenerator[Payload]],
         call: Payload | None,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
@@ -227,8 +227,7 @@ class DeploymentHandle:
             raise error from error.__cause__
         finally:
             # Here and now, not when the garbage collector comes by: the other replica is told.
-            if isinstance(items, AsyncGenerator):
-                await items.aclose()
+            await items.aclose()
 
     async def _everywhere(
         self,

@@ -7,7 +7,7 @@ applications; values cross by pickling, as they do between replicas.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -83,7 +83,7 @@ class InProcess:
 
     async def stream(
         self, application: str, deployment: str, metadata: CallMetadata, payload: Payload
-    ) -> AsyncIterator[Payload]:
+    ) -> AsyncGenerator[Payload]:
         """Run one streaming call."""
         async with aclosing(self.replica(application, deployment).stream(metadata, payload)) as items:
             async for item in items:
@@ -121,7 +121,7 @@ class Place:
         """Run the call."""
         return await self._caller.call(self._application, self._deployment, metadata, payload)
 
-    def stream(self, metadata: CallMetadata, payload: Payload) -> AsyncIterator[Payload]:
+    def stream(self, metadata: CallMetadata, payload: Payload) -> AsyncGenerator[Payload]:
         """Run the streaming call."""
         return self._caller.stream(self._application, self._deployment, metadata, payload)
 

@@ -11,11 +11,10 @@ from typing import Any, Final
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode, set_span_in_context
 
-from remora.headers import TRACES
+from remora.headers import TRACES, TRACES_ON_THE_WIRE, rpc_traces, traces
 from remora.proxy.visit import Visit
-from remora.tracing.tracer import Tracer, end
+from remora.tracing.tracer import Tracer, end, rpc
 
-_TRACES: Final = {name.encode(): name for name in TRACES}
 _GOOD_CLOSES: Final = (1000, 1001)
 
 
@@ -54,9 +53,8 @@ class ProxyTracing:
 
     def begin(self, visit: Visit) -> None:
         """Begin the spans of a request, and let the replica know of them by its headers."""
-        given = {_TRACES[name]: value.decode("latin-1") for name, value in visit.headers if name in _TRACES}
-        visit.spans, carried = self._begin(f"proxy_{visit.scope['type']}_request", given)
-        visit.headers = [pair for pair in visit.headers if pair[0] not in _TRACES] + carried
+        visit.spans, carried = self._begin(f"proxy_{visit.scope['type']}_request", traces(visit.headers))
+        visit.headers = [pair for pair in visit.headers if pair[0] not in TRACES_ON_THE_WIRE] + carried
         visit.trace = carried[0][1].decode()
 
     def end(self, visit: Visit, spans: Spans, status: int, error: str | None) -> None:
@@ -84,8 +82,7 @@ class ProxyTracing:
 
     def begin_rpc(self, pairs: Sequence[tuple[str, str | bytes]]) -> tuple[Spans, tuple[tuple[str, str | bytes], ...]]:
         """Begin the spans of a gRPC call, and return the metadata by which the replica knows of them."""
-        given = {name: value for name, value in pairs if name in TRACES and isinstance(value, str)}
-        spans, carried = self._begin("proxy_grpc_request", given)
+        spans, carried = self._begin("proxy_grpc_request", rpc_traces(pairs))
         kept = (pair for pair in pairs if pair[0] not in TRACES)
         return spans, (*kept, *((name.decode(), value.decode()) for name, value in carried))
 
@@ -99,11 +96,10 @@ class ProxyTracing:
             {**known, "request_type": "grpc"},
             {**known, **_routed(method, application, http=False)},
         )
-        system = {"rpc.system": "grpc", "rpc.method": path}
         spans.end(
             None if code == "OK" else details or code,
-            {**system, "rpc.grpc.status_code": code},
-            {**system, "rpc.method": method, "rpc.service": deployment},
+            {"rpc.system": "grpc", "rpc.method": path, "rpc.grpc.status_code": code},
+            rpc(deployment, method, "grpc"),
         )
 
     def _begin(self, name: str, given: Mapping[str, str]) -> tuple[Spans, list[tuple[bytes, bytes]]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final
 
 from remora.errors import ProtocolError
@@ -277,14 +277,13 @@ class ReplicaServer:
                 timer.cancel()
             stream.finish()
 
-    async def _send_items(self, stream: ServerStream, items: AsyncIterator[Payload]) -> None:
+    async def _send_items(self, stream: ServerStream, items: AsyncGenerator[Payload]) -> None:
         try:
             async for item in items:
                 await _send(stream, ITEM, ResultHead(sizes_of(item), self.load), item, last=False)
         finally:
             # Here and now when the caller goes, not when the garbage collector comes by.
-            if isinstance(items, AsyncGenerator):
-                await items.aclose()
+            await items.aclose()
         await stream.write(DATA | END, b"")
 
     async def _send_failure(self, stream: ServerStream, failure: RemoteFailure) -> None:

@@ -41,7 +41,7 @@ from remora.replica.lifespan import Lifespan, StartupFailed
 from remora.replica.refusals import REFUSED, answer_overload, refusal
 from remora.replica.watched import Watched
 from remora.routing.config import METHOD
-from remora.tasks import CONFIG
+from remora.tasks import CONFIG, UNTOLD_S
 from remora.tracing import raised
 from remora.transport.stream import StreamClosed
 from remora.types import (
@@ -174,11 +174,10 @@ class UserCallable:
         """Return what the object records for routers."""
         return await self._care.recorded(what)
 
-    async def stop_tasks(self, timeout_s: float | None = None) -> None:
+    async def stop_tasks(self, timeout_s: float = UNTOLD_S) -> None:
         """Take no more tasks from the object's queue, if it has one, and give those that run `timeout_s` to end."""
         if self._tasks is not None:
-            stop = self._tasks.stop
-            await asyncio.to_thread(stop, *(() if timeout_s is None else (timeout_s,)))
+            await asyncio.to_thread(self._tasks.stop, timeout_s)
 
     def tasks_run_on(self) -> bool:
         """Return whether tasks run on that had to end by now: they are in their queue again, for other replicas."""
@@ -288,9 +287,7 @@ class UserCallable:
                 app_name=self._identity.application,
                 multiplexed_model_id=shown.multiplexed_model_id() or "",
                 session_id=shown.session_id() or "",
-                headers={
-                    name: value for name, value in call.metadata if name in headers.TRACES and isinstance(value, str)
-                },
+                headers=headers.rpc_traces(call.metadata),
             )
         )
         code, details = rpc.OK, ""

@@ -6,7 +6,7 @@ Follows any number of controllers: a replica's router follows one, a proxy's all
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from random import Random
 from typing import Final
@@ -112,7 +112,7 @@ class Router:
 
     async def stream(
         self, application: str, deployment: str, metadata: CallMetadata, payload: Payload
-    ) -> AsyncIterator[Payload]:
+    ) -> AsyncGenerator[Payload]:
         """Run one streaming call; closing the iterator cancels it."""
         pool = self._pool(application, deployment) or await self._appeared(application, deployment)
         async with aclosing(calls.stream(pool, metadata, payload)) as items:

@@ -10,3 +10,5 @@ CONFIG: Final = "__remora_task_processor_config__"
 """Attribute of a class that consumes tasks: its TaskProcessorConfig."""
 HANDLES: Final = "__remora_handles_task__"
 """Attribute of a method that handles tasks: their name."""
+UNTOLD_S: Final = 10.0
+"""How long running tasks may take when nobody says how long."""

@@ -7,14 +7,11 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from remora.tasks import CONFIG, HANDLES
+from remora.tasks import CONFIG, HANDLES, UNTOLD_S
 from remora.tasks.adapter import TaskProcessorAdapter
 from remora.tasks.consumer import adapter_of
 
 log = logging.getLogger("remora.serve")
-
-UNTOLD_S = 10.0
-"""How long running tasks may take when nobody says how long."""
 
 
 class Consumption:

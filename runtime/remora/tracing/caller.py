@@ -7,14 +7,14 @@ as the call, as a parent is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
 from opentelemetry.trace import Span
 
-from remora.tracing.tracer import Tracer, end
+from remora.tracing.tracer import Ending, Failure, Tracer, end, rpc
 from remora.types import Caller, CallMetadata, Payload, RemoteFailure, Reservation
 
 
@@ -28,18 +28,19 @@ class TracedCaller:
     async def call(self, application: str, deployment: str, metadata: CallMetadata, payload: Payload) -> Payload:
         """Run one call within a span."""
         span, metadata = self._begin(application, deployment, metadata)
-        return await _one(span, deployment, metadata, self._inner.call(application, deployment, metadata, payload))
+        with _ending(span, deployment, metadata):
+            return await self._inner.call(application, deployment, metadata, payload)
 
     async def stream(
         self, application: str, deployment: str, metadata: CallMetadata, payload: Payload
     ) -> AsyncGenerator[Payload]:
         """Run one streaming call within a span, which ends with the stream."""
         span, metadata = self._begin(application, deployment, metadata)
-        async with aclosing(
-            _all(span, deployment, metadata, self._inner.stream(application, deployment, metadata, payload))
-        ) as items:
-            async for item in items:
-                yield item
+        with _ending(span, deployment, metadata):
+            # Closed here and now, not when the garbage collector comes by: the other replica is told.
+            async with aclosing(self._inner.stream(application, deployment, metadata, payload)) as items:
+                async for item in items:
+                    yield item
 
     async def replicas(self, application: str, deployment: str) -> Sequence[str]:
         """Return the names of the replicas, as the inner caller."""
@@ -75,52 +76,27 @@ class TracedReservation:
     async def call(self, metadata: CallMetadata, payload: Payload) -> Payload:
         """Run the call within a span."""
         span, metadata = self._caller._begin(self._application, self._deployment, metadata)
-        return await _one(span, self._deployment, metadata, self._inner.call(metadata, payload))
+        with _ending(span, self._deployment, metadata):
+            return await self._inner.call(metadata, payload)
 
     async def stream(self, metadata: CallMetadata, payload: Payload) -> AsyncGenerator[Payload]:
         """Run the streaming call within a span, which ends with the stream."""
         span, metadata = self._caller._begin(self._application, self._deployment, metadata)
-        async with aclosing(_all(span, self._deployment, metadata, self._inner.stream(metadata, payload))) as items:
-            async for item in items:
-                yield item
+        with _ending(span, self._deployment, metadata):
+            async with aclosing(self._inner.stream(metadata, payload)) as items:
+                async for item in items:
+                    yield item
 
     def release(self) -> None:
         """Give the place back."""
         self._inner.release()
 
 
-async def _one(span: Span, deployment: str, metadata: CallMetadata, call: Any) -> Payload:
-    error: BaseException | str | None = None
-    try:
-        value: Payload = await call
-        return value
-    except BaseException as failed:
-        error = _said(failed)
-        raise
-    finally:
-        end(span, error, _rpc(deployment, metadata))
+def _ending(span: Span, deployment: str, metadata: CallMetadata) -> Ending:
+    return Ending(_said, lambda error: end(span, error, rpc(deployment, metadata.method)))
 
 
-async def _all(
-    span: Span, deployment: str, metadata: CallMetadata, items: AsyncIterator[Payload]
-) -> AsyncGenerator[Payload]:
-    error: BaseException | str | None = None
-    try:
-        async for item in items:
-            yield item
-    except GeneratorExit:
-        raise  # Who asked wants no more of it, which is no failure.
-    except BaseException as failed:
-        error = _said(failed)
-        raise
-    finally:
-        end(span, error, _rpc(deployment, metadata))
-        # Here and now, not when the garbage collector comes by: the other replica is told.
-        if isinstance(items, AsyncGenerator):
-            await items.aclose()
-
-
-def _said(error: BaseException) -> BaseException | str:
+def _said(error: BaseException) -> Failure:
     """Return what a span says of it: the exception of the other replica's code is recorded there."""
     if isinstance(error, RemoteFailure):
         return error.text.strip().rpartition("\n")[2]
@@ -139,7 +115,3 @@ def _attributes(application: str, deployment: str, metadata: CallMetadata) -> Ma
         "is_http_request": False,
         "is_grpc_request": False,
     }
-
-
-def _rpc(deployment: str, metadata: CallMetadata) -> Mapping[str, Any]:
-    return {"rpc.system": "UNDEFINED", "rpc.method": metadata.method, "rpc.service": deployment}

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Any, Final
+from contextlib import aclosing
+from typing import Any
 
 from opentelemetry.trace import Span
 
 from remora import headers
 from remora.tracing import raised
-from remora.tracing.tracer import Tracer, end, enter
+from remora.tracing.tracer import Ending, Failure, Tracer, end, enter, rpc
 from remora.transport.stream import StreamClosed
 from remora.types import (
     WHOLE_ANSWER,
@@ -30,8 +31,6 @@ from remora.types import (
     Trailing,
 )
 
-_TRACES: Final = {name.encode(): name for name in headers.TRACES}
-
 
 class TracedService:
     """A `types.Service`."""
@@ -45,78 +44,54 @@ class TracedService:
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request or WebSocket within a span."""
-        given = {_TRACES[name]: value.decode("latin-1") for name, value in scope["headers"] if name in _TRACES}
+        given = headers.traces(scope["headers"])
         request_id = next((value for name, value in scope["headers"] if name == headers.REQUEST_ID), b"")
         route = scope.get("root_path") or "/"
         span = self._begin(given, request_id.decode("latin-1"), "__call__", route, streams=True)
         watched = _Answer(scope, send)
-        error: BaseException | str | None = None
-        try:
-            await self._inner.asgi(scope, receive, watched.send)
-        except BaseException as failed:
-            error = _said(failed)
-            raise
-        finally:
+
+        def ended(error: Failure | None) -> None:
             known = {"http.method": scope.get("method", "WS"), "http.route": route, "http.status_code": watched.status}
-            self._end(
-                span,
-                watched.error if error is None else error,
-                {name: value for name, value in known.items() if value is not None},
-            )
+            known = {name: value for name, value in known.items() if value is not None}
+            _end(span, watched.error if error is None else error, known)
+
+        with Ending(_said, ended):
+            await self._inner.asgi(scope, receive, watched.send)
 
     async def rpc(self, call: RpcCall) -> None:
         """Serve one gRPC call within a span."""
-        given = {name: value for name, value in call.metadata if name in headers.TRACES and isinstance(value, str)}
+        given = headers.rpc_traces(call.metadata)
         method = call.path.rpartition("/")[2]
         span = self._begin(given, call.request_id, method, self._application, streams=False)
         watched = _Call(call)
-        error: BaseException | str | None = None
-        try:
+
+        def ended(error: Failure | None) -> None:
+            status = {} if watched.code is None else {"rpc.grpc.status_code": watched.code}
+            known = {**rpc(self._deployment, method, "grpc"), **status}
+            _end(span, watched.error if error is None else error, known)
+
+        with Ending(_said, ended):
             await self._inner.rpc(watched)
-        except BaseException as failed:
-            error = _said(failed)
-            raise
-        finally:
-            known: dict[str, Any] = {"rpc.system": "grpc", "rpc.method": method, "rpc.service": self._deployment}
-            if watched.code is not None:
-                known["rpc.grpc.status_code"] = watched.code
-            self._end(span, watched.error if error is None else error, known)
 
     async def call(self, metadata: CallMetadata, payload: Payload) -> Payload:
         """Run one handle call within a span."""
-        span = self._begin_call(metadata)
-        error: BaseException | str | None = None
-        try:
+        with self._within_call(metadata):
             return await self._inner.call(metadata, payload)
-        except BaseException as failed:
-            error = _said(failed)
-            raise
-        finally:
-            self._end(span, error, self._rpc(metadata))
 
     async def stream(self, metadata: CallMetadata, payload: Payload) -> AsyncGenerator[Payload]:
         """Run one streaming handle call within a span, which ends with the stream."""
-        span = self._begin_call(metadata)
-        error: BaseException | str | None = None
-        items = self._inner.stream(metadata, payload)
-        try:
-            async for item in items:
-                yield item
-        except GeneratorExit:
-            raise  # The caller wants no more of it, which is no failure.
-        except BaseException as failed:
-            error = _said(failed)
-            raise
-        finally:
-            if isinstance(items, AsyncGenerator):
-                await items.aclose()
-            self._end(span, error, self._rpc(metadata))
+        with self._within_call(metadata):
+            async with aclosing(self._inner.stream(metadata, payload)) as items:
+                async for item in items:
+                    yield item
 
-    def _begin_call(self, metadata: CallMetadata) -> Span:
+    def _within_call(self, metadata: CallMetadata) -> Ending:
+        """Begin the span of a handle call, which ends with the block."""
         more = {"multiplexed_model_id": metadata.multiplexed_model_id}
-        return self._begin(
+        span = self._begin(
             metadata.headers, metadata.request_id, metadata.method, metadata.route, streams=metadata.stream, more=more
         )
+        return Ending(_said, lambda error: _end(span, error, rpc(self._deployment, metadata.method)))
 
     def _begin(
         self,
@@ -144,13 +119,6 @@ class TracedService:
         enter(span)
         raised.enter()
         return span
-
-    def _end(self, span: Span, error: BaseException | str | None, known: Mapping[str, Any]) -> None:
-        noted = raised.first()
-        end(span, error if noted is None else noted, known)
-
-    def _rpc(self, metadata: CallMetadata) -> Mapping[str, Any]:
-        return {"rpc.system": "UNDEFINED", "rpc.method": metadata.method, "rpc.service": self._deployment}
 
 
 class _Answer:
@@ -220,7 +188,12 @@ class _Call:
         self._inner.finish(code, details, trailing)
 
 
-def _said(error: BaseException) -> BaseException | str:
+def _end(span: Span, error: Failure | None, known: Mapping[str, Any]) -> None:
+    noted = raised.first()
+    end(span, error if noted is None else noted, known)
+
+
+def _said(error: BaseException) -> Failure:
     """Return what a span says of it: what the code raised, not what it was packed into."""
     match error:
         case RemoteFailure():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Final
 
 from opentelemetry import trace
@@ -19,6 +21,9 @@ from remora.tracing import exporters
 from remora.tracing.settings import TracingSettings
 
 log = logging.getLogger("remora.tracing")
+
+Failure = BaseException | str
+"""What went wrong, as a span says it."""
 
 END_S: Final = 5.0
 """What exporters have to send the last spans; longer and the process would be killed."""
@@ -82,7 +87,32 @@ def enter(span: Span) -> None:
     attach(set_span_in_context(span, get_current()))
 
 
-def end(span: Span, error: BaseException | str | None, attributes: Mapping[str, Any] | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Around what a span stands for: tells its end, and what went wrong with it.
+
+    A generator that is closed has not failed: who asked wants no more of it.
+    """
+
+    said: Callable[[BaseException], Failure]
+    """Returns what the span says of an exception."""
+    ended: Callable[[Failure | None], None]
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.ended(None if error is None or isinstance(error, GeneratorExit) else self.said(error))
+
+
+def rpc(service: str, method: str, system: str = "UNDEFINED") -> Mapping[str, Any]:
+    """Return the attributes of a call: those of a handle are of no known system, as in Ray Serve."""
+    return {"rpc.system": system, "rpc.method": method, "rpc.service": service}
+
+
+def end(span: Span, error: Failure | None, attributes: Mapping[str, Any] | None = None) -> None:
     """End a span, as an ERROR where something went wrong."""
     if span.is_recording():
         if attributes:
