@@ -61,7 +61,8 @@ def aggregated(values: Sequence[TimeStampedValue], function: str, now: float) ->
     held = [(one.value, then.timestamp - one.timestamp) for one, then in pairwise(values)]
     held.append((values[-1].value, max(0.0, now - values[-1].timestamp)))
     total = math.fsum(seconds for _, seconds in held)
-    return math.fsum(value * seconds for value, seconds in held) / total if total > 0 else values[-1].value
+    # By shares: products with the smallest of all times would be rounded to the next whole one of them.
+    return math.fsum(value * (seconds / total) for value, seconds in held) if total > 0 else values[-1].value
 
 
 def _is_number(value: Any) -> bool:
