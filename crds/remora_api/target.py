@@ -12,8 +12,16 @@ from remora_api import autoscaling, quantity, v1alpha1, wire
 from remora_api.digests import digest
 from remora_api.graph_target import graph_from
 from remora_api.v1alpha1 import pods, spec
+from remora_api.v1alpha1.bundles import BundleStrategy
+from remora_api.wire_group import PlacementGroup, Strategy
 
 _RAY_NAMES = {"nvidia.com/gpu": "GPU", "amd.com/gpu": "GPU", "google.com/tpu": "TPU"}
+_STRATEGIES = {
+    BundleStrategy.PACK: Strategy.PACK,
+    BundleStrategy.STRICT_PACK: Strategy.STRICT_PACK,
+    BundleStrategy.SPREAD: Strategy.SPREAD,
+    BundleStrategy.STRICT_SPREAD: Strategy.STRICT_SPREAD,
+}
 
 
 def target_from(
@@ -87,6 +95,21 @@ def resources_from(resources: pods.Resources) -> wire.Resources:
     )
 
 
+def group_from(bundles: Sequence[pods.Resources], strategy: BundleStrategy | None) -> PlacementGroup:
+    """Return what one replica reserves; of a bundle nothing is there that is not named, also no CPU."""
+    return PlacementGroup(
+        bundles=tuple(
+            {
+                **({"CPU": bundle.cpu_milli / 1000} if bundle.cpu_milli else {}),
+                **({"memory": float(bundle.memory_bytes)} if bundle.memory_bytes else {}),
+                **{name: amount for name, amount in ray_resources(bundle.others).items() if amount},
+            }
+            for bundle in bundles
+        ),
+        strategy=_STRATEGIES[strategy or BundleStrategy.PACK],
+    )
+
+
 def hold_from(given: v1alpha1.ScaleToZero) -> wire.Hold:
     """Return how proxies keep requests."""
     return wire.Hold(
@@ -132,6 +155,7 @@ def _override(deployment: spec.Deployment) -> wire.DeploymentOverride:
         user_config=deployment.user_config,
         has_user_config="user_config" in deployment.model_fields_set,
         resources=resources_from(deployment.resources) if deployment.resources else None,
+        group=group_from(deployment.bundles, deployment.bundle_strategy) if deployment.bundles else None,
         spread=None if deployment.spread is None else deployment.spread is spec.Spread.NODES,
         max_replicas_per_node=deployment.max_replicas_per_node,
         max_surge=deployment.max_surge,

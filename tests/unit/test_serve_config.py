@@ -287,6 +287,41 @@ def test_what_was_converted_runs_here_as_the_config_does(config: Path, tmp_path:
     assert converted.target.code.files == code.files_in(config.parent / "code")
 
 
+@pytest.mark.parametrize(
+    ("given", "bundles", "strategy", "note"),
+    [
+        (
+            "[{CPU: 1}, {CPU: 0.5, GPU: 2, memory: 1024}]",
+            [{"cpu": "1"}, {"cpu": "500m", "nvidia.com/gpu": "2", "memory": "1024"}],
+            "Pack",
+            "",
+        ),
+        ("[{CPU: 1}]\n    placement_group_strategy: STRICT_SPREAD", [{"cpu": "1"}], "StrictSpread", ""),
+        ("[{GPU: 1}]", [{"nvidia.com/gpu": "1"}], "Pack", "the first of bundles has 1 CPU at least"),
+        ("[{CPU: 1, shelf: 1}]", None, None, "placement_group_bundles: say it in the code"),
+        (
+            "[{CPU: 1}]\n    placement_group_bundle_label_selector: [{disk: ssd}]",
+            None,
+            None,
+            "placement_group_bundle_label_selector: say it in the code",
+        ),
+    ],
+)
+def test_bundles_are_converted_where_the_resource_can_say_all_of_them(
+    config: Path, tmp_path: Path, given: str, bundles: Any, strategy: str | None, note: str
+) -> None:
+    config.write_text(CONFIG.replace("num_replicas: auto", f"num_replicas: auto\n    placement_group_bundles: {given}"))
+    cli.main(["convert", str(config), "-o", str(tmp_path / "app.yaml")])
+    text = (tmp_path / "app.yaml").read_text()
+    deployment = list(yaml.safe_load_all(text))[1]["spec"]["deployments"][0]
+    assert (deployment.get("bundles"), deployment.get("bundleStrategy")) == (bundles, strategy)
+    assert note in text
+    if not note:
+        assert "placement_group" not in text
+    for document in yaml.safe_load_all(text):
+        ServeApplication.from_manifest(document)
+
+
 def test_a_group_for_each_replica_stands_in_the_place_of_the_codes(config: Path) -> None:
     given = "num_replicas: auto\n    placement_group_bundles: [{CPU: 1}, {GPU: 2}]\n"
     given += "    placement_group_strategy: STRICT_PACK\n    placement_group_bundle_label_selector: [{disk: ssd}]"

@@ -7,6 +7,7 @@ from typing import Any
 from remora_api.target import code_bundle, digest, revision_inputs, target_from
 from remora_api.v1alpha1 import ServeApplication
 from remora_api.wire import GroupTarget, Resources
+from remora_api.wire_group import PlacementGroup, Strategy
 
 
 def application(**spec: Any) -> ServeApplication:
@@ -36,6 +37,17 @@ def test_overrides_name_units_and_ray_resources() -> None:
     ).deployments
     assert override.resources == Resources(cpu_milli=500, memory_bytes=1024, custom={"GPU": 1.0})
     assert (override.replicas, override.has_user_config, override.spread) == (None, False, None)
+
+
+def test_bundles_are_in_rays_names_and_hold_what_is_named() -> None:
+    sharded = {"name": "M", "bundles": [{"cpu": "500m", "nvidia.com/gpu": 1}, {"memory": "1Ki"}]}
+    spread = {"name": "N", "bundles": [{"cpu": 1}], "bundleStrategy": "StrictSpread"}
+    first, second, third = target_from(
+        application(deployments=[sharded, spread, {"name": "O"}]), revision="r"
+    ).deployments
+    assert first.group == PlacementGroup(bundles=({"CPU": 0.5, "GPU": 1}, {"memory": 1024}), strategy=Strategy.PACK)
+    assert second.group == PlacementGroup(bundles=({"CPU": 1},), strategy=Strategy.STRICT_SPREAD)
+    assert third.group is None
 
 
 def test_a_falsy_user_config_is_still_one() -> None:

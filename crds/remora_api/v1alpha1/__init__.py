@@ -6,6 +6,7 @@ that look like a container's.
 """
 
 from remora_api.v1alpha1.autoscaling import AggregationFunction, Autoscaling, Policy, Schedule
+from remora_api.v1alpha1.bundles import BundleStrategy
 from remora_api.v1alpha1.graph import (
     Graph,
     GraphCase,
@@ -69,6 +70,7 @@ __all__ = [
     "Analysis",
     "Autoscaling",
     "BlueGreen",
+    "BundleStrategy",
     "Canary",
     "CanaryStep",
     "Code",

@@ -11,6 +11,7 @@ from pydantic import Field
 from remora_api.model import Bool, FreeForm, Int, ListMap, Model, Quantity, Rule, Unwritten, matches
 from remora_api.v1alpha1 import imports
 from remora_api.v1alpha1.autoscaling import Autoscaling, Policy
+from remora_api.v1alpha1.bundles import Bundle, BundleStrategy
 from remora_api.v1alpha1.graph import Graph
 from remora_api.v1alpha1.pods import (
     EnvFromSource,
@@ -117,6 +118,18 @@ class Deployment(Model):
             lambda it: it.replicas is None or it.autoscaling is None,
             field=".replicas",
         ),
+        Rule(
+            "!has(self.bundles) || !has(self.maxReplicasPerNode)",
+            "bundles say themselves how much of a pod a replica takes: remove maxReplicasPerNode, or bundles",
+            lambda it: it.bundles is None or it.max_replicas_per_node is None,
+            field=".maxReplicasPerNode",
+        ),
+        Rule(
+            "!has(self.bundleStrategy) || has(self.bundles)",
+            "bundleStrategy is about bundles: give these here, too, as both replace what the code says",
+            lambda it: it.bundle_strategy is None or it.bundles is not None,
+            field=".bundleStrategy",
+        ),
     )
 
     name: Annotated[
@@ -146,6 +159,13 @@ class Deployment(Model):
     """What one replica needs: cpu, memory, and devices by their full name, for instance
     {cpu: 500m, memory: 1Gi, nvidia.com/gpu: 1}; fractions are written as text, "0.5". Replaces what the code asks for
     as a whole; cpu is 1 when it is not named. A worker group must have room for it."""
+    bundles: Annotated[tuple[Bundle, ...], MinLen(1), MaxLen(64)] | None = None
+    """What one replica reserves, bundle by bundle: it runs in the first, and the actors and tasks of Ray that it starts
+    run in any of them. For instance [{cpu: 1, nvidia.com/gpu: 1}, {cpu: 1, nvidia.com/gpu: 1}]. The first grows to what
+    the replica itself needs (resources). They replace placement_group_bundles of the code, with strategy and labels."""
+    bundle_strategy: BundleStrategy | None = None
+    """Pack: on one worker pod where one is large enough, else on few. StrictPack: on one. Spread: on several, as far as
+    there are any. StrictSpread: each on a pod of its own. Pack unless given."""
     spread: Spread | None = None
     """Nodes: two or more replicas are put on at least two worker pods on two nodes, where there are any. None: wherever
     there is room. Nodes unless given."""

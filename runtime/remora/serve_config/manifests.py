@@ -35,6 +35,9 @@ _SECONDS: Final = {
 }
 """Option → field of the resource, in whole seconds, and the least that it takes."""
 _DEVICES: Final = {"GPU": "nvidia.com/gpu", "TPU": "google.com/tpu"}
+_STRATEGIES: Final = dict(
+    zip(placement_group.STRATEGIES, ("Pack", "StrictPack", "Spread", "StrictSpread"), strict=True)
+)
 _CODE_BYTES: Final = 250_000
 """What `kubectl apply` takes with the copy that it keeps in an annotation."""
 
@@ -197,6 +200,7 @@ def _deployment(config: DeploymentConfig, percent: float | None, notes: list[str
             found[field] = _whole(getattr(config, option), least, f"{where}: {option}", notes)
     if config.ray_actor_options is not None:
         found["resources"] = _resources(config.ray_actor_options, where, notes)
+    found |= _bundles(config, where, notes)
     notes += [f"{where}: {name}: there is no field for it" for name in autoscaling.idle(config)]
     carried = (
         "name",
@@ -210,9 +214,38 @@ def _deployment(config: DeploymentConfig, percent: float | None, notes: list[str
         in_parts = name in ("rolling_update_percentage", "max_surge_percent")
         instead = "say maxSurge and maxUnavailable in whole replicas" if in_parts else "there is no field for it"
         if name in placement_group.OPTIONS:
-            instead = "say it in the code, in @serve.deployment: there is no field for it"
+            if "bundles" in found:
+                continue
+            instead = "say it in the code, in @serve.deployment: there is no field for labels and for such resources"
         notes.append(f"{where}: {name}: {instead}")
     return found
+
+
+def _bundles(config: DeploymentConfig, where: str, notes: list[str]) -> Manifest:
+    """Return the fields of the placement group; none where they would not say all that the config says of it."""
+    given = config.placement_group_bundles or ()
+    if not given or config.placement_group_bundle_label_selector:
+        return {}
+    bundles = [_bundle(bundle) for bundle in given]
+    if not all(bundles):
+        return {}
+    if given[0].get("CPU", 0) < 1 and config.ray_actor_options is None:
+        notes.append(f"{where}: the first of bundles has 1 CPU at least, unless the code or resources ask for less")
+    strategy = config.placement_group_strategy or placement_group.STRATEGIES[0]
+    return {"bundles": bundles, "bundleStrategy": _STRATEGIES[strategy]}
+
+
+def _bundle(bundle: Mapping[str, float]) -> Manifest:
+    """Return one bundle's amounts; empty where a name is no device of a cluster's, or all are 0."""
+    others = {
+        _DEVICES.get(name, name): amount for name, amount in bundle.items() if name not in ("CPU", "memory") and amount
+    }
+    if not all("/" in name for name in others):
+        return {}
+    amounts: Manifest = {"cpu": _amount(bundle["CPU"])} if bundle.get("CPU") else {}
+    if bundle.get("memory"):
+        amounts["memory"] = str(math.ceil(bundle["memory"]))
+    return amounts | {name: _amount(amount) for name, amount in others.items()}
 
 
 def _resources(options: ActorOptions, where: str, notes: list[str]) -> Manifest:
