@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from remora_api import bundles, wire
+from remora_api import bundles, packing, wire
 from remora_api.target import ray_resources
 from remora_api.v1alpha1 import WorkerGroup
 from remora_api.wire_group import PlacementGroup, Strategy, gangs_for
@@ -66,7 +66,7 @@ class Demand:
     """Deployments some replica of which fits nowhere."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Bin:
     """One pod while it is being filled."""
 
@@ -166,20 +166,16 @@ def _is_replaced(deployment: wire.DeploymentStatus) -> bool:
 
 def _place(need: Need, bins: list[_Bin], groups: Sequence[Capacity], opened: dict[str, int], *, apart: bool) -> bool:
     """Put one replica; `apart` from others of its deployment if that is possible at all."""
-    fitting = [it for it in bins if it.takes(need)]
-    if apart:
-        fitting = [it for it in fitting if need.deployment not in it.holds]
-    if fitting:
-        fitting[0].put(need)
-        return True
-    for group in groups:
-        fresh = _Bin.empty(group)
-        if opened[group.group] < group.maximum and fresh.takes(need):
-            opened[group.group] += 1
-            bins.append(fresh)
-            fresh.put(need)
-            return True
-    return apart and _place(need, bins, groups, opened, apart=False)
+    fresh = (_Bin.empty(it) for it in groups if opened[it.group] < it.maximum)
+    last = [it for it in bins if need.deployment in it.holds] if apart else []
+    found = next((it for it in packing.tried(bins, fresh, last) if it.takes(need)), None)
+    if found is None:
+        return False
+    if found not in bins:
+        opened[found.capacity.group] += 1
+        bins.append(found)
+    found.put(need)
+    return True
 
 
 def _is_divided(need: Need, groups: Sequence[Capacity]) -> bool:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from remora.controller import placement
 from remora.controller.state import Deployment, Node, NodeId, Replica
 from remora.types import ReplicaId
+from remora_api import packing
 from remora_api.wire import Resources
 
 
@@ -161,11 +162,10 @@ def _anew(
         mine = places[deployment.name] = Counter[NodeId]()
         for index in range(deployment.count):
             fresh = [it for it in bins.values() if it not in opened]
-            there = [it for it in opened if it.has_room(deployment)]
-            if deployment.spread and index == 1:
-                # The second is apart from the first if that is possible at all.
-                there = [*(it for it in there if not it.names[deployment.name]), *fresh, *there]
-            best = next((it for it in (*there, *fresh) if it.has_room(deployment)), None)
+            # The second is apart from the first if that is possible at all.
+            apart = deployment.spread and index == 1
+            last = [it for it in opened if it.names[deployment.name]] if apart else []
+            best = next((it for it in packing.tried(opened, fresh, last) if it.has_room(deployment)), None)
             if best is None:
                 return None
             if best not in opened:
