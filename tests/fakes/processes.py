@@ -8,11 +8,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import uvloop
 
 from remora.proxy.server import ProxyServer
@@ -80,6 +82,25 @@ async def reached(server: ProxyServer, address: ReplicaAddress) -> None:
     pool = server.router.cluster(CONTROLLER).ingress("app")
     assert pool is not None
     await until(lambda: pool.ready)
+
+
+@asynccontextmanager
+async def serving(
+    *addresses: ReplicaAddress, settings: dict[str, Any] | None = None, **routing: Any
+) -> AsyncIterator[tuple[ProxyServer, httpx.AsyncClient]]:
+    """A proxy that has reached a replica, if there are any, and a client of it."""
+    server = proxy(**settings or {})
+    await server.start()
+    try:
+        route(server, list(addresses), **routing)
+        if addresses:
+            pool = server.router.cluster(CONTROLLER).ingress("app")
+            assert pool is not None
+            await until(lambda: pool.ready)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=10) as client:
+            yield server, client
+    finally:
+        await server.stop()
 
 
 class Process:

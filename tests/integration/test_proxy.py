@@ -3,41 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import json
-import signal
-import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
 import httpx
 import pytest
 
-from remora.http_client import Rejected, SignedClient
-from remora.proxy.server import ProxyServer
-from remora_api.wire import ReplicaAddress, Routing
-from tests.fakes.processes import Process, proxy, route, run_proxy, run_replica
+from tests.fakes.processes import Process, proxy, run_proxy, run_replica, serving
 from tests.fakes.services import CONTROLLER, Steered, replica, snapshot, until
-
-
-@asynccontextmanager
-async def serving(
-    *addresses: ReplicaAddress, settings: dict[str, Any] | None = None, **routing: Any
-) -> AsyncIterator[tuple[ProxyServer, httpx.AsyncClient]]:
-    server = proxy(**settings or {})
-    await server.start()
-    try:
-        route(server, list(addresses), **routing)
-        if addresses:
-            pool = server.router.cluster(CONTROLLER).ingress("app")
-            assert pool is not None
-            await until(lambda: pool.ready)
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=10) as client:
-            yield server, client
-    finally:
-        await server.stop()
-
 
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -139,6 +112,35 @@ async def test_head_has_no_body() -> None:
         answer = await client.head("/")
         assert (answer.headers["content-length"], answer.content) == ("4", b"")
         assert (await client.get("/")).text == "four"
+
+
+async def test_a_kept_connection_serves_pipelined_requests_in_order() -> None:
+    async with replica(Steered("r")) as (_, address), serving(address) as (proxied, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxied.port)
+        writer.write(b"GET /a HTTP/1.1\r\nhost: x\r\n\r\nGET /raise HTTP/1.1\r\nhost: x\r\n\r\n")
+        first = await reader.readuntil(b"\r\n\r\n")
+        assert b" 200 " in first
+        assert await reader.readexactly(1) == b"r"
+        assert b" 500 " in await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+
+@pytest.mark.parametrize("upgrade", [b"", b"connection: upgrade\r\nupgrade: h2c\r\n"])
+async def test_what_follows_a_long_body_is_the_next_request(upgrade: bytes) -> None:
+    body = bytes(range(256)) * 2_000
+    async with replica(Steered("r")) as (_, address), serving(address) as (proxied, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxied.port)
+        long = b"POST /echo HTTP/1.1\r\nhost: x\r\n%scontent-length: %d\r\n\r\n" % (upgrade, len(body)) + body
+        short = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n"
+        wire = long + short + long + long + short
+        for at in range(0, len(wire), 99_991):
+            writer.write(wire[at : at + 99_991])
+        for expected in (body, b"r", body, body, b"r"):
+            assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+            assert await reader.readexactly(len(expected)) == expected
+        writer.write(b"no http at all\r\n\r\n")
+        assert b" 400 " in await reader.readuntil(b"\r\n\r\n")
+        writer.close()
 
 
 # ── when it goes wrong ───────────────────────────────────────────────────────────────────────────────────────────
@@ -298,221 +300,3 @@ async def test_large_bodies_pass_with_flat_memory() -> None:
             assert downloaded.result() == size
             growth = [peak - at_first for peak, at_first in zip(peaks, before, strict=True)]
             assert max(growth) < 40, f"replica and proxy grew by {growth} MiB"
-
-
-# ── replicas come and go ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_a_killed_replica_fails_only_what_it_had_begun() -> None:
-    """One replica is busy with user code that blocks its loop, then is killed: what it never read goes elsewhere."""
-    with Process(run_replica, "app#Main#1", 30) as doomed, Process(run_replica, "app#Main#2", 0) as spare:
-        addresses = [ReplicaAddress(**process.ready) for process in (doomed, spare)]
-        async with serving(*addresses) as (proxied, client):
-            pool = proxied.router.cluster(CONTROLLER).ingress("app")
-            assert pool is not None
-            await until(lambda: pool.ready == 2)
-            # One for each: the second goes to the replica that is less loaded.
-            stalling = [asyncio.create_task(client.get("/stall")) for _ in range(2)]
-            await asyncio.sleep(0.3)
-            others = [asyncio.create_task(client.get("/")) for _ in range(50)]
-            await asyncio.sleep(0.3)
-            doomed.signal(signal.SIGKILL)
-            answers = await asyncio.gather(*others)
-            assert {answer.status_code for answer in answers} == {200}
-            assert {answer.text for answer in answers} == {"app#Main#2"}
-            assert {answer.status_code for answer in await asyncio.gather(*stalling)} == {200, 500}
-
-
-async def test_a_begun_request_on_a_killed_replica_is_500_with_a_reason() -> None:
-    with Process(run_replica, "app#Main#1", 0) as doomed:
-        async with serving(ReplicaAddress(**doomed.ready)) as (_, client):
-            task = asyncio.create_task(client.get("/wait"))
-            await asyncio.sleep(0.3)
-            doomed.signal(signal.SIGKILL)
-            answer = await task
-            assert answer.status_code == 500
-            assert "vanished" in answer.text
-
-
-async def test_replacing_replicas_again_and_again_loses_nothing() -> None:
-    """Thirty clients without retries, each on one kept connection, while the replica is replaced fifteen times.
-
-    The order is that of a rollout, and once in two the replica goes before the routes say so.
-    """
-    done = False
-
-    async def client(port: int) -> int:
-        answered = 0
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while not done:
-            writer.write(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nping")
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
-            assert head.startswith(b"HTTP/1.1 200"), head
-            assert await reader.readexactly(4) == b"ping"
-            answered += 1
-        writer.close()
-        return answered
-
-    async with AsyncExitStack() as stack:
-        present, address = await stack.enter_async_context(replica(Steered(), name="app#Main#0"))
-        proxied, _ = await stack.enter_async_context(serving(address, settings={"hold_s": 5.0}))
-        clients = [asyncio.create_task(client(proxied.port)) for _ in range(30)]
-        for number in range(1, 16):
-            following, new = await stack.enter_async_context(replica(Steered(), name=f"app#Main#{number}"))
-            cluster = proxied.router.cluster(CONTROLLER)
-            if number % 2:
-                cluster.update(snapshot(3 * number, [address, new]))
-                assert await present.drain(5)
-                cluster.update(snapshot(3 * number + 1, [new]))
-            else:
-                draining = asyncio.create_task(present.drain(5))
-                await asyncio.sleep(0.02)
-                cluster.update(snapshot(3 * number, [new]))
-                assert await draining
-            await present.stop()
-            present, address = following, new
-            await asyncio.sleep(0.02)
-        done = True
-        counts = await asyncio.gather(*clients)
-    assert min(counts) > 15
-
-
-# ── the proxy's own life ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_draining_resets_no_keep_alive_client() -> None:
-    """Clients that send all the time over kept connections see every answer; then each is told to go elsewhere."""
-    with Process(run_replica, "app#Main#1", 0) as main, Process(run_proxy, [main.ready], {"lame_s": 0.5}) as front:
-        port, admin_port = front.ready
-        told = 0
-
-        async def client(pause_s: float) -> int:
-            nonlocal told
-            answered = 0
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            while True:
-                writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
-                assert head.startswith(b"HTTP/1.1 200"), head
-                assert await reader.readexactly(10) == b"app#Main#1"
-                answered += 1
-                if b"connection: close" in head:
-                    told += 1
-                    writer.close()
-                    return answered
-                await asyncio.sleep(pause_s)
-
-        clients = [asyncio.create_task(client(0.001 * number)) for number in range(40)]
-        await asyncio.sleep(0.3)
-        front.signal(signal.SIGTERM)
-        await asyncio.sleep(0.2)
-        async with httpx.AsyncClient() as http:
-            assert (await http.get(f"http://127.0.0.1:{admin_port}/readyz")).status_code == 503
-            assert (await http.get(f"http://127.0.0.1:{port}/")).status_code == 200
-        counts = await asyncio.wait_for(asyncio.gather(*clients), 10)
-        assert min(counts) > 1
-        assert told == 40
-        await until(lambda: not front.alive)
-
-
-async def test_a_request_under_way_is_finished_before_the_proxy_exits() -> None:
-    service = Steered("done")
-    async with replica(service) as (_, address), serving(address) as (proxied, client):
-        task = asyncio.create_task(client.get("/wait"))
-        await service.begun.wait()
-        draining = asyncio.create_task(proxied.drain())
-        await asyncio.sleep(0.8)
-        assert not draining.done()
-        service.gate.set()
-        assert (await task).text == "done"
-        await asyncio.wait_for(draining, 3)
-
-
-async def test_routing_is_pushed_with_the_key_only_and_never_goes_back() -> None:
-    async with serving(route_prefix="/a") as (proxied, client):
-        url = f"http://127.0.0.1:{proxied.admin_port}"
-        newer = Routing(version=5, applications=proxied.routing.table.applications)
-        async with SignedClient(url, "wrong") as stranger:
-            with pytest.raises(Rejected):
-                await stranger.put("/v1/routing", newer.model_dump_json().encode())
-        async with SignedClient(url, "proxy-key") as operator:
-            answer = await operator.put("/v1/routing", newer.model_dump_json().encode())
-            assert json.loads(answer.body)["version"] == 5
-            with pytest.raises(Rejected) as older:
-                await operator.put("/v1/routing", Routing(version=4).model_dump_json().encode())
-            assert older.value.status == 409
-            with pytest.raises(Rejected) as malformed:
-                await operator.put("/v1/routing", b"{}")
-            assert malformed.value.status == 422
-        assert (await client.get("/-/routes")).json() == {"/a": "app"}
-        assert (await client.get("/-/healthz")).text == "success"
-
-
-async def test_metrics_count_by_application_and_status() -> None:
-    async with replica(Steered()) as (_, address), serving(address) as (proxied, client):
-        await client.get("/")
-        await client.get("/raise")
-        text = (await client.get(f"http://127.0.0.1:{proxied.admin_port}/metrics")).text
-    assert 'remora_proxy_requests_total{application="app",code="200"} 1' in text
-    assert 'remora_proxy_requests_total{application="app",code="500"} 1' in text
-    assert 'remora_proxy_request_seconds_count{application="app"} 2' in text
-
-
-async def test_a_request_leaves_nothing_for_the_garbage_collector() -> None:
-    """Rings of references cost the proxy a fifth of its throughput: counting references must be enough."""
-    async with replica(Steered("ring")) as (_, address), serving(address) as (proxied, _):
-        reader, writer = await asyncio.open_connection("127.0.0.1", proxied.port)
-
-        async def ask() -> None:
-            writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-            await reader.readuntil(b"\r\n\r\nring")
-
-        await ask()
-        gc.collect()
-        gc.disable()
-        try:
-            for _ in range(100):
-                await ask()
-            assert gc.collect() < 100
-        finally:
-            gc.enable()
-        writer.close()
-
-
-async def test_a_kept_connection_serves_pipelined_requests_in_order() -> None:
-    async with replica(Steered("r")) as (_, address), serving(address) as (proxied, _):
-        reader, writer = await asyncio.open_connection("127.0.0.1", proxied.port)
-        writer.write(b"GET /a HTTP/1.1\r\nhost: x\r\n\r\nGET /raise HTTP/1.1\r\nhost: x\r\n\r\n")
-        first = await reader.readuntil(b"\r\n\r\n")
-        assert b" 200 " in first
-        assert await reader.readexactly(1) == b"r"
-        assert b" 500 " in await reader.readuntil(b"\r\n\r\n")
-        writer.close()
-
-
-@pytest.mark.parametrize("upgrade", [b"", b"connection: upgrade\r\nupgrade: h2c\r\n"])
-async def test_what_follows_a_long_body_is_the_next_request(upgrade: bytes) -> None:
-    body = bytes(range(256)) * 2_000
-    async with replica(Steered("r")) as (_, address), serving(address) as (proxied, _):
-        reader, writer = await asyncio.open_connection("127.0.0.1", proxied.port)
-        long = b"POST /echo HTTP/1.1\r\nhost: x\r\n%scontent-length: %d\r\n\r\n" % (upgrade, len(body)) + body
-        short = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n"
-        wire = long + short + long + long + short
-        for at in range(0, len(wire), 99_991):
-            writer.write(wire[at : at + 99_991])
-        for expected in (body, b"r", body, body, b"r"):
-            assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
-            assert await reader.readexactly(len(expected)) == expected
-        writer.write(b"no http at all\r\n\r\n")
-        assert b" 400 " in await reader.readuntil(b"\r\n\r\n")
-        writer.close()
-
-
-def test_a_taken_port_is_said(tmp_path: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-
-        async def start() -> None:
-            await proxy(port=taken.getsockname()[1]).start()
-
-        with pytest.raises(OSError, match="address"):
-            asyncio.run(start())

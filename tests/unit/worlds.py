@@ -1,12 +1,18 @@
-"""Small worlds for the controller's tests: one application, as many nodes and replicas as a test names."""
+"""Small worlds for the controller's tests: one application, as many nodes and replicas as a test names.
+
+And what the planner wants done in one, and how news changes it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
-from remora.controller import versions
+from remora.controller import events, versions
+from remora.controller.actions import Action
 from remora.controller.lifecycle import Phase
+from remora.controller.planner import plan
 from remora.controller.state import Build, BuiltDeployment, Graph, Node, NodeId, Replica, Serving, World
 from remora.types import ReplicaId
 from remora_api.wire import BuildState, GroupTarget, Resources, Target
@@ -67,3 +73,21 @@ def with_replicas(before: World, deployment: str, *phases: Phase, on: str = "n1"
         )
         replicas[id_] = replace(made, **values)
     return replace(before, replicas=replicas)
+
+
+def actions(before: World, now: float = 100) -> tuple[Action, ...]:
+    """Return what the planner wants done now."""
+    numbers = count(1000)
+    return plan(before, now, lambda app, deployment: ReplicaId(f"{app}#{deployment}#{next(numbers)}")).actions
+
+
+def kinds(before: World, now: float = 100) -> list[str]:
+    """Return the kinds of what the planner wants done now."""
+    return [type(action).__name__ for action in actions(before, now)]
+
+
+def after(before: World, *news: events.Event, now: float = 100) -> World:
+    """Return the world once all of this was heard."""
+    for event in news:
+        before = events.learn(before, event, now)
+    return before
