@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from remora_api import bundles, packing, wire
+from remora_api import bundles, packing, ray_labels, wire
 from remora_api.target import ray_resources
 from remora_api.v1alpha1 import WorkerGroup
 from remora_api.wire_group import PlacementGroup, Strategy, gangs_for
@@ -27,6 +27,8 @@ class Capacity:
     custom: Mapping[str, float]
     minimum: int
     maximum: int
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of its pods as Ray's nodes, as far as they are known before."""
 
     @classmethod
     def of(cls, group: WorkerGroup) -> Capacity:
@@ -38,6 +40,7 @@ class Capacity:
             custom=ray_resources(group.resources.others),
             minimum=group.min_replicas,
             maximum=group.max_replicas,
+            labels={**group.ray_labels, ray_labels.GROUP: group.name},
         )
 
 
@@ -54,6 +57,13 @@ class Need:
     """At most so many in one pod; None is no limit."""
     group: PlacementGroup | None = None
     """How a replica's resources may be divided over pods; None where one pod has to hold them."""
+    selector: Mapping[str, str] = field(default_factory=dict)
+    """What the labels of a bundle's pod have to be, where this is one bundle."""
+
+    @property
+    def selectors(self) -> Sequence[Mapping[str, str]]:
+        """What the labels of a pod have to be that holds all of it."""
+        return (self.selector,) if self.group is None else self.group.selectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,8 @@ class Demand:
     """By group: what the replicas need, neither below nor above what the group allows, taken together."""
     unplaced: tuple[str, ...] = ()
     """Deployments some replica of which fits nowhere."""
+    unsuited: Mapping[str, str] = field(default_factory=dict)
+    """Those of them that ask for labels which no group has: for which."""
 
 
 @dataclass(slots=True, eq=False)
@@ -91,6 +103,7 @@ class _Bin:
             and wants.cpu_milli <= self.cpu_milli
             and (not self.capacity.memory_bytes or wants.memory_bytes <= self.memory_bytes)
             and all(amount <= self.custom.get(name, 0.0) + 1e-9 for name, amount in wants.custom.items())
+            and all(ray_labels.may_suit(it, self.capacity.labels) for it in need.selectors)
         )
 
     def put(self, need: Need) -> None:
@@ -110,6 +123,7 @@ def demand(needs: Iterable[Need], groups: Sequence[Capacity]) -> Demand:
     bins: list[_Bin] = []
     opened = {group.group: 0 for group in groups}
     unplaced: list[str] = []
+    unsuited: dict[str, str] = {}
     for need in sorted(needs, key=lambda it: (it.resources.size, it.deployment), reverse=True):
         for index in range(need.replicas):
             apart = need.spread and index == 1
@@ -119,8 +133,10 @@ def demand(needs: Iterable[Need], groups: Sequence[Capacity]) -> Demand:
                 is_placed = _place(need, bins, groups, opened, apart=apart)
             if not is_placed and need.deployment not in unplaced:
                 unplaced.append(need.deployment)
+                if (labels := _unknown_labels(need, groups)) is not None:
+                    unsuited[need.deployment] = labels
     pods = {it.group: min(max(opened[it.group], it.minimum), it.maximum) for it in groups}
-    return Demand(pods, tuple(sorted(unplaced)))
+    return Demand(pods, tuple(sorted(unplaced)), unsuited)
 
 
 def needs_of(status: wire.ApplicationStatus, max_surge: int, *, required: bool = False) -> list[Need]:
@@ -185,16 +201,27 @@ def _is_divided(need: Need, groups: Sequence[Capacity]) -> bool:
     return need.group.strategy is not Strategy.PACK or not any(_Bin.empty(it).takes(need) for it in groups)
 
 
-def _place_bundles(need: Need, bins: list[_Bin], groups: Sequence[Capacity], opened: dict[str, int]) -> bool:
-    """Put all bundles of one replica, or none: each in a pod of its own as far as its strategy asks for that.
+def _unknown_labels(need: Need, groups: Sequence[Capacity]) -> str | None:
+    """Return what no group has of the labels that a replica asks for; None if that is not why it has no place."""
+    is_whole = need.group is not None and need.group.strategy is Strategy.STRICT_PACK
+    asked = [need.selectors] if is_whole else [(it,) for it in need.selectors]
+    for together in asked:
+        if not any(all(ray_labels.may_suit(it, group.labels) for it in together) for group in groups):
+            pairs = dict.fromkeys(f"{name}: {wanted}" for selector in together for name, wanted in selector.items())
+            return ", ".join(pairs)
+    return None
 
-    Selectors of bundles are not looked at: they are about labels of Ray's nodes, which pods get when they are there.
-    """
+
+def _place_bundles(need: Need, bins: list[_Bin], groups: Sequence[Capacity], opened: dict[str, int]) -> bool:
+    """Put all bundles of one replica, or none: each in a pod of its own as far as its strategy asks for that."""
     assert need.group is not None
     strategy = need.group.strategy
     tried, numbers, own = [it.copy() for it in bins], dict(opened), f"{need.deployment} of this replica"
-    for resources in sorted(bundles.of(need.group), key=lambda it: it.size, reverse=True):
-        bundle = Need(own, 1, resources, per_node=1 if strategy is Strategy.STRICT_SPREAD else None)
+    parts = bundles.of(need.group)
+    labelled = zip(parts, need.group.selectors or ({},) * len(parts), strict=True)
+    for resources, selector in sorted(labelled, key=lambda it: it[0].size, reverse=True):
+        per_node = 1 if strategy is Strategy.STRICT_SPREAD else None
+        bundle = Need(own, 1, resources, per_node=per_node, selector=selector)
         if not _place(bundle, tried, groups, numbers, apart=strategy is Strategy.SPREAD):
             return False
     for it in tried:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from remora_api import wire
@@ -36,6 +37,8 @@ class Facts:
     workers: tuple[GroupCount, ...] = ()
     worker_trouble: str = ""
     unplaced: tuple[str, ...] = ()
+    unsuited: Mapping[str, str] = field(default_factory=dict)
+    """Deployments that ask for labels of Ray's nodes which no worker group has: for which."""
     proxies_ready: int = 0
     proxies_desired: int = 0
     proxy_trouble: str = ""

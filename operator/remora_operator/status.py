@@ -132,6 +132,7 @@ def facts_of(
         workers=workers.counts,
         worker_trouble=_trouble(worker_pods, worker_sets),
         unplaced=workers.unplaced,
+        unsuited=workers.unsuited,
         proxies_ready=sum(it.is_ready and it.is_active for it in proxies),
         proxies_desired=0 if application.spec.suspend else application.spec.proxy.replicas,
         proxy_trouble=_trouble(proxies, [proxy_set] if proxy_set else []),

@@ -94,6 +94,13 @@ def _failing(facts: Facts) -> Verdict | None:
 def _capacity(facts: Facts) -> Verdict | None:
     if not facts.unplaced:
         return None
+    if facts.unsuited:
+        asked = "; ".join(f"deployment {name} asks for {{{labels}}}" for name, labels in sorted(facts.unsuited.items()))
+        message = (
+            f"no worker group has the Ray labels that bundles are to be with: {asked}; give them to a group by "
+            "rayLabels in spec.workers, or change placement_group_bundle_label_selector in the code"
+        )
+        return Verdict(Reason.NO_CAPACITY, message, is_stalled=True)
     message = (
         f"deployment {', '.join(facts.unplaced)}: a replica fits on no worker group, or its group is at maxReplicas; "
         "lower the deployment's resources or replicas, or raise the group's resources or maxReplicas"

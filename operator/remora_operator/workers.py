@@ -6,14 +6,14 @@ Pure. Demand says how many pods, `scale` how to get there without losing a reque
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from remora_api import wire
 from remora_api.meta import Component
 from remora_api.v1alpha1 import ServeApplication, WorkerGroup
 from remora_operator import names, scale
 from remora_operator.crowded import crowded
-from remora_operator.demand import Capacity, demand, needs_of
+from remora_operator.demand import Capacity, Demand, demand, needs_of
 from remora_operator.incarnations import Clusters
 from remora_operator.kinds import REPLICA_SET, Manifest, Ref
 from remora_operator.observed import Child, Observed
@@ -39,6 +39,8 @@ class Workers:
     targets: tuple[wire.GroupTarget, ...]
     counts: tuple[GroupCount, ...]
     unplaced: tuple[str, ...] = ()
+    unsuited: Mapping[str, str] = field(default_factory=dict)
+    """Those that ask for labels of Ray's nodes which no group has: for which."""
     creates: tuple[Manifest, ...] = ()
     replicas: tuple[tuple[Ref, int], ...] = ()
     """ReplicaSets to resize."""
@@ -67,8 +69,8 @@ def workers(
     }
     mine = [it for it in observed.worker_sets() if it.incarnation == clusters.newest]
     by_ref = {it.ref: it for it in mine}
-    wanted, needed, unplaced = (
-        (dict.fromkeys(targets, 0), dict.fromkeys(targets, 0), ())
+    wanted, answer = (
+        (dict.fromkeys(targets, 0), Demand(dict.fromkeys(targets, 0)))
         if asleep
         else _wanted(application, observed, clusters, revision, by_ref, targets)
     )
@@ -94,8 +96,9 @@ def workers(
     steps += [(it, _step(it, 0, observed, nodes)) for it in stale]
     return Workers(
         targets=tuple(targets.values()),
-        counts=tuple(_count(it, targets[it.name], observed, wanted[it.name], needed) for it in groups),
-        unplaced=unplaced,
+        counts=tuple(_count(it, targets[it.name], observed, wanted[it.name], answer.pods) for it in groups),
+        unplaced=answer.unplaced,
+        unsuited={name: labels for name, labels in answer.unsuited.items() if name in answer.unplaced},
         creates=tuple(creates),
         replicas=tuple((it.ref, step.replicas) for it, step in steps if step.replicas != it.replicas),
         costs=tuple(cost for _, step in steps for cost in step.costs),
@@ -112,8 +115,8 @@ def _wanted(
     revision: str,
     sets: Mapping[Ref, Child],
     targets: Mapping[str, wire.GroupTarget],
-) -> tuple[dict[str, int], Mapping[str, int], tuple[str, ...]]:
-    """Return how many pods each group has to have, how many it needs, and deployments that fit nowhere."""
+) -> tuple[dict[str, int], Demand]:
+    """Return how many pods each group has to have, and the demand behind it; that is empty while it is not known."""
     groups = application.spec.workers
     view = observed.controller(clusters.newest)
     status = view.application(application.metadata.name) if view.is_reachable else None
@@ -123,12 +126,12 @@ def _wanted(
         answer = demand(needs_of(status, surge), capacities)
         # What autoscaling cannot have for want of room is less than it would like, and no fault of the resource.
         unplaced = demand(needs_of(status, surge, required=True), capacities).unplaced if answer.unplaced else ()
-        return dict(answer.pods), answer.pods, tuple(it for it in answer.unplaced if it in unplaced)
+        return dict(answer.pods), replace(answer, unplaced=tuple(it for it in answer.unplaced if it in unplaced))
     # Nothing is known yet, or the controller is away: keep what there is, and one pod somewhere to build on.
     floor = {it.name: min(max(it.min_replicas, _present(it, sets, observed)), it.max_replicas) for it in groups}
     if not any(floor.values()):
         floor[groups[0].name] = 1
-    return floor, {}, ()
+    return floor, Demand({})
 
 
 def _room(

@@ -89,3 +89,47 @@ def test_a_packed_group_takes_one_pod_and_a_spread_one_two(stage: Stage) -> None
 
     eventually(healed, 240, "another group on pods that live")
     eventually(lambda: len(said(stage)["groups"]) == 1, 60, "one group alone")
+
+
+LABELLED = """import os
+
+import ray
+from ray import serve
+
+
+@serve.deployment(
+    placement_group_bundles=[{"CPU": 0.1}],
+    placement_group_bundle_label_selector=[{"disk": "ssd"}],
+    ray_actor_options={"num_cpus": 0.1},
+)
+class Labelled:
+    def __call__(self):
+        return os.environ["POD_NAME"]
+
+
+app = Labelled.bind()
+"""
+
+
+def labelled(labels: dict[str, str]) -> dict[str, Any]:
+    """Return two groups that could both hold the replica; the second has these labels."""
+    size = {"minReplicas": 0, "maxReplicas": 2, "resources": {"cpu": "200m", "memory": "1Gi"}}
+    workers = [{"name": "plain", **size}, {"name": "ssd", **size, "rayLabels": labels}]
+    return application("labelled", "labelled:app", code={"inline": {"labelled.py": LABELLED}}, workers=workers)
+
+
+def test_a_pod_comes_of_the_group_that_has_the_labels_and_without_one_it_says_so(stage: Stage) -> None:
+    stage.apply(labelled({"disk": "ssd"}))
+    stage.wait_ready("labelled")
+    group = {
+        it["metadata"]["name"]: it["metadata"]["labels"]["remora.dev/group"] for it in stage.pods("labelled", "worker")
+    }
+    assert group[stage.answer("labelled")] == "ssd"
+
+    stage.apply(labelled({"disk": "tape"}))
+    stalled = eventually(
+        lambda: (it := stage.condition("labelled", "Stalled")).get("status") == "True" and it, 180, "Stalled"
+    )
+    assert "asks for {disk: ssd}" in stalled["message"]
+    assert "rayLabels in spec.workers" in stalled["message"]
+    assert stage.answer("labelled"), "the replica that is there serves on"

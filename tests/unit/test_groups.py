@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remora.controller import placement
-from remora.controller.groups import assign, suits
+from remora.controller.groups import assign
 from remora.controller.state import Node, NodeId
 from remora_api import bundles
+from remora_api.ray_labels import may_suit, suits
 from remora_api.wire import Resources
 from remora_api.wire_group import PlacementGroup, Strategy
 from tests.unit.worlds import node
@@ -82,7 +83,17 @@ def test_bundles_go_where_labels_are_as_selected() -> None:
     ],
 )
 def test_selectors_are_rays(selector: str, label: str | None, answer: bool) -> None:
-    assert suits({"x": selector}, {} if label is None else {"x": label}) is answer
+    labels = {} if label is None else {"x": label}
+    assert suits({"x": selector}, labels) is answer
+    assert may_suit({"x": selector}, labels) is answer
+
+
+def test_what_ray_finds_out_itself_may_suit_a_node_that_is_not_there_yet() -> None:
+    selector = {"ray.io/accelerator-type": "H100", "disk": "ssd"}
+    assert may_suit(selector, {"disk": "ssd"})
+    assert not suits(selector, {"disk": "ssd"})
+    assert not may_suit(selector, {"disk": "ssd", "ray.io/accelerator-type": "L4"}), "the group says what it will be"
+    assert not may_suit(selector, {})
 
 
 @given(

@@ -50,6 +50,11 @@ def test_a_worker_tells_what_the_controller_must_know() -> None:
     assert (options["--num-cpus"], options["--num-gpus"], options["--resources"]) == ("2", "2", '{"x": 1}')
 
 
+def test_labels_of_the_group_are_rays_beside_our_own() -> None:
+    words = commands.worker(worker(REMORA_RAY_LABELS='{"disk": "ssd"}'), "10.0.0.1:6379")
+    assert dict(pairwise(words))["--labels"].startswith("disk=ssd,remora.dev/group=cpu,")
+
+
 def test_a_worker_removes_the_sockets_of_a_container_before_it(tmp_path: Path) -> None:
     ray, scratch = tmp_path / "ray", tmp_path / "scratch"
     stale = [ray / "session_1" / "sockets" / "raylet", scratch / control.FOLDER / "0a1b.sock"]

@@ -78,6 +78,9 @@ WELL = Facts(
             id="constructor of the revision before",
         ),
         pytest.param(replace(WELL, unplaced=("A",)), Reason.NO_CAPACITY, True, id="too large"),
+        pytest.param(
+            replace(WELL, unplaced=("A",), unsuited={"A": "disk: ssd"}), Reason.NO_CAPACITY, True, id="no such labels"
+        ),
         pytest.param(replace(WELL, head_ready=False), Reason.WAITING_FOR_HEAD, False, id="no head"),
         pytest.param(
             replace(WELL, head_ready=False, head_trouble="pod x: ErrImagePull"), Reason.POD_FAILED, False, id="head pod"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from remora_api import bundles, wire
+from remora_api.ray_labels import may_suit
+from remora_api.v1alpha1 import WorkerGroup
 from remora_api.wire_group import PlacementGroup, Strategy
 from remora_operator.demand import Capacity, Demand, Need, demand, needs_of
 from remora_operator.surge import fresh_needs
@@ -147,6 +151,61 @@ GPU = {"GPU": 1.0}
 )
 def test_pods_for_placement_groups(needs: list[Need], groups: list[Capacity], pods: dict[str, int]) -> None:
     assert demand(needs, groups) == Demand(pods)
+
+
+def labelled(strategy: str, *selectors: dict[str, str]) -> Need:
+    found = grouped("A", 1, strategy, *[GPU for _ in selectors])
+    assert found.group is not None
+    return replace(found, group=found.group.model_copy(update={"selectors": selectors}))
+
+
+SSD, HDD = {"disk": "ssd"}, {"disk": "hdd"}
+BOTH = [replace(group("hdd", gpu=2), labels=HDD), replace(group("ssd", gpu=2), labels=SSD)]
+
+
+@pytest.mark.parametrize(
+    ("need", "pods", "unsuited"),
+    [
+        pytest.param(labelled("PACK", SSD, SSD), {"hdd": 0, "ssd": 1}, "", id="packed where the labels are"),
+        pytest.param(labelled("STRICT_SPREAD", SSD, SSD), {"hdd": 0, "ssd": 2}, "", id="spread over those"),
+        pytest.param(labelled("PACK", SSD, HDD), {"hdd": 1, "ssd": 1}, "", id="divided for their labels"),
+        pytest.param(labelled("PACK", {}, SSD), {"hdd": 0, "ssd": 1}, "", id="one of them asks"),
+        pytest.param(labelled("SPREAD", {"disk": "!ssd"}), {"hdd": 1, "ssd": 0}, "", id="one asks for another"),
+        pytest.param(labelled("SPREAD", {"ray.io/x": "y"}), {"hdd": 1, "ssd": 0}, "", id="nobody knows yet"),
+        pytest.param(labelled("PACK", SSD, {"disk": "tape"}), {"hdd": 0, "ssd": 0}, "disk: tape", id="none has them"),
+        pytest.param(labelled("STRICT_PACK", SSD, HDD), {"hdd": 0, "ssd": 0}, "disk: ssd, disk: hdd", id="not at once"),
+    ],
+)
+def test_pods_come_of_groups_whose_labels_suit(need: Need, pods: dict[str, int], unsuited: str) -> None:
+    expected = Demand(pods, ("A",), {"A": unsuited}) if unsuited else Demand(pods)
+    assert demand([need], BOTH) == expected
+
+
+def test_what_is_too_large_is_not_blamed_on_its_labels() -> None:
+    assert demand([labelled("STRICT_PACK", SSD, SSD, SSD)], BOTH) == Demand({"hdd": 0, "ssd": 0}, ("A",))
+
+
+def test_the_name_of_its_group_is_a_label() -> None:
+    given = WorkerGroup.model_validate({"name": "gpu", "rayLabels": {"disk": "ssd"}})
+    assert Capacity.of(given).labels == {"disk": "ssd", "remora.dev/group": "gpu"}
+
+
+@given(
+    st.lists(st.sampled_from([SSD, HDD, {}]), min_size=1, max_size=3),
+    st.lists(st.sampled_from([SSD, HDD, {"disk": "!ssd"}, {}]), min_size=1, max_size=3),
+    st.sampled_from(list(Strategy)),
+)
+def test_no_pod_comes_of_a_group_that_no_bundle_may_be_on(
+    has: list[dict[str, str]], asked: list[dict[str, str]], strategy: Strategy
+) -> None:
+    groups = [replace(group(str(i), gpu=3), labels=labels) for i, labels in enumerate(has)]
+    found = demand([labelled(strategy.value, *asked)], groups)
+    for one in groups:
+        assert not found.pods[one.group] or any(may_suit(selector, one.labels) for selector in asked)
+    together = any(all(may_suit(selector, labels) for selector in asked) for labels in has)
+    each = all(any(may_suit(selector, labels) for labels in has) for selector in asked)
+    assert (not found.unplaced) is (together if strategy is Strategy.STRICT_PACK else each)
+    assert found.unplaced == tuple(found.unsuited), "there is room, so labels are the only reason"
 
 
 def test_a_group_that_has_no_room_takes_none() -> None:

@@ -220,6 +220,24 @@ LabelValue = Annotated[
     ),
 ]
 
+RayLabelValue = Annotated[LabelValue, MinLen(1)]
+_LABEL_NAME = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_LABEL_KEY = rf"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?{_LABEL_NAME}"
+RayLabels = Annotated[
+    dict[MetadataKey, RayLabelValue],
+    MaxLen(32),
+    Rule(
+        f"self.all(key, key.matches(r'^({_LABEL_KEY})$'))",
+        "must have the keys of labels: letters, digits, '-', '_' and '.', after a domain and '/' if there is one",
+        lambda labels: all(matches(_LABEL_KEY, "").holds(key) for key in labels),
+    ),
+    Rule(
+        "self.all(key, !key.startsWith('remora.dev/') && key != 'ray.io/node-id')",
+        "labels under remora.dev/ are the operator's, and ray.io/node-id is Ray's own: choose other keys",
+        lambda labels: not any(key.startswith("remora.dev/") or key == "ray.io/node-id" for key in labels),
+    ),
+]
+
 _OURS = ("remora.dev/", "app.kubernetes.io/")
 
 

@@ -22,6 +22,7 @@ from remora_api.v1alpha1.pods import (
     ObjectName,
     PodTemplate,
     PullPolicy,
+    RayLabels,
     Resources,
 )
 from remora_api.v1alpha1.rollout import Rollout
@@ -243,6 +244,9 @@ class WorkerGroup(Model):
     resources: Resources = Resources({"cpu": "1", "memory": "1Gi"})
     """What one pod asks for, to be shared by the replicas on it; memory and devices are also its limit. For instance
     {cpu: 4, memory: 8Gi, nvidia.com/gpu: 1}."""
+    ray_labels: RayLabels = Field(default_factory=dict)
+    """Labels that the group's pods have as nodes of Ray, for instance {disk: ssd}: what
+    placement_group_bundle_label_selector in the code chooses by. Each has remora.dev/group, its group's name, too."""
     pod_template: PodTemplate | None = None
     """Laid over the group's pods: nodeSelector, tolerations, volumes, …"""
 

@@ -47,6 +47,7 @@ def inputs(application: ServeApplication, group: WorkerGroup, incarnation: int, 
         "podTemplate": group.pod_template.model_dump(mode="json", by_alias=True) if group.pod_template else None,
         # Absent where it is off, so that an operator that knows of it replaces no worker that was there before.
         **({"tracing": spec.tracing.model_dump(mode="json")} if spec.tracing else {}),
+        **({"rayLabels": group.ray_labels} if group.ray_labels else {}),
     }
 
 
@@ -142,6 +143,7 @@ def _environment(
         pod.value("REMORA_OBJECT_STORE_BYTES", str(pod.OBJECT_STORE_BYTES)),
         pod.value("REMORA_DRAIN_TIMEOUT_S", str(drain_s(application))),
         *pod.tracing(application),
+        *([pod.value("REMORA_RAY_LABELS", json.dumps(group.ray_labels, sort_keys=True))] if group.ray_labels else []),
     ]
     reserved = {it["name"] for it in ours}
     return ours + [_plain(it) for it in application.spec.env if it.name not in reserved]

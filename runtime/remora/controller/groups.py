@@ -6,12 +6,12 @@ what has none. So each bundle is told its node, and the group has its room or is
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from remora.controller import placement
 from remora.controller.state import Node, NodeId
 from remora_api import bundles
+from remora_api.ray_labels import suits
 from remora_api.wire import Resources
 from remora_api.wire_group import PlacementGroup, Strategy
 
@@ -40,19 +40,6 @@ def assign(group: PlacementGroup, nodes: Sequence[Node], held: Held, *, divided:
             return _many(group, wanted, nodes, held)
         case Strategy.STRICT_SPREAD:
             return _apart(group, wanted, nodes, held)
-
-
-def suits(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
-    """Tell whether a node has the labels that a selector of Ray's asks for: `a`, `!a`, `in(a, b)`, `!in(a, b)`."""
-    return all(_suits(wanted, labels.get(name)) for name, wanted in selector.items())
-
-
-def _suits(wanted: str, label: str | None) -> bool:
-    negated = wanted.startswith("!")
-    text = wanted.removeprefix("!")
-    listed = re.fullmatch(r"(?:in)?\((.*)\)", text)
-    values = [value.strip() for value in listed[1].split(",")] if listed else [text]
-    return (label in values) is not negated
 
 
 def _is_labelled(group: PlacementGroup, index: int, node: Node) -> bool:

@@ -36,6 +36,7 @@ def head(settings: HeadSettings) -> list[str]:
 def worker(settings: WorkerSettings, head_address: str) -> list[str]:
     """Return `ray start` for a worker that joins the head at an address, which has to stay good."""
     named = {
+        **settings.labels,
         labels.GROUP: settings.group,
         labels.TEMPLATE: settings.template,
         labels.POD: settings.pod,

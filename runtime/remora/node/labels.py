@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-GROUP: Final = "remora.dev/group"
+from remora_api.ray_labels import GROUP
+
+__all__ = ["CPU_MILLI", "GROUP", "HOST", "MEMORY_BYTES", "POD", "TEMPLATE"]
+
 TEMPLATE: Final = "remora.dev/template"
 POD: Final = "remora.dev/pod"
 HOST: Final = "remora.dev/node"

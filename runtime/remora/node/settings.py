@@ -56,6 +56,8 @@ class WorkerSettings:
     cpu_milli: int
     memory_bytes: int = 0
     custom: Mapping[str, float] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of the Ray node, beside Remora's own."""
     object_store_bytes: int = OBJECT_STORE_BYTES
     drain_timeout_s: float = 25
     scratch: Path = Path("/tmp/remora")
@@ -75,6 +77,7 @@ class WorkerSettings:
             cpu_milli=int(environment["REMORA_CPU_MILLI"]),
             memory_bytes=int(environment.get("REMORA_MEMORY_BYTES") or 0),
             custom=json.loads(environment.get("REMORA_CUSTOM_RESOURCES") or "{}"),
+            labels=json.loads(environment.get("REMORA_RAY_LABELS") or "{}"),
             object_store_bytes=int(environment.get("REMORA_OBJECT_STORE_BYTES", OBJECT_STORE_BYTES)),
             drain_timeout_s=float(environment.get("REMORA_DRAIN_TIMEOUT_S", "25")),
             scratch=Path(environment.get("REMORA_SCRATCH_DIR", "/tmp/remora")),
