@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from remora_api import wire
-from remora_api.meta import Component
+from remora_api.meta import Annotation, Component
 from remora_operator.kinds import STATEFUL_SET
 from remora_operator.observed import Observed
 from remora_operator.plan import Plan
@@ -114,6 +114,62 @@ def test_a_changed_spec_is_served_before_it_sleeps_again() -> None:
     world.rounds(15)
     assert world.application.status.asleep_since is not None
     assert world.count(Component.WORKER) == 0
+
+
+def wakes(world: SleepyWorld) -> None:
+    """A request comes: all replicas are back for it."""
+    world.activity = wire.Activity.WAITING
+    world.rounds(1)
+    world.activity = wire.Activity.ACTIVE
+    world.rounds(20)
+    assert world.application.status.asleep_since is None
+    assert world.count(Component.WORKER) == 2
+    assert sum(world.controllers[world.serving()].replicas.values()) == 3
+
+
+def test_a_request_wakes_it_also_while_its_rollout_is_paused() -> None:
+    world = sleepy()
+    world.change(rollout={"paused": True})
+    world.settle()
+    world.activity = wire.Activity.IDLE
+    world.rounds(15)
+    assert world.application.status.asleep_since is not None, "nothing is held back, so it sleeps as ever"
+    wakes(world)
+    assert world.is_ready()
+
+
+def test_a_change_that_a_paused_rollout_holds_back_leaves_the_revision_before_awake() -> None:
+    world = sleepy()
+    world.activity = wire.Activity.IDLE
+    world.rounds(15)
+    assert world.application.status.asleep_since is not None
+    world.change(importPath="new:app", rollout={"paused": True})
+    world.rounds(40)
+    status = world.application.status
+    assert status.asleep_since is None, "what is not as wanted does not sleep"
+    assert status.condition("Ready").reason == "Paused"  # type: ignore[union-attr]
+    assert status.condition("Available").status.value == "True"  # type: ignore[union-attr]
+    wakes(world)
+    target = world.controllers[world.serving()].target
+    assert target is not None
+    assert target.import_path == "hello:app", "of the revision before"
+
+
+def test_with_hands_off_nobody_wakes_it_until_they_are_on_again() -> None:
+    world = sleepy()
+    world.activity = wire.Activity.IDLE
+    world.rounds(15)
+    world.resource["metadata"].setdefault("annotations", {})[Annotation.PAUSED] = "true"
+    world.rounds(2)
+    assert world.application.status.asleep_since is not None
+    world.activity = wire.Activity.WAITING
+    world.rounds(20)
+    assert world.count(Component.WORKER) == 0
+    status = world.application.status
+    assert status.condition("Paused").status.value == "True"  # type: ignore[union-attr]
+    assert status.condition("Ready").reason == "ReconcilePaused"  # type: ignore[union-attr]
+    del world.resource["metadata"]["annotations"][Annotation.PAUSED]
+    wakes(world)
 
 
 def test_proxies_keep_requests_as_the_resource_says() -> None:
