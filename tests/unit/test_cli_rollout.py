@@ -119,6 +119,31 @@ def test_a_watch_ends_when_it_is_served_or_waits_for_somebody_or_failed(
     assert ending(resource) is end
 
 
+FAILED = watched("RolledBack", stalled="RolledBack", revisions=[revision("hello-b", 2, "Failed")])
+
+
+@pytest.mark.parametrize(
+    ("asked", "resource", "end"),
+    [
+        ("promote hello-b/2 2", watched("Promoting", rollout=CANARY), None),
+        ("promote hello-b/2", watched("Promoting", rollout=CANARY), None),
+        ("abort hello-b/2", watched("Promoting", rollout=CANARY), None),
+        ("promote hello-b/2 2", watched("Promoting", rollout=CANARY | {"step": 2}), True),
+        ("promote hello-b/2 2", watched("Serving", "True"), True),
+        ("promote hello-c/1 2", watched("Promoting", rollout=CANARY), True),
+        ("promote hello-b/1", watched("Promoting", rollout=CANARY), True),
+        ("promote hello-b/2 2", watched("Paused", rollout=CANARY), True),
+        ("retry hello-b/2", FAILED, None),
+        ("retry hello-b/1", FAILED, False),
+    ],
+)
+def test_a_watch_goes_on_while_what_somebody_asked_for_is_not_done(
+    asked: str, resource: dict[str, Any], end: bool | None
+) -> None:
+    resource = resource | {"metadata": resource["metadata"] | {"annotations": {"remora.dev/rollout": asked}}}
+    assert ending(resource) is end
+
+
 def test_a_watch_tells_what_changes_and_goes_on_when_the_server_ends_it() -> None:
     told: list[str] = []
     rounds = iter([[watched("RollingOut"), watched("RollingOut")], [], [watched("Serving", "True")]])

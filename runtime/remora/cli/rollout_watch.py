@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from remora_api.meta import ConditionType, Reason
+from remora_api.meta import Annotation, ConditionType, Reason
 
 Resource = dict[str, Any]
 
@@ -42,13 +42,39 @@ def ending(resource: Resource) -> bool | None:
     if ready.get("status") == "True":
         return True
     if _condition(status, ConditionType.STALLED).get("status") == "True":
-        return False
+        return None if _retries(resource, status) else False
     if ready.get("reason") in (Reason.PAUSED, Reason.RECONCILE_PAUSED):
         return True
     rollout = status.get("rollout") or {}
     if ready.get("reason") == Reason.PROMOTING and rollout.get("step", 0) and not rollout.get("nextStepTime"):
-        return True
+        return None if _goes_on(resource, rollout) else True
     return None
+
+
+def _asked(resource: Resource) -> tuple[str, str, str]:
+    """Return what somebody has asked of a rollout, in an annotation: verb, revision and number, step."""
+    words = resource["metadata"].get("annotations", {}).get(Annotation.ROLLOUT, "").split()
+    verb, addressed, step = (*words, "", "", "")[:3]
+    return verb, addressed, step
+
+
+def _retries(resource: Resource, status: Mapping[str, Any]) -> bool:
+    """Whether the operator is to try again what has failed, and has not begun: then it has another number."""
+    verb, addressed, _ = _asked(resource)
+    failed = [f"{it['name']}/{it['number']}" for it in status.get("revisions") or [] if it.get("phase") == "Failed"]
+    return verb == "retry" and addressed in failed
+
+
+def _goes_on(resource: Resource, rollout: Mapping[str, Any]) -> bool:
+    """Whether the operator is to promote or abort a rollout, and has not done so: its status is of before.
+
+    An annotation changes no generation. Example: `promote hello-b/2 3` while the rollout of revision hello-b, number 2,
+    is at step 2; at step 3 it asks for nothing any more.
+    """
+    verb, addressed, step = _asked(resource)
+    if addressed != f"{rollout['revision']}/{rollout['number']}":
+        return False
+    return verb == "abort" or (verb == "promote" and (not step.isdigit() or int(step) > rollout["step"]))
 
 
 def watch(
