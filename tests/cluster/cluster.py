@@ -10,13 +10,16 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from . import processes
 from .backend import Backend
 from .bare import Bare, free_port
 from .commands import ClusterError, run
 from .kind import Kind
+from .reading import Reader
 from .recipes import Recipe
 from .settings import Settings
 from .waiting import until
@@ -86,6 +89,14 @@ class Cluster:
         """Return what kubectl prints; raise CommandFailed when it fails and `check` holds."""
         return run(*self.kubectl_argv(*words), input=input, check=check)
 
+    def read(self, path: str, **parameters: str) -> dict[str, Any] | None:
+        """Return an object by its path at the API server, None without one: as kubectl, in a hundredth of the time."""
+        return self._reader.read(path, **parameters)
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return Reader(self.kubeconfig)
+
     def helm(self, *words: str, check: bool = True) -> str:
         return run(self.backend.helm, f"--kubeconfig={self.kubeconfig}", *words, check=check)
 
@@ -113,7 +124,11 @@ class Cluster:
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
-        """Have the cluster for oneself: whoever stops the operator or fills the nodes waits here for the others."""
+        """Have the cluster for oneself: whoever stops the operator or fills the nodes waits here for the others.
+
+        It need not be up: who claims it first may bring it up.
+        """
+        self._claims.parent.mkdir(parents=True, exist_ok=True)
         with self._claims.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield

@@ -23,6 +23,13 @@ from tests.load.http import Answer
 
 ROOT = Path(__file__).parent.parent.parent
 HTTP_PORT = 8000
+READ = {
+    "sapp": ("apis/remora.dev/v1alpha1", "serveapplications"),
+    "pod": ("api/v1", "pods"),
+    "pods": ("api/v1", "pods"),
+    "services": ("api/v1", "services"),
+}
+"""Where the API server has what tests look at again and again; all else is asked of kubectl."""
 
 
 T = TypeVar("T")
@@ -73,13 +80,22 @@ class Stage:
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
         """Return one object, or {} when there is none."""
+        if kind in READ:
+            return self.cluster.read(f"{self._path(kind)}/{name}") or {}
         text = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
         return json.loads(text) if text.strip() else {}
 
     def list(self, kind: str, **labels: str) -> list[dict[str, Any]]:
         """Return objects by labels of `remora.dev/`."""
         selector = ",".join(f"remora.dev/{name}={value}" for name, value in labels.items())
+        if kind in READ:
+            found = self.cluster.read(self._path(kind), labelSelector=selector)
+            return list(found["items"]) if found else []
         return list(json.loads(self.kubectl("get", kind, "-l", selector, "-o", "json"))["items"])
+
+    def _path(self, kind: str) -> str:
+        group, plural = READ[kind]
+        return f"/{group}/namespaces/{self.namespace}/{plural}"
 
     def pods(self, application: str, component: str) -> list[dict[str, Any]]:
         """Return an application's pods of one component that are not being deleted."""
@@ -127,17 +143,8 @@ class Stage:
     ) -> tuple[Answer, str]:
         """Send one request through the Service from outside the cluster; no retry."""
         url = f"http://{self.address(application)}{path}"
-        command = [sys.executable, "-m", "tests.load.ask", url, method, body, str(timeout_s), json.dumps(headers or {})]
-        done = subprocess.run(
-            self.cluster.command(*command),
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s + 30,
-            check=False,
-        )
-        assert done.returncode == 0, f"{method} {url}: {done.stderr.strip().splitlines()[-1:]}"
-        head, _, text = done.stdout.partition("\n")
+        said = self._outside("tests.load.ask", url, method, body, str(timeout_s), json.dumps(headers or {}))
+        head, _, text = said.partition("\n")
         status_and_headers = json.loads(head)
         return Answer(status_and_headers["status"], status_and_headers["headers"]), text
 
@@ -146,6 +153,27 @@ class Stage:
         head, text = self.ask(application, path, "POST" if body else "GET", body)
         assert head.status == 200, f"{path}: {head.status} {text}"
         return text
+
+    def answers(self, application: str, many: int, path: str = "/", timeout_s: float = 30) -> list[str]:
+        """Return the texts of so many 200 answers, each on a connection of its own: in the time that `answer` needs.
+
+        That starts kubectl and Python once for all, which for each would take most of half a second.
+        """
+        url = f"http://{self.address(application)}{path}"
+        return list(json.loads(self._outside("tests.load.answers", url, str(many), str(timeout_s))))
+
+    def _outside(self, program: str, url: str, *arguments: str) -> str:
+        """Run one of our programs on the cluster's network, which sends requests there, and return what it prints."""
+        done = subprocess.run(
+            self.cluster.command(sys.executable, "-m", program, url, *arguments),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert done.returncode == 0, f"{program} {url}: {done.stderr.strip().splitlines()[-1:]}"
+        return done.stdout
 
     @contextmanager
     def load(self, application: str, *options: str, path: str = "/") -> Iterator[Load]:
@@ -199,7 +227,7 @@ class Stage:
 
 def two_on_two_pods(stage: Stage) -> set[str]:
     """Return the two processes that answer once they are spread, as they will not be moved any more; else nothing."""
-    processes = {stage.answer("steady") for _ in range(20)}
+    processes = set(stage.answers("steady", 20))
     return processes if len(processes) == len({it.partition("/")[0] for it in processes}) == 2 else set()
 
 

@@ -53,7 +53,7 @@ def counting(replicas: int) -> dict[str, Any]:
 
 def answers(stage: Stage) -> tuple[set[str], list[int]]:
     """Return the pods that answered some requests, and the numbers that came."""
-    said = [stage.answer("counting").split() for _ in range(16)]
+    said = [it.split() for it in stage.answers("counting", 16)]
     return {pod for pod, _ in said}, [int(number) for _, number in said]
 
 
