@@ -35,6 +35,8 @@ class Entry:
     """Of each rollout."""
     p99_ms: float
     faults: tuple[str, ...] = ()
+    side_by_side: int = 1
+    """Applications that were rolled at the same time, each with its own load."""
 
 
 def read(file: Path) -> list[Entry]:
@@ -63,8 +65,9 @@ def page(entries: Sequence[Entry], kinds: Sequence[str]) -> str:
             *(_row(name, [it for it in entries if it.kind == name]) for name in _named(entries, kinds)),
             _row("**all**", entries, is_sum=True),
             "",
-            "| commit | first and last run (UTC) | machine | long ones, s | rollouts | requests | failures |",
-            "|---|---|---|---|---|---|---|",
+            "| commit | first and last run (UTC) | machine | long ones, s | applications at a time | rollouts "
+            "| requests | failures |",
+            "|---|---|---|---|---|---|---|---|",
             *_commits(entries),
             "",
             *_faults(entries),
@@ -89,13 +92,13 @@ def _row(name: str, entries: Sequence[Entry], *, is_sum: bool = False) -> str:
 
 
 def _commits(entries: Iterable[Entry]) -> list[str]:
-    groups: dict[tuple[str, str, float], list[Entry]] = {}
+    groups: dict[tuple[str, str, float, int], list[Entry]] = {}
     for it in entries:
-        groups.setdefault((it.commit, it.machine, it.long_s), []).append(it)
+        groups.setdefault((it.commit, it.machine, it.long_s, it.side_by_side), []).append(it)
     return [
-        f"| {commit} | {_minute(of[0].began)} – {_minute(of[-1].began)} | {machine} | {long_s:g} "
+        f"| {commit} | {_minute(of[0].began)} – {_minute(of[-1].began)} | {machine} | {long_s:g} | {applications} "
         f"| {sum(it.rollouts for it in of):,} | {sum(it.requests for it in of):,} | {sum(it.failed for it in of)} |"
-        for (commit, machine, long_s), of in groups.items()
+        for (commit, machine, long_s, applications), of in groups.items()
     ]
 
 
@@ -113,6 +116,7 @@ HEAD = """# Rollouts under load
 Made by `make soak-rollouts`, which adds to `rollouts.jsonl` and writes this page from it; 100 of every kind take hours,
 so that this is the sum of several runs. A client that never retries sends 100 requests a second on 8 kept connections,
 and holds a stream and a slow request of some seconds, again and again (long ones). A failure is any answer but a whole
-2xx. Pods are counted from a watch. A rollout's time includes the long requests that old replicas finish. The cluster is
-a real Kubernetes of two nodes on one machine, with the load generator beside it.
+2xx. Where several applications are rolled at a time, each has such a client. Pods are counted from a watch. A rollout's
+time includes the long requests that old replicas finish. The cluster is a real Kubernetes of two nodes on one machine,
+with the load generator beside it.
 """

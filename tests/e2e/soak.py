@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Lock
 
 from demo.ground import Ground as Demo
 from demo.story import install
-from tests.cluster.cluster import running
+from tests.cluster.cluster import Cluster, running
 from tests.e2e.conftest import namespace
 from tests.e2e.page import commit, machine
 from tests.e2e.record import Entry, append, page, read
-from tests.e2e.rolling import HEADER, KINDS, Result, ground, roll
+from tests.e2e.rolling import HEADER, KINDS, Ground, Kind, Result, ground, roll
 from tests.e2e.stage import Stage
 
 
@@ -25,26 +29,69 @@ def main() -> int:
     parser.add_argument(
         "--into", type=Path, default=None, help="page for the sum of all runs, with its record beside it"
     )
+    parser.add_argument(
+        "--side-by-side", type=int, default=1, metavar="N", help="applications that are rolled at the same time"
+    )
     given = parser.parse_args()
     words = [it for it in given.kinds.split(",") if it]
     kinds = [it for it in KINDS if not words or any(word in it.name for word in words)]
-    cluster, worst = running(), 0
+    cluster = running()
+    wanted: SimpleQueue[Kind] = SimpleQueue()
+    for kind in kinds:
+        wanted.put(kind)
     print(HEADER, flush=True)
-    with cluster.claimed(), namespace(cluster) as name:
+    record = Record(given.into, given.long, given.side_by_side)
+    with cluster.claimed():
         install(Demo(cluster))
-        began = datetime.now(UTC)
-        for result in roll(ground(Stage(cluster, name)), [(it, given.times) for it in kinds], given.long):
-            print("\n".join([result.row(), *result.faults()]), flush=True)
-            worst = worst or int(bool(result.faults()))
-            if given.into is not None:
-                record = given.into.with_suffix(".jsonl")
-                append(record, entry(result, began, given.long))
-                given.into.write_text(page(read(record), [it.name for it in KINDS]))
+        with ThreadPoolExecutor(given.side_by_side) as pool:
+            applications = [
+                pool.submit(soak, cluster, wanted, given.times, given.long, record) for _ in range(given.side_by_side)
+            ]
+        for it in applications:
+            it.result()
+    return int(record.is_bad)
+
+
+def soak(cluster: Cluster, wanted: SimpleQueue[Kind], times: int, long_s: float, record: Record) -> None:
+    """Bring one application up and roll it by one kind after the other, for as long as there are any."""
+    with namespace(cluster) as name:
+        rolled: Ground | None = None
+        while (kind := _next(wanted)) is not None:
+            rolled = rolled or ground(Stage(cluster, name))
             began = datetime.now(UTC)
-    return worst
+            for result in roll(rolled, [(kind, times)], long_s):
+                record.take(result, began)
 
 
-def entry(result: Result, began: datetime, long_s: float) -> Entry:
+def _next(wanted: SimpleQueue[Kind]) -> Kind | None:
+    try:
+        return wanted.get_nowait()
+    except Empty:
+        return None
+
+
+@dataclass(slots=True)
+class Record:
+    """What came of all kinds: on screen, and in the files, to which several threads write."""
+
+    into: Path | None
+    long_s: float
+    side_by_side: int
+    is_bad: bool = False
+    _lock: Lock = field(default_factory=Lock)
+
+    def take(self, result: Result, began: datetime) -> None:
+        """Show and keep what came of one kind."""
+        with self._lock:
+            print("\n".join([result.row(), *result.faults()]), flush=True)
+            self.is_bad = self.is_bad or bool(result.faults())
+            if self.into is not None:
+                record = self.into.with_suffix(".jsonl")
+                append(record, entry(result, began, self.long_s, self.side_by_side))
+                self.into.write_text(page(read(record), [it.name for it in KINDS]))
+
+
+def entry(result: Result, began: datetime, long_s: float, side_by_side: int) -> Entry:
     """Return the line of the record for what one kind went through."""
     return Entry(
         began=began.isoformat(timespec="seconds"),
@@ -61,6 +108,7 @@ def entry(result: Result, began: datetime, long_s: float) -> Entry:
         seconds=tuple(round(it, 1) for it in result.seconds),
         p99_ms=round(result.p99_ms, 1),
         faults=tuple(result.faults()),
+        side_by_side=side_by_side,
     )
 
 

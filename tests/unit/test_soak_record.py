@@ -46,8 +46,8 @@ def test_the_page_is_the_sum_by_kind_and_by_commit() -> None:
     assert "| code | 5 | 2,000 | 20 | 1 | 3 (3) | 5 / 30 | 50 |" in lines
     assert "| head | 2 | 1,000 | 10 | 0 | 3 (3) | 30 / 40 | 50 |" in lines
     assert "| **all** | 7 | 3,000 | 30 | 1 |  |  |  |" in lines
-    assert "| abc1234 | 2026-11-21 10:00 – 2026-11-21 10:00 | 2 cores, 24 GiB | 5 | 4 | 2,000 | 0 |" in lines
-    assert "| def5678 | 2026-11-21 11:30 – 2026-11-21 11:30 | 2 cores, 24 GiB | 5 | 3 | 1,000 | 1 |" in lines
+    assert "| abc1234 | 2026-11-21 10:00 – 2026-11-21 10:00 | 2 cores, 24 GiB | 5 | 1 | 4 | 2,000 | 0 |" in lines
+    assert "| def5678 | 2026-11-21 11:30 – 2026-11-21 11:30 | 2 cores, 24 GiB | 5 | 1 | 3 | 1,000 | 1 |" in lines
     assert not any(line.startswith("| canary") for line in lines)
     assert "What was not" not in "\n".join(lines)
 
