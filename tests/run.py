@@ -11,8 +11,12 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+
+from tests.cluster import running
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -40,7 +44,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 class Lane:
-    """One pytest of two that run side by side, and what it says, a line at a time with its name before it."""
+    """One pytest of those that run side by side, and what it says, a line at a time with its name before it."""
 
     def __init__(self, name: str, *argv: str) -> None:
         self.name = name
@@ -69,25 +73,60 @@ class Lane:
         return status
 
 
-def lanes() -> bool:
-    """Run the tests that need the cluster beside all others, as each lane waits most of its time; return if all passed.
+BESIDE = tuple(
+    f"tests/e2e/test_{it}.py"
+    for it in (
+        "grpc",
+        "guides",
+        "placement_groups_on_pods",
+        "replicas_on_pods",
+        "rollouts",
+        "seeds",
+        "tls",
+        "tracing",
+        "traffic",
+    )
+)
+"""Tests of the cluster that run beside the others there, about a third of their time; none is marked `alone`."""
 
-    The first waits for pods, the second for processes of Ray and for timers.
+
+def lanes(session: str) -> bool:
+    """Run all tests in two lanes, as each waits most of its time; return if all passed.
+
+    One begins with the tests that have to have the cluster alone and goes on with others there. The other begins with
+    all tests that need no cluster, and takes a part of those that do when it is through with them::
+
+        alone │ cluster ...
+        others ..... │ beside
     """
     began = time.monotonic()
-    both = (Lane("cluster", "tests/e2e"), Lane("others", "tests", "--ignore=tests/e2e"))
-    passed = [lane.status() == 0 for lane in both]
-    for lane in both:
+    with _claimed():
+        shared = f"--session={session}"
+        alone = Lane("alone", "tests/e2e", "-m", "alone", shared)
+        others = Lane("others", "tests", "--ignore=tests/e2e")
+        alone.status()
+        cluster = Lane("cluster", "tests/e2e", "-m", "not alone", *(f"--ignore={it}" for it in BESIDE), shared)
+        others.status()
+        beside = Lane("beside", *BESIDE, shared)
+        all_lanes = (alone, others, cluster, beside)
+        passed = [lane.status() == 0 for lane in all_lanes]
+    for lane in all_lanes:
         print(f"── {lane.name}: {lane.last}", flush=True)
     print(f"── tests: {'ok' if all(passed) else 'failed'} in {time.monotonic() - began:.1f} s", flush=True)
     return all(passed)
+
+
+def _claimed() -> AbstractContextManager[None]:
+    """Have the cluster for these lanes, where this machine can host one."""
+    cluster = running()
+    return nullcontext() if cluster.missing() else cluster.claimed()
 
 
 def main() -> int:
     """Run the checks and the tests, or those that are named; the first failing check does not hide the tests."""
     failed = [argv[0] for argv in CHECKS if run(argv)]
     named = sys.argv[1:]
-    passed = run(("pytest", "-q", "--durations=15", *named)) == 0 if named else lanes()
+    passed = run(("pytest", "-q", "--durations=15", *named)) == 0 if named else lanes(uuid.uuid4().hex[:8])
     if failed:
         print(f"failed checks: {', '.join(failed)}", flush=True)
     return 0 if passed and not failed else 1

@@ -228,7 +228,6 @@ def shop(name: str = "shop", **spec: Any) -> dict[str, Any]:
         "shop:app",
         deployments=[deployment("Shop")],
         workers=WORKERS,
-        head={"resources": {"cpu": "200m", "memory": "1Gi"}},
         rollout={"progressDeadlineSeconds": 10},
         **code(GOOD),
         **spec,

@@ -71,7 +71,6 @@ def toggling() -> dict[str, Any]:
         code={"inline": {"toggling.py": TOGGLING}},
         deployments=[deployment("Front"), *idle],
         workers=[group],
-        head={"resources": {"cpu": "200m", "memory": "1Gi"}},
     )
 
 

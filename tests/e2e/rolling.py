@@ -327,6 +327,7 @@ def ground(stage: Stage) -> Ground:
         deployments=[rolling("135m"), SIDE],
         workers=[LARGE, SMALL],
         head={"resources": {"cpu": "120m", "memory": "1Gi"}},
+        proxy={"replicas": 1, "resources": {"cpu": "250m", "memory": "256Mi"}},
     )
     made = Ground(stage, copy.deepcopy(manifest))
     made.another_code()

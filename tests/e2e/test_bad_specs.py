@@ -42,5 +42,6 @@ def test_what_cannot_be_rolled_out_is_taken_back_while_the_old_revision_serves(s
     assert set(load.report["answers"]) == {"open", "open again"}, "nothing else has answered"
 
 
+@pytest.mark.alone
 def test_what_never_started_says_what_to_do(stage: Stage) -> None:
     assert [fault for it in begin(stage, chosen(FIRST, SOME_FIRST), at_once=5) for fault in it.faults] == []

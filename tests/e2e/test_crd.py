@@ -19,7 +19,7 @@ from tests.cluster.commands import CommandFailed
 from tests.cluster.waiting import until
 from tests.e2e.manifests.table import BAD, GOOD, SMALLEST, Bad, Good, Manifest, merged
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 FILE = Path(__file__).parents[2] / f"crds/{meta.GROUP}_{meta.PLURAL}.yaml"
 

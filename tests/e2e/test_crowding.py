@@ -51,7 +51,6 @@ def crowded(large: int) -> dict[str, Any]:
             {"name": "small", "minReplicas": 1, "maxReplicas": 1, "resources": {"cpu": "500m", "memory": "1200Mi"}},
             {"name": "large", "minReplicas": 1, "maxReplicas": 1, "resources": {"cpu": "300m", "memory": "2300Mi"}},
         ],
-        head={"resources": {"cpu": "200m", "memory": "1Gi"}},
     )
 
 
@@ -61,7 +60,7 @@ def test_what_is_in_the_way_of_a_larger_one_moves_without_a_failed_request(stage
 
     def groups() -> set[str]:
         """Return the worker groups that have answered for Small."""
-        return {stage.answer("crowded").split("-")[1] for _ in range(12)}
+        return {it.split("-")[1] for it in stage.answers("crowded", 12)}
 
     eventually(lambda: groups() == {"small", "large"}, 90, "a small replica on each of the pods")
     with stage.load("crowded", "--rate", "100", "--connections", "8", "--for", "180") as load:

@@ -17,7 +17,7 @@ from tests.cluster import Cluster
 from tests.cluster.bare import free_port
 from tests.e2e.stage import Stage, eventually
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 ANSWER = "Final output: Inferred result: HELLO WORLD"
 

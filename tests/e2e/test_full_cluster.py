@@ -10,7 +10,7 @@ from tests.e2e.apps import application, deployment, source
 from tests.e2e.stage import Stage, eventually, two_on_two_pods
 from tests.e2e.watch import watched
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 
 def full(word: str) -> dict[str, Any]:
@@ -24,7 +24,6 @@ def full(word: str) -> dict[str, Any]:
             deployment("Steady", replicas=2, maxOngoingRequests=100) | {"resources": {"cpu": "1", "memory": "200Mi"}}
         ],
         workers=[group],
-        head={"resources": {"cpu": "200m", "memory": "1Gi"}},
         env=[{"name": "WORD", "value": word}],
     )
 

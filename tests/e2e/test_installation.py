@@ -15,7 +15,7 @@ from tests.cluster import Cluster
 from tests.e2e.apps import application, deployment, source
 from tests.e2e.stage import Stage, eventually
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 RELEASE = "remora-small"
 MINE = f"app.kubernetes.io/instance={RELEASE}"
@@ -69,7 +69,6 @@ def test_an_operator_with_roles_alone_serves_its_namespaces_and_no_other(
                         "steady:app",
                         code={"inline": {"steady.py": source("steady")}},
                         deployments=[deployment("Steady")],
-                        head={"resources": {"cpu": "200m", "memory": "1Gi"}},
                     )
                 )
             stage.wait_ready("steady")

@@ -27,7 +27,6 @@ def steady(replicas: int = 2, **spec: Any) -> dict[str, Any]:
         "steady:app",
         code={"inline": {"steady.py": source("steady")}},
         deployments=[deployment("Steady", replicas=replicas, maxOngoingRequests=100)],
-        head={"resources": {"cpu": "200m", "memory": "1Gi"}},
         **spec,
     )
 
@@ -50,6 +49,7 @@ def writes(stage: Stage) -> dict[str, str]:
     return {name: max(mine) for name, mine in times.items() if mine}
 
 
+@pytest.mark.alone
 def test_a_steady_state_is_silent_also_over_another_leader(stage: Stage) -> None:
     stage.apply(steady())
     stage.wait_ready("steady")

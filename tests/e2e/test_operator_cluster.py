@@ -23,6 +23,7 @@ def _nobody_else_writes(operator: Cluster) -> Iterator[None]:
 
 
 @pytest.mark.cluster
+@pytest.mark.alone
 class TestKubernetesCluster(ClusterContract):
     """See the contract."""
 

@@ -93,7 +93,7 @@ def test_a_graph_of_the_resource_answers_and_shows_in_the_status(stage: Stage) -
     documents = list(yaml.safe_load_all((ROOT / "examples" / "graph" / "serveapplication.yaml").read_text()))
     resource = next(one for one in documents if one["kind"] == "ServeApplication")
     small = application("moderation", "moderation")["spec"]
-    resource["spec"] |= {"workers": small["workers"], "proxy": small["proxy"]}
+    resource["spec"] |= {it: small[it] for it in ("workers", "proxy", "head")}
     resource["spec"]["deployments"] = [deployment(one["name"]) for one in resource["spec"]["deployments"]]
     stage.apply(*(one for one in documents if one is not resource), resource)
     stage.wait_ready("moderation")

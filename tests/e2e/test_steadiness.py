@@ -50,6 +50,7 @@ def test_scaling_from_1_to_4_to_2_loses_no_request_and_restarts_no_pod(stage: St
     )
 
 
+@pytest.mark.alone
 def test_the_application_answers_and_heals_while_the_operator_is_away(stage: Stage, absent_operator: Any) -> None:
     stage.apply(steady(2))
     stage.wait_ready("steady")
@@ -71,7 +72,7 @@ def test_the_application_answers_and_heals_while_the_operator_is_away(stage: Sta
             eventually(lambda: controller_ready(stage), 90, "the controller ready again")
         assert load.report["failures"] == []
         assert set(load.report["answers"]) == before, "no other process has answered"
-        eventually(lambda: {stage.answer("steady") for _ in range(12)} == before, 60, "the same processes serve on")
+        eventually(lambda: set(stage.answers("steady", 12)) == before, 60, "the same processes serve on")
 
 
 def test_a_killed_head_container_leaves_the_same_replica_processes_serving(stage: Stage) -> None:
@@ -88,14 +89,14 @@ def test_a_killed_head_container_leaves_the_same_replica_processes_serving(stage
     assert load.report["failures"] == []
     assert set(load.report["answers"]) == before, "no other process has answered"
     # A controller that has just come back may find one of them later than the other.
-    eventually(lambda: {stage.answer("steady") for _ in range(20)} == before, 60, "both processes answer")
+    eventually(lambda: set(stage.answers("steady", 20)) == before, 60, "both processes answer")
     stage.wait_ready("steady")
     running = stage.kubectl("exec", head["metadata"]["name"], "-c", "ray", "--", "sh", "-c", "cat /proc/[0-9]*/cmdline")
     assert "gcs_server" in running
     assert not [name for name in ("dashboard.py", "monitor.py", "client.server") if name in running], "nobody asks them"
     stage.apply(steady(3))
-    eventually(lambda: len({stage.answer("steady") for _ in range(30)}) == 3, 150, "a third replica")
-    assert before <= {stage.answer("steady") for _ in range(60)}
+    eventually(lambda: len(set(stage.answers("steady", 30))) == 3, 150, "a third replica")
+    assert before <= set(stage.answers("steady", 60))
 
 
 def test_a_killed_worker_container_comes_back_in_its_pod(stage: Stage) -> None:

@@ -20,7 +20,9 @@ def application(name: str, import_path: str, **spec: Any) -> dict[str, Any]:
         "workers": [
             {"name": "default", "minReplicas": 1, "maxReplicas": 4, "resources": {"cpu": "500m", "memory": "1Gi"}}
         ],
-        "proxy": {"replicas": 1},
+        # The nodes have four CPUs for the pods of two tests at a time, and for those of tests before that still go.
+        "proxy": {"replicas": 1, "resources": {"cpu": "100m", "memory": "256Mi"}},
+        "head": {"resources": {"cpu": "200m", "memory": "1Gi"}},
     }
     return {
         "apiVersion": "remora.dev/v1alpha1",
