@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import zipfile
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -190,7 +191,9 @@ def pack(path: Path, files: dict[str, str]) -> None:
             archive.writestr(f"top/{name}", text)
 
 
-def start(folder: Path, config: str) -> subprocess.Popen:
+@contextmanager
+def running(folder: Path, config: str):
+    """Run the file until the block ends; yields what waits for an answer for as long as it runs."""
     pack(folder / "working.zip", {"packed_shop.py": PACKED, "notes.txt": " and its folder"})
     pack(folder / "modules.zip", {"packed_words/__init__.py": "WORD = 'from a module'\n"})
     (folder / "shop.py").write_text(CODE)
@@ -198,9 +201,29 @@ def start(folder: Path, config: str) -> subprocess.Popen:
     # A Ray of its own, in a folder whose name is short enough for sockets.
     env = {**os.environ, "RAY_TMPDIR": str(folder), "PYTHONPATH": str(folder)}
     with (folder / "output.txt").open("w") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*command(), "config.yaml"], cwd=folder, env=env, stdout=output, stderr=output, start_new_session=True
         )
+
+    def until(asked, wanted, within_s=80):
+        end = time.monotonic() + within_s
+        while (found := asked()) != wanted:
+            assert process.poll() is None, printed(folder)
+            assert time.monotonic() < end, (found, printed(folder))
+            time.sleep(0.3)
+
+    try:
+        yield until
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def printed(folder: Path) -> str:
+    return (folder / "output.txt").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -213,21 +236,12 @@ def folder():
 @pytest.fixture(scope="module")
 def shop(folder):
     port = free_port()
-    process = start(folder, CONFIG.format(port=port, folder=folder))
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-            end = time.monotonic() + 80
-            while not answers(client):
-                assert process.poll() is None, (folder / "output.txt").read_text()
-                assert time.monotonic() < end, (folder / "output.txt").read_text()
-                time.sleep(0.3)
-            yield client
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    with (
+        running(folder, CONFIG.format(port=port, folder=folder)) as until,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client,
+    ):
+        until(lambda: answers(client), True)
+        yield client
 
 
 def answers(client):
@@ -330,42 +344,24 @@ app = Front.bind(Listed.bind(), InCode.bind(), Scaled.bind())
 def test_a_capacity_is_a_share_of_all_replicas(folder):
     port = free_port()
     (folder / "many.py").write_text(MANY)
-    process = start(folder, HALF.format(port=port, percent=50))
+    with (
+        running(folder, HALF.format(port=port, percent=50)) as until,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client,
+    ):
+        until(lambda: counts(client), {"Front": 1, "Listed": 3, "InCode": 2, "Scaled": 4}, within_s=120)
+
+
+def counts(client):
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-            end, found = time.monotonic() + 120, None
-            while found != {"Front": 1, "Listed": 3, "InCode": 2, "Scaled": 4}:
-                assert process.poll() is None, (folder / "output.txt").read_text()
-                assert time.monotonic() < end, (found, (folder / "output.txt").read_text())
-                time.sleep(0.3)
-                try:
-                    answer = client.get("/half")
-                    found = answer.json() if answer.status_code == 200 else None
-                except httpx.TransportError:
-                    continue
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        answer = client.get("/half")
+    except httpx.TransportError:
+        return None
+    return answer.json() if answer.status_code == 200 else None
 
 
 def test_a_wrong_import_path_is_said(folder):
     inner = folder / "wrong"
     inner.mkdir()
     config = CONFIG.format(port=free_port(), folder=inner).replace("shop:app", "shop:nothing_there")
-    process = start(inner, config)
-    try:
-        end = time.monotonic() + 80
-        while "nothing_there" not in (inner / "output.txt").read_text():
-            assert process.poll() is None, (inner / "output.txt").read_text()
-            assert time.monotonic() < end
-            time.sleep(0.3)
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    with running(inner, config) as until:
+        until(lambda: "nothing_there" in printed(inner), True)
