@@ -84,6 +84,24 @@ LIMITS = Autoscaling(
     upscale_delay_s=1,
     downscale_delay_s=2,
 )
+GANGS = """
+import asyncio
+from ray import serve
+
+@serve.deployment(
+    gang_scheduling_config={"gang_size": 2},
+    autoscaling_config={"min_replicas": 2, "max_replicas": 6, "target_ongoing_requests": 4,
+                        "look_back_period_s": 2, "upscale_delay_s": 1, "downscale_delay_s": 2},
+    max_ongoing_requests=8,
+    ray_actor_options={"num_cpus": 1},
+)
+class Member:
+    async def __call__(self, request):
+        await asyncio.sleep(0.2)
+        return serve.get_replica_context().gang_context.gang_id
+
+app = Member.bind()
+"""
 
 
 HOLD = Hold(requests=200, bytes=1_000_000, seconds=60, idle_s=0.5)
@@ -147,6 +165,39 @@ class Load:
                 self.answered += 1
             else:
                 self.failed.append(f"{answer.status} {text}")
+
+
+async def test_gangs_come_and_go_with_the_load_as_wholes(machine: RayMachine, proxy: ProxyServer) -> None:
+    url = f"http://127.0.0.1:{proxy.port}"
+    await machine.put(**code(GANGS))
+    await machine.until(has("Member", 2, 2))
+    first = await _gangs(url)
+    assert len(first) == 1
+    odd: list[int] = []
+
+    def has_four(status: ApplicationStatus) -> bool:
+        member = of(status, "Member")
+        if member is not None:
+            odd.extend(number for number in (member.desired,) if number % 2)
+        return bool(has("Member", 4, 4)(status))  # type: ignore[operator]
+
+    # Ten requests at a time at four per replica are three replicas, thus two gangs.
+    async with Load(url, clients=10) as load:
+        up = await machine.until(has_four)
+    assert load.failed == []
+    assert odd == [], "never a part of a gang"
+    assert "in gangs of 2" in (of(up, "Member") or up.deployments[0]).reason
+    down = await machine.until(has("Member", 2, 2))
+    assert (of(down, "Member") or down.deployments[0]).total >= 2
+    assert len(await _gangs(url)) == 1
+
+
+async def _gangs(url: str) -> set[str]:
+    """Return the gangs that answer."""
+    async with aiohttp.ClientSession() as session:
+        answers = await asyncio.gather(*(_get(session, url) for _ in range(12)))
+    assert {status for status, _ in answers} == {200}
+    return {text for _, text in answers}
 
 
 async def test_load_raises_replicas_and_its_end_lowers_them_down_to_zero(
