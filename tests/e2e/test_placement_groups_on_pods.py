@@ -91,6 +91,16 @@ def test_a_packed_group_takes_one_pod_and_a_spread_one_two(stage: Stage) -> None
     eventually(lambda: len(said(stage)["groups"]) == 1, 60, "one group alone")
 
 
+def test_bundles_of_the_resource_stand_in_the_place_of_the_codes(stage: Stage) -> None:
+    bundles = {"name": "Large", "bundles": [{"cpu": "100m"}, {"cpu": "100m"}], "bundleStrategy": "StrictSpread"}
+    manifest = large("STRICT_PACK")
+    stage.apply({**manifest, "spec": {**manifest["spec"], "deployments": [bundles]}})
+    stage.wait_ready("large")
+    found = said(stage)
+    assert found["own"] != found["half"], "apart, as the resource says"
+    assert workers(stage) == {found["own"], found["half"]}
+
+
 LABELLED = """import os
 
 import ray
