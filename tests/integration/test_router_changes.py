@@ -55,6 +55,19 @@ async def test_a_draining_replica_finishes_what_it_has_and_gets_nothing_new() ->
         assert await draining is True
 
 
+async def test_answers_that_wait_for_their_turn_are_written_before_a_drained_replica_goes() -> None:
+    service = Steered()
+    async with replica(service) as (server, address), router(address) as calls:
+        # Each within its credit, so that the user's code is done while most of all this is not written yet.
+        values = [Payload(bytes([65 + number]) * 240_000) for number in range(10)]
+        present = [asyncio.create_task(call(calls, WAIT, value)) for value in values]
+        await until(lambda: server.ongoing == 10)
+        service.gate.set()
+        assert await server.drain(5) is True
+        await server.stop()
+        assert [answer.data for answer in await asyncio.gather(*present)] == [value.data for value in values]
+
+
 async def test_a_replica_that_left_the_snapshot_finishes_and_is_closed() -> None:
     service = Steered()
     async with replica(service) as (server, address), router(address) as calls:

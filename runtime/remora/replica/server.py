@@ -7,6 +7,7 @@ Nothing above it knows of frames; nothing below it knows of users.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final
@@ -39,6 +40,8 @@ from remora.types import Payload, RemoteFailure, Service
 logger = logging.getLogger(__name__)
 
 MAX_TEXT_CHARS: Final = 8_000
+FINISH_S: Final = 5.0
+"""How long a replica that ends waits for its clients to have read its answers."""
 DEADLINE: Final = "the deadline of the request has passed"
 
 
@@ -128,7 +131,7 @@ class ReplicaServer:
         return True
 
     async def stop(self) -> None:
-        """Cancel what still runs, and close the port and all connections."""
+        """Cancel what still runs, and close the port and all connections once clients have what was answered."""
         self.draining = True
         if self._listening is not None:
             self._listening.close()
@@ -136,8 +139,9 @@ class ReplicaServer:
             task.cancel("the replica stops")
         if self._tasks:
             await asyncio.wait(self._tasks)
-        for connection in list(self.connections):
-            connection.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_S):
+                await asyncio.gather(*(connection.finish() for connection in list(self.connections)))
 
     # ── transport.server.Host ────────────────────────────────────────────────────────────────────────────────────
 

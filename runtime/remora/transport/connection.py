@@ -53,6 +53,8 @@ class Connection(asyncio.BufferedProtocol, Generic[AnyStream]):
         self._paused = False
         self._heard = False
         self._timer: asyncio.TimerHandle | None = None
+        self._over: asyncio.Future[None] | None = None
+        """Where `finish` waits for the end of the connection."""
 
     # ── for subclasses ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -110,10 +112,26 @@ class Connection(asyncio.BufferedProtocol, Generic[AnyStream]):
         self._restart_timer(self.next_tick())
 
     def close(self) -> None:
-        """Write what is pending, then close."""
+        """Write what is pending of this turn, then close."""
         if self._transport is not None:
             self.flush()
             self._transport.close()
+
+    async def finish(self) -> None:
+        """Write all that is pending, whole bodies too, and return once the other end has read it and closed.
+
+        A socket that is closed with something unread, a CREDIT for instance, is reset, and what the other end has not
+        read by then may be lost: so only this end's side is ended. Nothing that is put later leaves. Cancelling closes.
+        """
+        transport = self._transport
+        if transport is None:
+            return
+        self._over = self.loop.create_future()
+        self.flush()
+        try:
+            await self._over
+        finally:
+            transport.abort()
 
     def abort(self) -> None:
         """Close now."""
@@ -155,9 +173,20 @@ class Connection(asyncio.BufferedProtocol, Generic[AnyStream]):
         if self._out:
             self._write_out()
         self._turn_bytes = 0
-        if self._ring and not self._paused and not self._flushing:
-            self._flushing = True
-            self.loop.call_soon(self.flush)
+        if self._ring:
+            if not self._paused and not self._flushing:
+                self._flushing = True
+                self.loop.call_soon(self.flush)
+        elif self._over is not None:
+            self._end_writing(self._transport)
+
+    def _end_writing(self, transport: asyncio.Transport) -> None:
+        self._transport = None
+        try:
+            transport.write_eof()
+        except OSError:
+            # The other end was faster, and its end is not known here yet.
+            transport.abort()
 
     def _write_out(self) -> None:
         pieces, self._out = self._out, []
@@ -221,6 +250,8 @@ class Connection(asyncio.BufferedProtocol, Generic[AnyStream]):
     def connection_lost(self, error: Exception | None) -> None:
         self._lose(error, None)
         self._transport = None
+        if self._over is not None and not self._over.done():
+            self._over.set_result(None)
 
     def _lose(self, error: Exception | None, received_bytes: int | None) -> None:
         if self._timer is None:
