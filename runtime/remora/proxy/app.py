@@ -38,9 +38,10 @@ from remora.proxy.refusals import (
 from remora.proxy.routing import CurrentRouting, Picked
 from remora.proxy.short_way import ShortWay
 from remora.proxy.visit import Visit, read
-from remora.router.forward import ApplicationFailed, Opened, forward
+from remora.router.forward import ApplicationFailed, forward
 from remora.router.pool import Pool
 from remora.router.socket import ABNORMAL, Carried, ClientGone, carry, refuse
+from remora.router.waiting import Opened
 from remora.transport.frames import END, MAX_PART_BYTES, REQUEST
 from remora.transport.messages import Cause, Headers, HeadTooLarge, pack
 from remora.types import Receive, Scope, Send

@@ -13,8 +13,9 @@ from remora.errors import ProtocolError
 from remora.proxy.client import Client
 from remora.proxy.known_heads import KnownHeads
 from remora.proxy.visit import Visit
-from remora.router.forward import Opened, headers_for_client
+from remora.router.forward import headers_for_client
 from remora.router.link import Link
+from remora.router.waiting import Opened
 from remora.transport.client import ClientStream
 from remora.transport.frames import END, RESPONSE
 from remora.transport.messages import ResponseHead, unpack

@@ -157,19 +157,21 @@ async def _first_answer(pool: Pool, metadata: CallMetadata, payload: Payload) ->
     again = False
     while True:
         about: Any = None
-        chooser = pool.chooser
-        if chooser is None:
-            link = pool.try_acquire(wanted) or await pool.acquire(wanted, front=again, patient=True)
-        else:
-            link, about = await chooser.acquire(metadata, payload)
-        again = True
         parts = parts_of(payload)
         first = next(parts)
         more = size > len(first)
-        stream = link.open(CALL if more else CALL | END, pack(head, first))
-        if stream is None:
-            link.release()
-            continue
+        kind, content = CALL if more else CALL | END, pack(head, first)
+        chooser = pool.chooser
+        if chooser is None:
+            link, stream = await pool.open(kind, content, wanted, front=again, patient=True)
+        else:
+            link, about = await chooser.acquire(metadata, payload)
+            opened = link.open(kind, content)
+            if opened is None:
+                link.release()
+                continue
+            stream = opened
+        again = True
         try:
             if more:
                 await _send_rest(stream, parts)

@@ -8,13 +8,13 @@ acquire a place → open → ACCEPT → rest of the body ┐
 from __future__ import annotations
 
 import asyncio
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from remora.errors import ProtocolError, RemoraError
 from remora.router.affinity import Affinity
-from remora.router.link import Link
 from remora.router.pool import Pool
 from remora.router.retry import check_never_begun
+from remora.router.waiting import Opened
 from remora.transport.client import ClientStream, LinkLost, Refused
 from remora.transport.frames import DATA, END, FAILURE, MAX_PART_BYTES, REQUEST, RESPONSE
 from remora.transport.messages import (
@@ -65,13 +65,6 @@ class Asking(Protocol):
         ...
 
 
-class Opened(NamedTuple):
-    """A request under way on a replica."""
-
-    link: Link
-    stream: ClientStream
-
-
 async def forward(
     pool: Pool,
     head: RequestHead,
@@ -90,8 +83,9 @@ async def forward(
     """
     kind = REQUEST if part is None else REQUEST | END
     payload = pack(head, part or b"")
+    again = False
     while True:
-        link, stream = opened or await open_stream(pool, kind, payload, wanted)
+        link, stream = opened or await pool.open(kind, payload, wanted, front=again)
         upload = _upload(stream, asking) if part is None else None
         try:
             answer, content = await stream.read()
@@ -109,21 +103,7 @@ async def forward(
             if upload is not None:
                 upload.cancel()
             stream.cancel()
-        opened = await open_stream(pool, kind, payload, wanted, again=True)
-
-
-async def open_stream(
-    pool: Pool, kind: int, payload: bytes, wanted: Affinity | None = None, *, again: bool = False
-) -> Opened:
-    """Send a request to a replica; ``again`` if it had its turn in the queue already."""
-    while True:
-        link = pool.try_acquire(wanted) or await pool.acquire(wanted, front=again)
-        stream = link.open(kind, payload)
-        if stream is not None:
-            return Opened(link, stream)
-        # Lost between being chosen and being used.
-        link.release()
-        again = True
+        opened, again = None, True
 
 
 def headers_for_client(head: ResponseHead, extra: Headers) -> Headers:

@@ -159,11 +159,17 @@ class Link:
             self._close()
         self._owner.room_made()
 
-    def open(self, kind: int, payload: bytes) -> ClientStream | None:
-        """Open a stream for a reserved request, and release it when it is over; None if the link was lost meanwhile."""
+    def open(self, kind: int, payload: bytes, *, at_once: bool = False) -> ClientStream | None:
+        """Open a stream for a reserved request, and release it when it is over; None if the link was lost meanwhile.
+
+        ``at_once``: the frame does not wait for others of this turn.
+        """
         if self._connection is None or self.state is not State.READY:
             return None
-        return self._connection.open(kind, payload, self.release)
+        stream = self._connection.open(kind, payload, self.release)
+        if at_once:
+            self._connection.flush()
+        return stream
 
     def reported(self, load: int) -> None:
         """An answer told the replica's load."""

@@ -1,7 +1,7 @@
 """The replicas of one deployment, and the requests that wait for one of them.
 
-`acquire` decides in one synchronous step; whoever finds all replicas full waits in order, and is woken by an answer, by
-a replica that reports room, or by a new replica. Nothing polls.
+`open` decides in one synchronous step; whoever finds all replicas full waits in order, and is served by an answer, by a
+replica that reports room, or by a new replica. Nothing polls.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from remora.router import affinity
 from remora.router.affinity import Affinity
 from remora.router.balancing import choose
 from remora.router.link import Link, State
+from remora.router.waiting import Opened, Waiter
+from remora.transport.client import ClientStream
 from remora.types import CallMetadata, Payload
 from remora_api.wire import DeploymentRoutes
 
@@ -74,8 +76,8 @@ class Pool:
         self._links: dict[str, Link] = {}
         self._leaving: set[Link] = set()
         self._ready: Sequence[Link] = ()
-        self._waiters: deque[tuple[asyncio.Future[Link], Affinity | None]] = deque()
-        self._pinned: list[tuple[asyncio.Future[Link], Link]] = []
+        self._waiters: deque[Waiter] = deque()
+        self._pinned: list[tuple[Waiter, Link]] = []
         """Who waits for one certain replica."""
         self._giving_up: asyncio.TimerHandle | None = None
         self._closed = False
@@ -206,25 +208,47 @@ class Pool:
         link = self.try_acquire(wanted)
         if link is not None:
             return link
+        link, _ = await self._wait(Waiter(wanted, None), front=front, patient=patient, limited=limited)
+        return link
+
+    async def open(
+        self, kind: int, payload: bytes, wanted: Affinity | None = None, *, front: bool = False, patient: bool = False
+    ) -> Opened:
+        """Send a request to a replica, waiting for a place if need be; arguments and errors are those of `acquire`."""
+        while True:
+            link = self.try_acquire(wanted)
+            if link is not None:
+                stream = link.open(kind, payload)
+            else:
+                waiter = Waiter(wanted, (kind, payload))
+                link, stream = await self._wait(waiter, front=front, patient=patient, limited=True)
+            if stream is not None:
+                return Opened(link, stream)
+            # Lost between being chosen and being used.
+            link.release()
+            front = True
+
+    async def _wait(
+        self, waiter: Waiter, *, front: bool, patient: bool, limited: bool
+    ) -> tuple[Link, ClientStream | None]:
         if not front:
             self.arrived += 1
         if self._closed or not (patient or self.ever_ready or self._wakes_s is not None or self._has_hope()):
             raise self._unavailable()
         if limited and 0 <= self._max_queued <= len(self._waiters):
             raise self.refusal(len(self._waiters))
-        waiter: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
         if front:
-            self._waiters.appendleft((waiter, wanted))
+            self._waiters.appendleft(waiter)
         else:
-            self._waiters.append((waiter, wanted))
+            self._waiters.append(waiter)
         self._watch_hope()
         if not self._ready and self._hungry is not None:
             self._hungry()
         try:
-            return await _granted(waiter)
+            return await waiter.place()
         finally:
-            if waiter.cancelled() and (waiter, wanted) in self._waiters:
-                self._waiters.remove((waiter, wanted))
+            if waiter.granted.cancelled() and waiter in self._waiters:
+                self._waiters.remove(waiter)
 
     async def acquire_on(self, replica: str) -> Link:
         """Reserve a place on one certain replica, waiting for it if need be; no queue limit counts this.
@@ -234,21 +258,21 @@ class Pool:
         link = self._links.get(replica)
         if link is None or not link.takes_requests:
             raise _gone(replica)
-        waiter: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
+        waiter = Waiter(None, None)
         self._pinned.append((waiter, link))
         self._serve_pinned()
-        return await _granted(waiter)
+        link, _ = await waiter.place()
+        return link
 
     def _serve_pinned(self) -> None:
-        waiting: list[tuple[asyncio.Future[Link], Link]] = []
+        waiting: list[tuple[Waiter, Link]] = []
         for waiter, link in self._pinned:
-            if waiter.done():
+            if waiter.granted.done():
                 continue
             if not link.takes_requests:
-                waiter.set_exception(_gone(link.name))
+                waiter.granted.set_exception(_gone(link.name))
             elif link.has_room:
-                link.reserve()
-                waiter.set_result(link)
+                waiter.grant(link)
             else:
                 waiting.append((waiter, link))
         self._pinned = waiting
@@ -272,14 +296,12 @@ class Pool:
         if self._pinned:
             self._serve_pinned()
         while self._waiters:
-            waiter, wanted = self._waiters[0]
-            link = self._choose(wanted)
+            link = self._choose(self._waiters[0].wanted)
             if link is None:
                 break
-            self._waiters.popleft()
-            if not waiter.done():
-                link.reserve()
-                waiter.set_result(link)
+            waiter = self._waiters.popleft()
+            if not waiter.granted.done():
+                waiter.grant(link)
 
     def facts_changed(self, link: Link) -> None:
         """A replica said something of itself: how a full queue is answered, which request router the deployment has."""
@@ -313,9 +335,9 @@ class Pool:
 
     def _fail_waiters(self) -> None:
         waiters, self._waiters = self._waiters, deque()
-        for waiter, _ in waiters:
-            if not waiter.done():
-                waiter.set_exception(self._unavailable())
+        for waiter in waiters:
+            if not waiter.granted.done():
+                waiter.granted.set_exception(self._unavailable())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -328,13 +350,3 @@ class Pool:
 
 def _gone(replica: str) -> ReplicaUnavailableError:
     return ReplicaUnavailableError(f"replica {replica} is no longer available")
-
-
-async def _granted(waiter: asyncio.Future[Link]) -> Link:
-    """Return the place that comes for ``waiter``; whoever is cancelled in the turn in which it came gives it back."""
-    try:
-        return await waiter
-    except asyncio.CancelledError:
-        if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-            waiter.result().release()
-        raise

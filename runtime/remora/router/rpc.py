@@ -11,7 +11,7 @@ from typing import Final
 
 from remora.errors import ProtocolError
 from remora.router.affinity import Affinity
-from remora.router.forward import ApplicationFailed, open_stream
+from remora.router.forward import ApplicationFailed
 from remora.router.link import Link
 from remora.router.pool import Pool
 from remora.router.retry import check_never_begun
@@ -40,7 +40,7 @@ async def carry(
     payload = pack(head)
     again = False
     while True:
-        link, stream = await open_stream(pool, RPC, payload, wanted, again=again)
+        link, stream = await pool.open(RPC, payload, wanted, front=again)
         again = True
         speaking = asyncio.ensure_future(_speak(stream, read))
         try:

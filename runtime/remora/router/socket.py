@@ -16,9 +16,10 @@ from typing import Final, NamedTuple
 
 from remora.errors import ProtocolError, RemoraError
 from remora.router.affinity import Affinity
-from remora.router.forward import HOP_BY_HOP, ApplicationFailed, Opened, open_stream
+from remora.router.forward import HOP_BY_HOP, ApplicationFailed
 from remora.router.pool import Pool
 from remora.router.retry import check_never_begun
+from remora.router.waiting import Opened
 from remora.transport.client import ClientStream, LinkLost, Refused
 from remora.transport.frames import DATA, END, FAILURE, MESSAGE, REQUEST
 from remora.transport.messages import (
@@ -99,7 +100,7 @@ async def _open(
     pool: Pool, payload: bytes, wanted: Affinity | None, leaving: asyncio.Future[Message], *, again: bool
 ) -> Opened:
     """Find a replica, as long as the client waits for one."""
-    opening = asyncio.ensure_future(open_stream(pool, REQUEST, payload, wanted, again=again))
+    opening = asyncio.ensure_future(pool.open(REQUEST, payload, wanted, front=again))
     try:
         await asyncio.wait((opening, leaving), return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
