@@ -85,7 +85,7 @@ class Host:
     async def _run(self, program: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
         self._generation += 1
         (found,) = manifest.read(f"benchmarks.programs.{program}:app", args=args).applications
-        target = found.target.model_copy(update={"generation": self._generation})
+        target = found.target.but(generation=self._generation)
         built = await graph.build(target)
         began = time.monotonic()
         await self._instance.deploy(target, "/", built)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import field
+
+from remora_api.message import Message
 
 STAYS = "autoscaling stays at"
 """Reasons that begin so are no decision: they say what is wrong with a policy or a schedule."""
@@ -23,10 +25,8 @@ class Aggregation(StrEnum):
     MIN = "Min"
 
 
-class Schedule(BaseModel):
+class Schedule(Message, frozen=True, kw_only=True):
     """A time of day, week or year with more replicas at least."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
     start: str
@@ -38,21 +38,17 @@ class Schedule(BaseModel):
     min_replicas: int
 
 
-class Policy(BaseModel):
+class Policy(Message, frozen=True, kw_only=True):
     """A function of the user's that says how many replicas there should be."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     import_path: str
     """``module:attribute`` in the application's code."""
-    args: dict[str, Any] = Field(default_factory=dict)
+    args: dict[str, Any] = field(default_factory=dict)
     """Its keyword arguments, or its class's."""
 
 
-class Autoscaling(BaseModel):
+class Autoscaling(Message, frozen=True, kw_only=True):
     """One deployment's autoscaling. Names and defaults are those of Ray Serve's AutoscalingConfig where it has them."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     min_replicas: int = 1
     max_replicas: int = 100

@@ -49,4 +49,4 @@ def holding(group: PlacementGroup, own: Resources) -> PlacementGroup:
     first, *others = group.bundles
     wanted = {"CPU": own.cpu_milli / 1000, **own.custom}
     grown = {**first, **{name: amount for name, amount in wanted.items() if amount > first.get(name, 0)}}
-    return group.model_copy(update={"bundles": (grown, *others)})
+    return group.but(bundles=(grown, *others))

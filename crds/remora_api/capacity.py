@@ -33,10 +33,8 @@ def bounds(autoscaling: Autoscaling, percent: float | None) -> Autoscaling:
         return autoscaling
     first, most = autoscaling.initial_replicas, share(autoscaling.max_replicas, percent)
     least = autoscaling.min_replicas if first is None else first
-    return autoscaling.model_copy(
-        update={
-            "min_replicas": share(least, percent),
-            "max_replicas": most,
-            "initial_replicas": None if first is None else min(first, most),
-        }
+    return autoscaling.but(
+        min_replicas=share(least, percent),
+        max_replicas=most,
+        initial_replicas=None if first is None else min(first, most),
     )

@@ -71,7 +71,7 @@ def revision_inputs(application: v1alpha1.ServeApplication, code: wire.CodeBundl
         "args": application.spec.args,
         "code": code.digest if code else "",
         # Only where there is one: the digests of applications without a graph stay as they were.
-        **({"graph": graph.model_dump(mode="json")} if graph else {}),
+        **({"graph": graph.to_plain()} if graph else {}),
     }
 
 

@@ -30,29 +30,23 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import field
 
 from remora_api.autoscaling import Autoscaling, Policy
+from remora_api.message import Message
 from remora_api.wire_graph import Graph
 from remora_api.wire_group import PlacementGroup
-
-
-class Wire(BaseModel):
-    """Base of all messages: frozen, and deaf to fields of a later version."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
 
 # ── operator → controller ────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Resources(Wire):
+class Resources(Message, frozen=True, kw_only=True):
     """What one replica needs of its node."""
 
     cpu_milli: int = 1000
     memory_bytes: int = 0
     """0 means unlimited."""
-    custom: dict[str, float] = Field(default_factory=dict)
+    custom: dict[str, float] = field(default_factory=dict)
     """Other Ray resources by Ray's names: ``{"GPU": 1}``."""
 
     @property
@@ -61,7 +55,7 @@ class Resources(Wire):
         return (sum(self.custom.values()), self.cpu_milli, self.memory_bytes)
 
 
-class DeploymentOverride(Wire):
+class DeploymentOverride(Message, frozen=True, kw_only=True):
     """What the resource says of one deployment, over what its code says. None leaves the code's value."""
 
     name: str
@@ -90,21 +84,21 @@ class DeploymentOverride(Wire):
     health_check_timeout_s: float | None = None
 
 
-class CodeBundle(Wire):
+class CodeBundle(Message, frozen=True, kw_only=True):
     """User code laid over the image: file names relative to the import root, with their text."""
 
     digest: str
     files: dict[str, str]
 
 
-class GroupTarget(Wire):
+class GroupTarget(Message, frozen=True, kw_only=True):
     """One worker group as the revision wants it: replicas go to nodes with this name and template digest."""
 
     name: str
     template: str
 
 
-class Target(Wire):
+class Target(Message, frozen=True, kw_only=True):
     """What one application has to become. The operator writes it; the controller keeps and follows it."""
 
     application: str
@@ -113,7 +107,7 @@ class Target(Wire):
     revision: str
     """Name of the revision: changes when replicas must be replaced."""
     import_path: str
-    args: dict[str, Any] = Field(default_factory=dict)
+    args: dict[str, Any] = field(default_factory=dict)
     graph: Graph | None = None
     """How deployments of the module that ``import_path`` then names are combined."""
     code: CodeBundle | None = None
@@ -126,9 +120,9 @@ class Target(Wire):
     max_unavailable: int = 0
     autoscaling_policy: Policy | None = None
     """Decides for all autoscaled deployments together, instead of the load and of policies of their own."""
-    scaled: dict[str, int] = Field(default_factory=dict)
+    scaled: dict[str, int] = field(default_factory=dict)
     """What autoscaling decided last, by deployment: a controller of another Ray cluster goes on from there."""
-    at_least: dict[str, int] = Field(default_factory=dict)
+    at_least: dict[str, int] = field(default_factory=dict)
     """Replicas that serve meanwhile in another Ray cluster, by deployment: autoscaling has no fewer here, however few
     requests come yet, until requests have moved."""
     asleep: bool = False
@@ -138,7 +132,7 @@ class Target(Wire):
     make_room: tuple[str, ...] = ()
     """Deployments that lack replicas though all pods are there that the replicas need: what is in their way, and fits
     elsewhere, moves."""
-    env: dict[str, str] = Field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
     """Local mode only, in which applications share a machine: environment of its replicas. Pods have theirs already."""
     working_dir: str = ""
     """Local mode only: folder that its replicas work in and import from first; empty leaves both as they are."""
@@ -158,7 +152,7 @@ class BuildState(StrEnum):
     FAILED = "Failed"
 
 
-class BuildStatus(Wire):
+class BuildStatus(Message, frozen=True, kw_only=True):
     """The graph of the target's revision: imported once, in a subprocess on a worker node."""
 
     state: BuildState
@@ -166,7 +160,7 @@ class BuildStatus(Wire):
     """For FAILED: the import path, and the last line of the traceback. For BUILT: what of the target has no effect."""
 
 
-class Former(Wire):
+class Former(Message, frozen=True, kw_only=True):
     """Replicas of another version that are still there, and hold something else than one of the wanted version."""
 
     replicas: int
@@ -174,7 +168,7 @@ class Former(Wire):
     group: PlacementGroup | None = None
 
 
-class DeploymentStatus(Wire):
+class DeploymentStatus(Message, frozen=True, kw_only=True):
     """One deployment, counted by the controller."""
 
     name: str
@@ -213,7 +207,7 @@ class DeploymentStatus(Wire):
         return self.desired if self.needed < 0 else self.needed
 
 
-class ApplicationStatus(Wire):
+class ApplicationStatus(Message, frozen=True, kw_only=True):
     """One application as the controller sees it."""
 
     application: str
@@ -223,7 +217,7 @@ class ApplicationStatus(Wire):
     deployments: tuple[DeploymentStatus, ...] = ()
 
 
-class NodeStatus(Wire):
+class NodeStatus(Message, frozen=True, kw_only=True):
     """One Ray node that may hold replicas."""
 
     name: str
@@ -236,7 +230,7 @@ class NodeStatus(Wire):
     draining: bool = False
 
 
-class ControllerStatus(Wire):
+class ControllerStatus(Message, frozen=True, kw_only=True):
     """Answer of ``GET /v1/status``."""
 
     epoch: str
@@ -247,7 +241,7 @@ class ControllerStatus(Wire):
     nodes: tuple[NodeStatus, ...] = ()
 
 
-class ApplicationsSnapshot(Wire):
+class ApplicationsSnapshot(Message, frozen=True, kw_only=True):
     """Answer of ``GET /v1/applications``: what user code may know, so nothing of nodes."""
 
     epoch: str
@@ -258,7 +252,7 @@ class ApplicationsSnapshot(Wire):
 # ── controller → proxies and replicas ────────────────────────────────────────────────────────────────────────────
 
 
-class ReplicaAddress(Wire):
+class ReplicaAddress(Message, frozen=True, kw_only=True):
     """Where one replica listens. The handshake names application, revision and replica again."""
 
     replica: str
@@ -270,7 +264,7 @@ class ReplicaAddress(Wire):
     """Name of the node (pod) it runs on, for locality."""
 
 
-class DeploymentRoutes(Wire):
+class DeploymentRoutes(Message, frozen=True, kw_only=True):
     """Replicas of one deployment that take new requests."""
 
     name: str
@@ -284,7 +278,7 @@ class DeploymentRoutes(Wire):
     """Seconds between reports of its load that the controller asks for; 0 is none."""
 
 
-class ApplicationRoutes(Wire):
+class ApplicationRoutes(Message, frozen=True, kw_only=True):
     """One application's deployments."""
 
     application: str
@@ -293,7 +287,7 @@ class ApplicationRoutes(Wire):
     deployments: tuple[DeploymentRoutes, ...] = ()
 
 
-class RoutesSnapshot(Wire):
+class RoutesSnapshot(Message, frozen=True, kw_only=True):
     """Answer of ``GET /v1/routes``: everything, each time. A router keeps the last one while no controller answers."""
 
     epoch: str
@@ -304,7 +298,7 @@ class RoutesSnapshot(Wire):
 # ── proxies and replicas → controller ────────────────────────────────────────────────────────────────────────────
 
 
-class DeploymentLoad(Wire):
+class DeploymentLoad(Message, frozen=True, kw_only=True):
     """One deployment as one router sees it."""
 
     application: str
@@ -317,7 +311,7 @@ class DeploymentLoad(Wire):
     """Requests that have come since the router began; grows."""
 
 
-class LoadReport(Wire):
+class LoadReport(Message, frozen=True, kw_only=True):
     """Body of ``POST /v1/loads``: what one process knows."""
 
     reporter: str
@@ -334,7 +328,7 @@ class LoadReport(Wire):
 # ── operator → proxies ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-class ControllerEndpoint(Wire):
+class ControllerEndpoint(Message, frozen=True, kw_only=True):
     """One Ray cluster that serves an application, with its share of the requests."""
 
     url: str
@@ -344,7 +338,7 @@ class ControllerEndpoint(Wire):
     """What it serves, while an application has two; for rules and figures."""
 
 
-class RouteRule(Wire):
+class RouteRule(Message, frozen=True, kw_only=True):
     """Requests that go to one revision whatever its weight: those with this header, or this cookie."""
 
     revision: str
@@ -355,14 +349,14 @@ class RouteRule(Wire):
     """What it has to say exactly; None is anything."""
 
 
-class Mirror(Wire):
+class Mirror(Message, frozen=True, kw_only=True):
     """A share of the requests that is repeated to another revision, whose answers nobody sees."""
 
     revision: str
     percent: float = 100
 
 
-class Hold(Wire):
+class Hold(Message, frozen=True, kw_only=True):
     """How requests are kept while an application has no replica at all: they are what starts it."""
 
     requests: int
@@ -375,7 +369,7 @@ class Hold(Wire):
     """Without a request for so long, the application is idle."""
 
 
-class ApplicationRouting(Wire):
+class ApplicationRouting(Message, frozen=True, kw_only=True):
     """How requests find one application."""
 
     application: str
@@ -397,7 +391,7 @@ class ApplicationRouting(Wire):
     mirror: Mirror | None = None
 
 
-class Routing(Wire):
+class Routing(Message, frozen=True, kw_only=True):
     """Body of ``PUT /v1/routing``; a proxy ignores a version below the one it has."""
 
     version: int
@@ -418,14 +412,14 @@ class Activity(StrEnum):
     IDLE = "Idle"
 
 
-class ApplicationActivity(Wire):
+class ApplicationActivity(Message, frozen=True, kw_only=True):
     """One application's."""
 
     application: str
     activity: Activity
 
 
-class ProxyActivity(Wire):
+class ProxyActivity(Message, frozen=True, kw_only=True):
     """Answer of ``GET /v1/activity``: of the applications whose routing has a hold."""
 
     epoch: str
@@ -433,7 +427,7 @@ class ProxyActivity(Wire):
     applications: tuple[ApplicationActivity, ...] = ()
 
 
-class RevisionFigures(Wire):
+class RevisionFigures(Message, frozen=True, kw_only=True):
     """Answers of one revision in the window, as one proxy saw them."""
 
     application: str
@@ -445,7 +439,7 @@ class RevisionFigures(Wire):
     """Answers by duration: as many as `bounds_s` has, and those above the last."""
 
 
-class ProxyFigures(Wire):
+class ProxyFigures(Message, frozen=True, kw_only=True):
     """Answer of ``GET /v1/figures``: only of applications that have two revisions."""
 
     window_s: float

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import field
+
+from remora_api.message import Message
 
 
-class _Wire(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class GraphCondition(_Wire):
+class GraphCondition(Message, frozen=True, kw_only=True):
     """What must hold of a value: see `remora.graph.condition`."""
 
     field: str = ""
@@ -19,7 +17,7 @@ class GraphCondition(_Wire):
     values: tuple[str, ...] = ()
 
 
-class GraphBranch(_Wire):
+class GraphBranch(Message, frozen=True, kw_only=True):
     """Where a value may go: to a deployment, to a node (the other one is empty), or nowhere: it passes unchanged."""
 
     deployment: str = ""
@@ -33,7 +31,7 @@ class GraphBranch(_Wire):
     """In a switch; empty is always."""
 
 
-class GraphNode(_Wire):
+class GraphNode(Message, frozen=True, kw_only=True):
     """One node."""
 
     name: str
@@ -42,15 +40,15 @@ class GraphNode(_Wire):
     branches: tuple[GraphBranch, ...]
 
 
-class GraphDeployment(_Wire):
+class GraphDeployment(Message, frozen=True, kw_only=True):
     """Where a deployment of the graph comes from, if not from the import path's module under its own name."""
 
     name: str
     import_path: str
-    args: dict[str, Any] = Field(default_factory=dict)
+    args: dict[str, Any] = field(default_factory=dict)
 
 
-class Graph(_Wire):
+class Graph(Message, frozen=True, kw_only=True):
     """How the deployments of the import path's module are combined."""
 
     root: str

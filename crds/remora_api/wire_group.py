@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from remora_api.message import Message
 
 
 class Strategy(StrEnum):
@@ -23,10 +23,8 @@ class Strategy(StrEnum):
         return self in (Strategy.PACK, Strategy.STRICT_PACK)
 
 
-class Gang(BaseModel):
+class Gang(Message, frozen=True, kw_only=True):
     """Replicas that are placed together, and restarted together."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     size: int
     strategy: Strategy = Strategy.PACK
@@ -38,10 +36,8 @@ def gangs_for(replicas: int, size: int) -> int:
     return -(-replicas // size)
 
 
-class PlacementGroup(BaseModel):
+class PlacementGroup(Message, frozen=True, kw_only=True):
     """What one replica reserves: it runs in the first bundle, and what it starts in any of them."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     bundles: tuple[dict[str, float], ...]
     """Amounts by Ray's names of resources: ``{"CPU": 1, "GPU": 1}``."""

@@ -11,9 +11,8 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from remora_api import wire
+from remora_api.message import Unreadable
 from remora_operator.contacts import Link
 from remora_operator.errors import OperatorError, Transient
 from remora_operator.kinds import Key
@@ -105,7 +104,7 @@ class _Link:
             try:
                 await self._poll_once()
                 failures = 0
-            except (OperatorError, ValidationError) as error:
+            except (OperatorError, Unreadable) as error:
                 failures += 1
                 self._learn(ControllerView(False, self.view.status, str(error)[:300]))
                 await asyncio.sleep(RETRY.delay_s(failures))
@@ -118,7 +117,7 @@ class _Link:
             if not after:
                 raise Transient(f"{self._url} answers, but has had no status for {self._poll_s:g} s: it waits for Ray")
             return
-        said = wire.ControllerStatus.model_validate_json(body)
+        said = wire.ControllerStatus.from_json(body)
         if said.epoch != self._epoch:
             self._epoch = said.epoch
             # It started anew: what it was told may be lost.
@@ -139,7 +138,7 @@ class _Link:
             if target is None or self._taken == (self._epoch, target):
                 continue
             epoch = self._epoch
-            verb, body = ("DELETE", b"") if isinstance(target, Leave) else ("PUT", target.model_dump_json().encode())
+            verb, body = ("DELETE", b"") if isinstance(target, Leave) else ("PUT", target.to_json())
             path = f"/v1/targets/{target.application}"
             try:
                 await self._http.request(verb, self._url, path, self._secret, body=body, timeout_s=PUT_S)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 
-from pydantic import ValidationError
-
 from remora_api import wire
+from remora_api.message import Unreadable
 from remora_operator.contacts import Counted
 from remora_operator.errors import OperatorError
 from remora_operator.kinds import Key
@@ -64,7 +63,7 @@ class ProxyFigures:
     async def _ask(self, url: str, secret: str) -> wire.ProxyFigures | None:
         try:
             _, body = await self._http.request("GET", url, "/v1/figures", secret, timeout_s=TIMEOUT_S)
-            return wire.ProxyFigures.model_validate_json(body)
-        except (OperatorError, ValidationError):
+            return wire.ProxyFigures.from_json(body)
+        except (OperatorError, Unreadable):
             # A proxy that goes, or is of an earlier version, has no say.
             return None

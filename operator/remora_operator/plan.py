@@ -182,7 +182,7 @@ def _sides(
         old = revisions.applied(choice.stable, application) if choice.stable else application
         sides.append(_side(old, observed, clusters.of_serving(observed), choice.stable, quiet))
     if application.spec.rollout.paused and choice.is_new and sides[0].target is not None:
-        frozen = sides[0].target.model_copy(update={"max_surge": 0, "max_unavailable": 0})
+        frozen = sides[0].target.but(max_surge=0, max_unavailable=0)
         sides[0] = replace(sides[0], target=frozen)
     return tuple(sides)
 
@@ -213,7 +213,7 @@ def _side(
         asleep=quiet.asleep,
     )
     if not chosen.has_replicas(application):
-        target = target.model_copy(update={"ingress_replicas": None})
+        target = target.but(ingress_replicas=None)
     view = observed.controller(clusters.newest).application(name)
     is_free = application.spec.rollout.max_unavailable is None
     if is_free and view is not None and surge.is_stuck(observed.pods, crew.targets, clusters.newest):

@@ -72,7 +72,7 @@ class ProxyPushes:
                 await asyncio.sleep(RETRY_S)
 
     async def _push(self, key: Key, push: Push, url: str) -> bool:
-        body = push.routing.model_dump_json().encode()
+        body = push.routing.to_json()
         try:
             await self._http.request("PUT", url, "/v1/routing", push.key, body=body, timeout_s=PUSH_S)
         except OperatorError as error:

@@ -9,9 +9,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
-from pydantic import ValidationError
-
 from remora_api import wire
+from remora_api.message import Unreadable
 from remora_operator.contacts import Watch
 from remora_operator.errors import OperatorError
 from remora_operator.kinds import Key
@@ -63,8 +62,8 @@ class ProxyWatches:
             query = f"/v1/activity?epoch={epoch}&after={version}&timeout_s={POLL_S:.0f}"
             try:
                 status, body = await self._http.request("GET", watch.url, query, watch.key, timeout_s=POLL_S + GRACE_S)
-                said = wire.ProxyActivity.model_validate_json(body) if status != 204 else None
-            except (OperatorError, ValidationError) as error:
+                said = wire.ProxyActivity.from_json(body) if status != 204 else None
+            except (OperatorError, Unreadable) as error:
                 failures += 1
                 # What it said last may be long ago: it counts as unheard, so that nothing falls asleep by it.
                 if self._said.get(key, {}).pop(watch.boot, None) is not None:

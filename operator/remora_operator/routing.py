@@ -6,12 +6,10 @@ are to go there, and have those of the one before until they do.
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 
-from pydantic import ValidationError
-
 from remora_api import wire
+from remora_api.message import Unreadable
 from remora_api.target import hold_from
 from remora_api.v1alpha1 import BlueGreen, RevisionRole, ServeApplication, Strategy
 from remora_operator import names
@@ -90,6 +88,6 @@ def _standing(application: str, observed: Observed) -> wire.Routing | None:
     child = observed.children.get(Ref(CONFIG_MAP, names.routing(application)))
     text = (child.manifest.get("data") or {}).get(proxy.ROUTING_FILE) if child else None
     try:
-        return wire.Routing.model_validate(json.loads(text)) if text else None
-    except (ValueError, ValidationError):
+        return wire.Routing.from_json(text) if text else None
+    except Unreadable:
         return None

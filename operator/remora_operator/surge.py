@@ -64,5 +64,5 @@ def yielding(target: wire.Target, deployments: Iterable[wire.DeploymentStatus]) 
     for it in deployments:
         override = given.get(it.name, wire.DeploymentOverride(name=it.name))
         if it.desired > 1 and override.max_unavailable is None:
-            given[it.name] = override.model_copy(update={"max_unavailable": 1})
-    return target.model_copy(update={"deployments": tuple(given.values())})
+            given[it.name] = override.but(max_unavailable=1)
+    return target.but(deployments=tuple(given.values()))

@@ -189,7 +189,7 @@ class World:
 
     def weights(self) -> list[tuple[str, int]]:
         routing = next(it for ref, it in self.children.items() if ref.name.endswith("-routing"))
-        (routed,) = wire.Routing.model_validate_json(routing["data"]["routing.json"]).applications
+        (routed,) = wire.Routing.from_json(routing["data"]["routing.json"]).applications
         return [(it.url.removeprefix("http://").partition(".")[0], it.weight) for it in routed.controllers]
 
     def _nodes(self, number: int) -> dict[str, Pod]:

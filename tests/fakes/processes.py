@@ -37,7 +37,7 @@ def run_replica(ready: Connection, name: str, stall_s: float) -> None:
 
     async def serve() -> None:
         async with replica(Stalling(name), name=name, max_ongoing_requests=1000) as (_, address):
-            ready.send(address.model_dump())
+            ready.send(address.to_plain())
             await asyncio.Event().wait()
 
     uvloop.run(serve())

@@ -89,8 +89,8 @@ class RayMachine:
     async def put(self, **values: object) -> None:
         """Set the target of the application `app`."""
         given = {"application": "app", "generation": 1, "import_path": "m:app", "groups": (GROUP,)}
-        target = Target.model_validate({**given, **values})
-        await self._patiently(lambda: self.control.put("/v1/targets/app", target.model_dump_json().encode()))
+        target = Target.from_plain({**given, **values})
+        await self._patiently(lambda: self.control.put("/v1/targets/app", target.to_json()))
 
     async def until(self, holds: Callable[[ApplicationStatus], bool]) -> ApplicationStatus:
         """Return the application's status as soon as it is so."""
@@ -103,7 +103,7 @@ class RayMachine:
                     answer = await self._patiently(lambda query=query: self.control.get("/v1/status", query))  # type: ignore[misc]
                     if answer.status == 204:
                         continue
-                    status = ControllerStatus.model_validate_json(answer.body)
+                    status = ControllerStatus.from_json(answer.body)
                     epoch, version = status.epoch, status.version
                     for seen in status.applications:
                         if seen.application == "app" and holds(seen):
@@ -114,7 +114,7 @@ class RayMachine:
     async def routes(self) -> RoutesSnapshot:
         """Return the routes."""
         answer = await self._patiently(lambda: self.data.get("/v1/routes", {"timeout_s": 30}, timeout_s=40))
-        return RoutesSnapshot.model_validate_json(answer.body)
+        return RoutesSnapshot.from_json(answer.body)
 
     def replica_pids(self) -> set[int]:
         """Return the processes of the replicas on this machine's Ray."""
@@ -179,7 +179,7 @@ class RayMachine:
 def code(text: str) -> dict[str, object]:
     """Return the values of a target whose module `m` has this text; the revision follows from it."""
     bundle = code_bundle({"m.py": text})
-    return {"code": bundle.model_dump(), "revision": f"app-{bundle.digest[:8]}"}
+    return {"code": bundle.to_plain(), "revision": f"app-{bundle.digest[:8]}"}
 
 
 def _free_port() -> int:

@@ -72,12 +72,12 @@ async def test_routing_is_pushed_with_the_key_only_and_never_goes_back() -> None
         newer = Routing(version=5, applications=proxied.routing.table.applications)
         async with SignedClient(url, "wrong") as stranger:
             with pytest.raises(Rejected):
-                await stranger.put("/v1/routing", newer.model_dump_json().encode())
+                await stranger.put("/v1/routing", newer.to_json())
         async with SignedClient(url, "proxy-key") as operator:
-            answer = await operator.put("/v1/routing", newer.model_dump_json().encode())
+            answer = await operator.put("/v1/routing", newer.to_json())
             assert json.loads(answer.body)["version"] == 5
             with pytest.raises(Rejected) as older:
-                await operator.put("/v1/routing", Routing(version=4).model_dump_json().encode())
+                await operator.put("/v1/routing", Routing(version=4).to_json())
             assert older.value.status == 409
             with pytest.raises(Rejected) as malformed:
                 await operator.put("/v1/routing", b"{}")

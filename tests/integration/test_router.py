@@ -32,7 +32,7 @@ async def test_a_full_replica_refuses_and_another_takes_it() -> None:
         replica(full, max_ongoing_requests=1) as (server, address),
         replica(free, name="app#Main#2") as (_, other),
         router(address) as elsewhere,
-        router(address.model_copy(update={"max_ongoing_requests": 10}), other) as calls,
+        router(address.but(max_ongoing_requests=10), other) as calls,
     ):
         busy = asyncio.create_task(call(elsewhere, WAIT))
         await full.begun.wait()

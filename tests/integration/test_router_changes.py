@@ -146,6 +146,6 @@ async def test_requests_wait_a_moment_for_a_deployment_that_lost_its_replicas() 
 async def test_a_port_where_nobody_answers_is_no_replica() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-    async with replica(Steered()) as (_, address), router(address.model_copy(update={"port": port})) as calls:
+    async with replica(Steered()) as (_, address), router(address.but(port=port)) as calls:
         with pytest.raises(DeploymentUnavailable):
             await asyncio.wait_for(call(calls), 3)

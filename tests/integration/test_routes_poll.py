@@ -42,7 +42,7 @@ class FakeController:
     def publish(self, addresses: list[ReplicaAddress], *, epoch: str | None = None) -> None:
         version = self.snapshot.version + 1 if epoch is None else 1
         made = snapshot(version, addresses)
-        self.snapshot = made.model_copy(update={"epoch": epoch or self.snapshot.epoch})
+        self.snapshot = made.but(epoch=epoch or self.snapshot.epoch)
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -56,7 +56,7 @@ class FakeController:
                     await self._changed.wait()
             except TimeoutError:
                 return Response(status_code=204)
-        return Response(self.snapshot.model_dump_json(), media_type="application/json")
+        return Response(self.snapshot.to_json(), media_type="application/json")
 
     @asynccontextmanager
     async def listening(self, port: int = 0) -> AsyncIterator[int]:
@@ -153,7 +153,7 @@ async def test_the_process_reads_its_file_follows_its_controller_logs_and_leaves
             application = ApplicationRouting(
                 application="app", controllers=(ControllerEndpoint(url=f"http://127.0.0.1:{port}"),)
             )
-            file.write_text(Routing(version=1, applications=(application,)).model_dump_json())
+            file.write_bytes(Routing(version=1, applications=(application,)).to_json())
             await answered(f"http://127.0.0.1:{admin}/readyz", 200)
             await answered(f"http://127.0.0.1:{public}/", 503)
             controller.publish([address])

@@ -92,7 +92,7 @@ class Cluster:
                 target = self.world.targets["app"]
                 if set(target.make_room) == set(self.lacking()):
                     return self.lacking()
-                self.learn(events.TargetSet(target.model_copy(update={"make_room": self.lacking()})))
+                self.learn(events.TargetSet(target.but(make_room=self.lacking())))
         raise AssertionError(f"no rest after {TURNS} turns: {sorted(self.world.replicas.values(), key=str)}")
 
 

@@ -61,14 +61,12 @@ def test_on_a_full_cluster_a_new_template_takes_the_places_one_after_the_other(r
         turn()
     assert ready() == replicas
     # The pods of the old template have to go, and as those of the new find no node a replica may go first.
-    changed = wanted.model_copy(
-        update={
-            "revision": "r2",
-            "groups": (GroupTarget(name="g", template="new"),),
-            "drain_nodes": tuple(sorted(pods)),
-            "deployments": (DeploymentOverride(name="A", replicas=replicas, max_unavailable=said),),
-            "max_unavailable": 1,
-        }
+    changed = wanted.but(
+        revision="r2",
+        groups=(GroupTarget(name="g", template="new"),),
+        drain_nodes=tuple(sorted(pods)),
+        deployments=(DeploymentOverride(name="A", replicas=replicas, max_unavailable=said),),
+        max_unavailable=1,
     )
     world = events.learn(world, events.TargetSet(changed), now)
     for _ in range(12 * replicas):

@@ -42,7 +42,7 @@ class SleepyWorld(World):
         self.listened = {it.boot for it in decided.watches}
         for controller in self.controllers.values():
             if controller.target is not None and controller.target.asleep:
-                controller.target = controller.target.model_copy(update={"ingress_replicas": 0})
+                controller.target = controller.target.but(ingress_replicas=0)
         return decided
 
     def count(self, component: Component) -> int:
@@ -175,5 +175,5 @@ def test_with_hands_off_nobody_wakes_it_until_they_are_on_again() -> None:
 def test_proxies_keep_requests_as_the_resource_says() -> None:
     world = sleepy(holdSeconds=30, maxHeldRequests=7, maxHeldBytes="1Mi")
     routing = next(it for ref, it in world.children.items() if ref.name.endswith("-routing"))
-    (routed,) = wire.Routing.model_validate_json(routing["data"]["routing.json"]).applications
+    (routed,) = wire.Routing.from_json(routing["data"]["routing.json"]).applications
     assert routed.hold == wire.Hold(requests=7, bytes=1 << 20, seconds=30, idle_s=20)

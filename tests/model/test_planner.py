@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+import msgspec
 from hypothesis import Phase as Phase_
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from pydantic import TypeAdapter
 
 from remora.controller import events, recovery, versions
 from remora.controller.actions import Action, Drain, Kill, Reconfigure, Start
@@ -45,9 +45,6 @@ GROUPS = (
 )
 """What each of B's replicas may reserve: together as much as one of A's takes."""
 HOSTS = {"n1": "h1", "n2": "h1", "n3": "h3"}
-
-
-SAVED = TypeAdapter(Saved)
 
 
 @dataclass
@@ -206,7 +203,7 @@ class Cluster(RuleBasedStateMachine):
         actions = self.decide()
         for action in actions[:done]:
             self.perform(action)
-        kept = SAVED.validate_json(SAVED.dump_json(saved_of(self.world)))
+        kept = msgspec.json.decode(msgspec.json.encode(saved_of(self.world)), type=Saved)
         ray: Any = self.ray
         self.world, _ = asyncio.run(recovery.recover(ray, kept, 1, self.now))
         for replica in self.world.replicas.values():

@@ -14,7 +14,7 @@ from remora_api.autoscaling import Aggregation, Autoscaling
 
 def config(**values: object) -> Autoscaling:
     given: dict[str, object] = {"min_replicas": 1, "max_replicas": 10, "target_ongoing_requests": 2}
-    return Autoscaling.model_validate({**given, **values})
+    return Autoscaling.from_plain({**given, **values})
 
 
 CALM = {"panic_threshold_percent": 0}

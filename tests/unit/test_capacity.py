@@ -24,7 +24,7 @@ def test_bounds_are_shares_and_it_begins_with_what_they_let_through() -> None:
     half = capacity.bounds(whole, 50)
     assert (half.min_replicas, half.max_replicas, half.first, half.target_ongoing_requests) == (3, 5, 5, 3)
     assert capacity.bounds(whole, None) is whole
-    assert capacity.bounds(whole.model_copy(update={"initial_replicas": None}), 50).min_replicas == 1
+    assert capacity.bounds(whole.but(initial_replicas=None), 50).min_replicas == 1
 
 
 def counted(percent: float | None, built: BuiltDeployment, scaled: Scaled | None = None, **given: int) -> counts.Count:

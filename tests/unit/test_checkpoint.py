@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from remora.controller import versions
 from remora.controller.checkpoint import (
     Checkpoint,
     DamagedCheckpoint,
@@ -15,6 +16,8 @@ from remora.controller.checkpoint import (
     saved_of,
 )
 from remora.controller.lifecycle import Phase
+from remora.controller.performer import graph_of
+from remora.graph.result import BuildResult, BuiltDeployment
 from remora_api.target import code_bundle
 from tests.unit.worlds import graph, target, with_replicas, world
 
@@ -24,6 +27,25 @@ def test_finds_again_what_was_saved(tmp_path: Path) -> None:
     before = with_replicas(world(wanted, graph("A", "B", user_config={"x": 1})), "A", Phase.RUNNING, Phase.STARTING)
     Checkpoint(tmp_path).save(before)
     assert Checkpoint(tmp_path).load() == saved_of(before)
+
+
+def test_versions_and_settings_are_the_same_after_a_restart(tmp_path: Path) -> None:
+    written = BuiltDeployment(
+        name="A",
+        digest="d",
+        ingress=True,
+        custom={"GPU": 1},
+        group={"bundles": [{"CPU": 1}, {"GPU": 2}], "strategy": "SPREAD"},
+        user_config={"x": (1, 2)},
+        graceful_shutdown_timeout_s=5,
+        health_check_period_s=3,
+        health_check_timeout_s=2,
+    )
+    before = world(target(), graph_of(BuildResult(ingress="A", deployments=(written,), definitions={})))
+    Checkpoint(tmp_path).save(before)
+    after = Checkpoint(tmp_path).load()
+    ((was,), (now_is,)) = (versions.resolve(it.serving["app"]) for it in (before, after))
+    assert (now_is.version, now_is.settings) == (was.version, was.settings)
 
 
 def test_a_first_start_finds_nothing(tmp_path: Path) -> None:

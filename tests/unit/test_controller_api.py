@@ -22,7 +22,7 @@ from remora_api.wire import ApplicationStatus, BuildState, BuildStatus, NodeStat
 from tests.fakes.listening import listening
 
 CONTROL, DATA = "control-key", "data-key"
-TARGET = Target(application="app", generation=1, revision="app-1", import_path="m:app").model_dump_json().encode()
+TARGET = Target(application="app", generation=1, revision="app-1", import_path="m:app").to_json()
 STATUS = ApplicationStatus(application="app", generation=1, revision="app-1", build=BuildStatus(state=BuildState.BUILT))
 NODE = NodeStatus(name="app-gpu-x7k2p", group="gpu", template="t", replicas=1)
 
@@ -84,7 +84,7 @@ async def test_the_control_key_does_what_the_data_key_may_not(url: str, controll
         await client.put("/v1/targets/app", TARGET)
         await client.delete("/v1/targets/app")
         assert json.loads((await client.get("/v1/status")).body)["nodes"][0]["name"] == NODE.name
-    assert controller.news == [events.TargetSet(Target.model_validate_json(TARGET)), events.TargetDeleted("app")]
+    assert controller.news == [events.TargetSet(Target.from_json(TARGET)), events.TargetDeleted("app")]
 
 
 @pytest.mark.parametrize("path", ["/v1/applications", "/v1/routes", "/v1/definitions/d", "/v1/code/d"])

@@ -179,7 +179,7 @@ async def test_the_example_answers_as_its_page_says(manifests: dict[str, dict[st
     application = ServeApplication.from_manifest(manifests["ServeApplication"], strict=True)
     target = target_from(application, revision="r")
     assert target.graph is not None
-    assert target == Target.model_validate_json(target.model_dump_json())
+    assert target == Target.from_json(target.to_json())
     app = assemble(target.import_path, target.graph, build.load)
     names = {spec.name for spec in describe(app).deployments}
     assert names == {deployment.name for deployment in application.spec.deployments}

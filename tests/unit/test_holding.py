@@ -43,7 +43,7 @@ class Bench:
         self.router = Router("k" * 64, rng=Random(1), hold_s=5)
         self.router.follow = lambda urls: None  # type: ignore[assignment,method-assign]
         self.routing = CurrentRouting(self.router, Random(1))
-        self.application = APP.model_copy(update={"hold": hold})
+        self.application = APP.but(hold=hold)
         self.routing.apply(Routing(version=1, applications=(self.application,)))
         self.holding = Holding(self.routing, self.router, self.clock, "e")
         self.hold = hold
@@ -107,7 +107,7 @@ async def test_no_more_than_is_allowed_waits() -> None:
 
 
 async def test_no_longer_than_is_allowed() -> None:
-    bench = Bench(HOLD.model_copy(update={"seconds": 0.01}))
+    bench = Bench(HOLD.but(seconds=0.01))
     with pytest.raises(DeploymentUnavailable, match="no replica of application 'app' came within"):
         await bench.ask()
 

@@ -185,9 +185,9 @@ def test_a_new_generation_or_a_pod_that_became_ready_begins_the_deadline_anew() 
 
 
 def test_autoscaling_is_no_reason_not_to_be_ready() -> None:
-    more = deployment("Ingress", 8, ready=2).model_copy(update={"needed": 2, "autoscaled": True})
+    more = deployment("Ingress", 8, ready=2).but(needed=2, autoscaled=True)
     assert verdict(replace(WELL, application=said(more))).is_ready
-    fewer = deployment("Ingress", 2, ready=2).model_copy(update={"total": 5, "autoscaled": True, "needed": 1})
+    fewer = deployment("Ingress", 2, ready=2).but(total=5, autoscaled=True, needed=1)
     assert verdict(replace(WELL, application=said(fewer))).is_ready
-    missing = deployment("Ingress", 8, ready=1).model_copy(update={"needed": 2, "autoscaled": True})
+    missing = deployment("Ingress", 8, ready=1).but(needed=2, autoscaled=True)
     assert verdict(replace(WELL, application=said(missing))).reason is Reason.WAITING_FOR_REPLICAS

@@ -99,7 +99,7 @@ def test_what_autoscaling_would_like_is_not_what_the_resource_requires() -> None
         generation=1,
         revision="r1",
         build=wire.BuildStatus(state=wire.BuildState.BUILT),
-        deployments=(deployment("A", 8, ready=2).model_copy(update={"needed": 2, "autoscaled": True}),),
+        deployments=(deployment("A", 8, ready=2).but(needed=2, autoscaled=True),),
     )
     assert [it.replicas for it in needs_of(status, 1)] == [8]
     assert [it.replicas for it in needs_of(status, 1, required=True)] == [2]
@@ -110,7 +110,7 @@ def test_pods_enough_for_what_each_may_hold() -> None:
     assert demand([Need("A", 5, wants, per_node=2), Need("B", 2, wants, spread=False)], [group()]).pods == {"cpu": 3}
     full = demand([Need("A", 3, wants, per_node=1)], [group(maximum=2)])
     assert (full.pods, full.unplaced) == ({"cpu": 2}, ("A",))
-    limited = deployment("A", 2, ready=2, updated=0).model_copy(update={"max_replicas_per_node": 1})
+    limited = deployment("A", 2, ready=2, updated=0).but(max_replicas_per_node=1)
     status = wire.ApplicationStatus(
         application="hello",
         generation=1,
@@ -156,7 +156,7 @@ def test_pods_for_placement_groups(needs: list[Need], groups: list[Capacity], po
 def labelled(strategy: str, *selectors: dict[str, str]) -> Need:
     found = grouped("A", 1, strategy, *[GPU for _ in selectors])
     assert found.group is not None
-    return replace(found, group=found.group.model_copy(update={"selectors": selectors}))
+    return replace(found, group=found.group.but(selectors=selectors))
 
 
 SSD, HDD = {"disk": "ssd"}, {"disk": "hdd"}
@@ -240,8 +240,8 @@ def test_needs_know_how_a_replica_may_be_divided() -> None:
 
 def test_replicas_that_held_more_than_their_successors_are_counted_as_they_are() -> None:
     former = wire.Former(replicas=1, resources=wire.Resources(cpu_milli=2000))
-    small = deployment("A", desired=1, ready=1, updated=0, total=1, spread=False).model_copy(
-        update={"resources": wire.Resources(cpu_milli=500)}
+    small = deployment("A", desired=1, ready=1, updated=0, total=1, spread=False).but(
+        resources=wire.Resources(cpu_milli=500)
     )
     status = wire.ApplicationStatus(
         application="app",
@@ -251,14 +251,14 @@ def test_replicas_that_held_more_than_their_successors_are_counted_as_they_are()
         deployments=(small,),
     )
     assert demand(needs_of(status, 1), [group()]).pods == {"cpu": 1}, "as if both were small"
-    known = status.model_copy(update={"deployments": (small.model_copy(update={"former": (former,)}),)})
+    known = status.but(deployments=(small.but(former=(former,)),))
     assert demand(needs_of(known, 1), [group()]).pods == {"cpu": 2}
-    done = small.model_copy(update={"former": (former,), "updated": 1})
-    assert demand(needs_of(status.model_copy(update={"deployments": (done,)}), 1), [group()]).pods == {"cpu": 1}
+    done = small.but(former=(former,), updated=1)
+    assert demand(needs_of(status.but(deployments=(done,)), 1), [group()]).pods == {"cpu": 1}
 
 
 def test_the_surge_of_gangs_is_a_whole_one() -> None:
-    pairs = deployment("A", desired=4, ready=4, updated=0, total=4, spread=False).model_copy(update={"gang_size": 2})
+    pairs = deployment("A", desired=4, ready=4, updated=0, total=4, spread=False).but(gang_size=2)
     status = wire.ApplicationStatus(
         application="app",
         generation=1,

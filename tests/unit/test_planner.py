@@ -175,7 +175,7 @@ def test_routes_name_only_replicas_that_take_requests() -> None:
 
 
 def test_a_replica_that_fits_nowhere_says_what_it_needs() -> None:
-    override = DeploymentOverride.model_validate({"name": "A", "resources": {"cpu_milli": 8000, "custom": {"GPU": 1}}})
+    override = DeploymentOverride.from_plain({"name": "A", "resources": {"cpu_milli": 8000, "custom": {"GPU": 1}}})
     big = world(target(deployments=(override,)), graph("A"))
     assert actions(big) == ()
     assert applications(big)[0].deployments[0].message == "deployment 'A': no worker has room for 8 CPU, 1 GPU"

@@ -34,7 +34,7 @@ def test_user_config_and_limits_reach_running_replicas_in_place() -> None:
 def test_other_resources_replace_only_that_deployment() -> None:
     before = with_replicas(world(target(), graph("A", "B")), "A", Phase.RUNNING)
     before = with_replicas(before, "B", Phase.RUNNING)
-    override = DeploymentOverride.model_validate({"name": "B", "resources": {"cpu_milli": 500}})
+    override = DeploymentOverride.from_plain({"name": "B", "resources": {"cpu_milli": 500}})
     (start,) = actions(after(before, events.TargetSet(target(deployments=(override,)))))
     assert isinstance(start, Start)
     assert start.deployment.name == "B"

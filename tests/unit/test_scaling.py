@@ -26,7 +26,7 @@ QUICK = {"upscale_delay_s": 0, "downscale_delay_s": 0, "look_back_period_s": 1, 
 
 def report(who: str, queued: int = 0, ongoing: int = 0, arrived: int = 0, **values: Any) -> LoadReport:
     load = DeploymentLoad(application="app", deployment="A", queued=queued, ongoing=ongoing, arrived=arrived)
-    return LoadReport.model_validate({"reporter": who, "next_s": 1, "deployments": (load,), **values})
+    return LoadReport.from_plain({"reporter": who, "next_s": 1, "deployments": (load,), **values})
 
 
 def scaled(before: World) -> tuple[int, str]:
@@ -35,7 +35,7 @@ def scaled(before: World) -> tuple[int, str]:
 
 
 def autoscaled(**values: Any) -> World:
-    limits = Autoscaling.model_validate({"max_replicas": 8, **QUICK, **values})
+    limits = Autoscaling.from_plain({"max_replicas": 8, **QUICK, **values})
     wanted = target(deployments=(DeploymentOverride(name="A", autoscaling=limits),), ingress_replicas=1)
     return events.learn(world(wanted, graph("A")), events.TargetSet(wanted), 0)
 
@@ -83,7 +83,7 @@ def test_load_moves_the_number_and_says_so_in_status() -> None:
     assert 'remora_autoscaling_desired_replicas{application="app",deployment="A"} 4' in text
     assert 'remora_autoscaling_decisions_total{application="app",deployment="A",direction="up"} 1' in text
     # A target that changes something else leaves the number.
-    again = events.learn(after, events.TargetSet(after.targets["app"].model_copy(update={"generation": 2})), now)
+    again = events.learn(after, events.TargetSet(after.targets["app"].but(generation=2)), now)
     assert scaled(again)[0] == 4
 
 
@@ -253,8 +253,8 @@ def test_at_zero_without_any_replica_a_request_brings_one() -> None:
 
 def of_application(**values: Any) -> World:
     """A is the ingress, with a number of its own; B and C are autoscaled, B by a policy of its own."""
-    limits = Autoscaling.model_validate({"min_replicas": 0, "max_replicas": 8, **QUICK})
-    own = limits.model_copy(update={"policy": Policy(import_path="m:own")})
+    limits = Autoscaling.from_plain({"min_replicas": 0, "max_replicas": 8, **QUICK})
+    own = limits.but(policy=Policy(import_path="m:own"))
     overrides = (DeploymentOverride(name="B", autoscaling=own), DeploymentOverride(name="C", autoscaling=limits))
     wanted = target(deployments=overrides, **values)
     return events.learn(world(wanted, graph("A", "B", "C")), events.TargetSet(wanted), 0)
@@ -313,7 +313,7 @@ def test_a_schedule_is_in_the_metrics() -> None:
 
 def test_what_serves_elsewhere_meanwhile_is_the_least_until_requests_have_moved() -> None:
     scaling, before = Scaling(), autoscaled()
-    limited = before.targets["app"].model_copy(update={"at_least": {"A": 4}})
+    limited = before.targets["app"].but(at_least={"A": 4})
     meanwhile = events.learn(before, events.TargetSet(limited), 0)
     assert scaled(meanwhile) == (4, "4 serve until requests have moved here")
     (status,) = applications(meanwhile)
@@ -335,7 +335,7 @@ def test_what_serves_elsewhere_meanwhile_is_the_least_until_requests_have_moved(
 
 def test_what_serves_elsewhere_is_bounded_by_what_the_new_spec_allows() -> None:
     before = autoscaled(max_replicas=3)
-    limited = before.targets["app"].model_copy(update={"at_least": {"A": 9}})
+    limited = before.targets["app"].but(at_least={"A": 9})
     assert scaled(events.learn(before, events.TargetSet(limited), 0)) == (3, "9 serve until requests have moved here")
 
 

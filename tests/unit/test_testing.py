@@ -136,6 +136,9 @@ def test_everything_is_gone_afterwards() -> None:
     with testing.application(Front.bind(Worker.bind(1))) as client:
         url = client.url
         assert client.get().status == 200
+    # Threads of the user's code were told to end, and nobody waits for them: they may be at work.
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
     assert {thread.name for thread in set(threading.enumerate()) - before} == set()
     with pytest.raises(OSError):
         testing.Client(url, "default", "/").get()

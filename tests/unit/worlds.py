@@ -23,7 +23,7 @@ GROUP = GroupTarget(name="cpu", template="t1")
 def target(**values: Any) -> Target:
     """Return a target for the application `app`."""
     given = {"application": "app", "generation": 1, "revision": "r1", "import_path": "m:app", "groups": (GROUP,)}
-    return Target.model_validate({**given, **values})
+    return Target.from_plain({**given, **values})
 
 
 def node(name: str, **values: Any) -> Node:

@@ -160,7 +160,7 @@ def budget(owner: Owner) -> Manifest:
 
 def routing_map(owner: Owner, routing: wire.Routing) -> Manifest:
     """Return the ConfigMap with the routing that was decided last."""
-    body: Manifest = {"data": {ROUTING_FILE: routing.model_dump_json()}}
+    body: Manifest = {"data": {ROUTING_FILE: routing.to_json().decode()}}
     return child(CONFIG_MAP, names.routing(owner.name), owner, body, component=Component.PROXY)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,5 +35,5 @@ async def _print(url: str, key: str) -> int:
     if not answer.body:
         print("the controller is still recovering", file=sys.stderr)  # noqa: T201 - as above
         return 1
-    print(ControllerStatus.model_validate_json(answer.body).model_dump_json(indent=2))  # noqa: T201 - as above
+    print(json.dumps(ControllerStatus.from_json(answer.body).to_plain(), indent=2))  # noqa: T201 - as above
     return 0

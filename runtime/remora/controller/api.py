@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 
-from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,6 +17,7 @@ from starlette.routing import Route
 from remora.controller import events, rounds
 from remora.controller.loop import Controller
 from remora.signed_app import signed
+from remora_api.message import Message, Unreadable
 from remora_api.wire import ApplicationsSnapshot, ControllerStatus, LoadReport, RoutesSnapshot, Target
 
 MAX_POLL_S = 60.0
@@ -51,9 +51,9 @@ class _Endpoints:
 
     async def put_target(self, request: Request, body: bytes) -> Response:
         try:
-            target = Target.model_validate_json(body)
-        except ValidationError as error:
-            raise HTTPException(422, f"no Target: {error}") from error
+            target = Target.from_json(body)
+        except Unreadable as error:
+            raise HTTPException(422, str(error)) from error
         if target.application != request.path_params["application"]:
             raise HTTPException(422, f"the target is of {target.application!r}, not of the application in the path")
         self._controller.tell(events.TargetSet(target))
@@ -94,9 +94,9 @@ class _Endpoints:
 
     async def loads(self, request: Request, body: bytes) -> Response:
         try:
-            report = LoadReport.model_validate_json(body)
-        except ValidationError as error:
-            raise HTTPException(422, f"no LoadReport: {error}") from error
+            report = LoadReport.from_json(body)
+        except Unreadable as error:
+            raise HTTPException(422, str(error)) from error
         self._controller.take_loads(report)
         return Response(status_code=204)
 
@@ -139,8 +139,8 @@ def _poll(request: Request) -> tuple[str, int, float]:
     return query.get("epoch", ""), after, timeout_s
 
 
-def _json(message: BaseModel) -> Response:
-    return Response(message.model_dump_json(), media_type="application/json")
+def _json(message: Message) -> Response:
+    return Response(message.to_json(), media_type="application/json")
 
 
 def _version_of(distribution: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+import msgspec
 
 from remora.controller.state import Build, BuildKey, Replica, Serving, World
 from remora.errors import RemoraError
@@ -33,10 +33,6 @@ class Saved:
     replicas: Mapping[ReplicaId, Replica] = field(default_factory=dict)
 
 
-_SAVED = TypeAdapter(Saved)
-_REPLICA = TypeAdapter(Replica)
-
-
 def saved_of(world: World) -> Saved:
     """Return what is kept of a World: builds that are under way or failed are made again."""
     built = {key: build for key, build in world.builds.items() if build.state is BuildState.BUILT}
@@ -45,14 +41,14 @@ def saved_of(world: World) -> Saved:
 
 def replica_to_bytes(replica: Replica) -> bytes:
     """Return a replica's record, to be kept by the replica itself as well."""
-    return _REPLICA.dump_json(replica)
+    return msgspec.json.encode(replica)
 
 
 def replica_from_bytes(record: bytes) -> Replica:
     """Return the replica of a record; raise DamagedCheckpoint."""
     try:
-        return _REPLICA.validate_json(record)
-    except ValidationError as error:
+        return msgspec.json.decode(record, type=Replica)
+    except msgspec.DecodeError as error:
         raise DamagedCheckpoint(f"a replica's record cannot be read: {error}") from error
 
 
@@ -67,10 +63,10 @@ class Checkpoint:
     def load(self) -> Saved:
         """Return what was saved last; nothing on a first start; raise DamagedCheckpoint."""
         try:
-            self._last = _SAVED.validate_json(self._state.read_bytes())
+            self._last = msgspec.json.decode(self._state.read_bytes(), type=Saved)
         except FileNotFoundError:
             self._last = Saved()
-        except ValidationError as error:
+        except msgspec.DecodeError as error:
             raise DamagedCheckpoint(f"{self._state} cannot be read: {error}") from error
         self._forget_definitions(self._last)
         return self._last
@@ -79,7 +75,7 @@ class Checkpoint:
         """Write what changed since the last time."""
         saved = saved_of(world)
         if saved != self._last:
-            _replace(self._state, _SAVED.dump_json(saved))
+            _replace(self._state, msgspec.json.encode(saved))
             self._last = saved
 
     def put_definition(self, digest: str, definition: bytes) -> None:

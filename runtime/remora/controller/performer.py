@@ -212,7 +212,10 @@ def _gang_of(replica: Replica) -> GangContext | None:
 
 
 def graph_of(result: BuildResult) -> Graph:
-    """Return what a build found, in the controller's words."""
+    """Return what a build found, in the controller's words.
+
+    Where amounts may be broken numbers all are: the digests of `versions` are the same then after a restart.
+    """
     return Graph(
         result.ingress,
         tuple(
@@ -220,25 +223,27 @@ def graph_of(result: BuildResult) -> Graph:
                 name=built.name,
                 definition=built.digest,
                 replicas=built.replicas,
-                autoscaling=None if built.autoscaling is None else Autoscaling.model_validate(built.autoscaling),
+                autoscaling=None if built.autoscaling is None else Autoscaling.from_plain(built.autoscaling),
                 max_ongoing_requests=built.max_ongoing_requests,
                 max_queued_requests=built.max_queued_requests,
                 user_config=built.user_config,
                 resources=Resources(
-                    cpu_milli=built.cpu_milli, memory_bytes=built.memory_bytes, custom=dict(built.custom)
+                    cpu_milli=built.cpu_milli,
+                    memory_bytes=built.memory_bytes,
+                    custom={name: float(amount) for name, amount in built.custom.items()},
                 ),
                 env=dict(built.env),
                 runtime_env=dict(built.runtime_env),
                 max_replicas_per_node=built.max_replicas_per_node,
-                gang=None if built.gang is None else Gang.model_validate(built.gang),
-                group=None if built.group is None else PlacementGroup.model_validate(built.group),
+                gang=None if built.gang is None else Gang.from_plain(built.gang),
+                group=None if built.group is None else PlacementGroup.from_plain(built.group),
                 has_actors=bool(built.actors),
                 rolling_update_percentage=built.rolling_update_percentage,
                 max_surge_percent=built.max_surge_percent,
                 max_constructor_retry_count=built.max_constructor_retry_count,
-                graceful_shutdown_timeout_s=built.graceful_shutdown_timeout_s,
-                health_check_period_s=built.health_check_period_s,
-                health_check_timeout_s=built.health_check_timeout_s,
+                graceful_shutdown_timeout_s=float(built.graceful_shutdown_timeout_s),
+                health_check_period_s=float(built.health_check_period_s),
+                health_check_timeout_s=float(built.health_check_timeout_s),
             )
             for built in result.deployments
         ),

@@ -96,7 +96,7 @@ def holdings(nodes: Iterable[Node], replicas: Iterable[Replica]) -> dict[NodeId,
 
 def own(needs: Resources, node: Node) -> Resources:
     """Return what a replica without a placement group takes of a node, as it counts there."""
-    return needs.model_copy(update={"cpu_milli": 0}) if node.bundles_only else needs
+    return needs.but(cpu_milli=0) if node.bundles_only else needs
 
 
 def full_nodes(members: Iterable[Replica], per_node: int | None) -> frozenset[NodeId]:

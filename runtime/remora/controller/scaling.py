@@ -82,7 +82,7 @@ class Scaling:
             most=limits.max_replicas,
             scaled_up_at=figures.up_at,
             scaled_down_at=figures.down_at,
-            limits=limits.model_dump(mode="json"),
+            limits=limits.to_plain(),
         )
 
     def decide(self, world: World, now: float) -> tuple[ReplicasScaled, ...]:

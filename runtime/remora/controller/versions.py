@@ -49,8 +49,8 @@ def _deployment(serving: Serving, built: BuiltDeployment, override: DeploymentOv
     per_node = per_node if group is None and built.gang is None else None
     # Only what is given: the versions of deployments without it stay as they were. A change of max_replicas_per_node
     # replaces the replicas, as in Ray Serve: those that are too many on their node would stay there otherwise.
-    reserved = None if group is None else group.model_dump(mode="json")
-    together = None if built.gang is None else built.gang.model_dump(mode="json")
+    reserved = None if group is None else group.to_plain()
+    together = None if built.gang is None else built.gang.to_plain()
     around = [each for each in (env, runtime_env, per_node, reserved, together) if each]
     in_place = InPlace(
         max_ongoing_requests=_first(given.max_ongoing_requests, built.max_ongoing_requests),
@@ -65,7 +65,7 @@ def _deployment(serving: Serving, built: BuiltDeployment, override: DeploymentOv
         count=count.count,
         reason=count.reason,
         autoscaling=count.autoscaling,
-        version=digest([*_made_from(target), built.name, resources.model_dump(), *around]),
+        version=digest([*_made_from(target), built.name, resources.to_plain(), *around]),
         definition=built.definition,
         resources=resources,
         env=env,
@@ -94,7 +94,7 @@ def _made_from(target: Target) -> list[Any]:
         target.application,
         target.import_path,
         target.args,
-        target.graph.model_dump(mode="json") if target.graph else None,
+        target.graph.to_plain() if target.graph else None,
         target.code.digest if target.code else "",
         target.env,
         target.working_dir,

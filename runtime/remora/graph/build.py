@@ -79,7 +79,7 @@ def _graph(written: Path | None) -> Graph | None:
     # Most applications have none, and its models take a third of this process's start.
     from remora_api.wire_graph import Graph
 
-    return Graph.model_validate_json(written.read_text())
+    return Graph.from_json(written.read_bytes())
 
 
 def attempt(

@@ -56,7 +56,7 @@ async def written(
     words += ["--code-dir", folder] if folder else []
     if graph is not None:
         described = place / "graph.json"
-        described.write_text(graph.model_dump_json())
+        described.write_bytes(graph.to_json())
         words += ["--graph-file", described]
     if logging_config:
         words += ["--logging-config", json.dumps(dict(logging_config))]

@@ -96,11 +96,9 @@ def _config(
     for application in config.applications:
         if args:
             application = application.model_copy(update={"args": {**application.args, **args}})
-        target = targets.target(application, config.target_capacity).model_copy(
-            update={
-                "env": targets.environment(application),
-                "working_dir": str(working_dir(application.runtime_env.working_dir, path) or ""),
-            }
+        target = targets.target(application, config.target_capacity).but(
+            env=targets.environment(application),
+            working_dir=str(working_dir(application.runtime_env.working_dir, path) or ""),
         )
         prefix = application.route_prefix if route_prefix is None else route_prefix
         timeout_s, around = config.http_options.request_timeout_s, targets.runtime_env(application)
@@ -187,7 +185,7 @@ def _application(
     env = {v.name: v.value for v in application.spec.env if v.value is not None}
     folder = str(beside.parent) if beside is not None else ""
     return LocalApplication(
-        target_from(application, revision=revision, code=code).model_copy(update={"env": env, "working_dir": folder}),
+        target_from(application, revision=revision, code=code).but(env=env, working_dir=folder),
         application.spec.route_prefix,
         application.spec.proxy.request_timeout_seconds,
         application.spec.proxy.grpc,

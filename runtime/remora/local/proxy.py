@@ -76,7 +76,7 @@ class LocalProxy:
         Raises ProxyFailed.
         """
         self._version += 1
-        body = Routing(version=self._version, applications=applications).model_dump_json().encode()
+        body = Routing(version=self._version, applications=applications).to_json()
         try:
             async with asyncio.timeout(START_S):
                 while not await self._push(body, awaited):

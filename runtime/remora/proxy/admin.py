@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -25,6 +24,7 @@ from remora.proxy.holding import Holding
 from remora.proxy.metrics import Metrics
 from remora.proxy.routing import CurrentRouting
 from remora.signed_app import signed
+from remora_api.message import Unreadable
 from remora_api.wire import Routing
 
 MAX_POLL_S = 60.0
@@ -57,8 +57,8 @@ def admin(
     async def routes(request: Request, body: bytes) -> Response:
         if request.method == "PUT":
             try:
-                pushed = Routing.model_validate_json(body)
-            except ValidationError as error:
+                pushed = Routing.from_json(body)
+            except Unreadable as error:
                 raise HTTPException(422, str(error)) from error
             if not routing.apply(pushed):
                 raise HTTPException(409, f"version {pushed.version} is older than {routing.version}, which is in use")
@@ -73,10 +73,10 @@ def admin(
         said = await holding.newer(query.get("epoch", ""), after, min(MAX_POLL_S, max(0.0, timeout_s)))
         if said is None:
             return Response(status_code=204)
-        return Response(said.model_dump_json(), media_type="application/json")
+        return Response(said.to_json(), media_type="application/json")
 
     async def revisions(request: Request, body: bytes) -> Response:
-        return Response(figures.report(clock()).model_dump_json(), media_type="application/json")
+        return Response(figures.report(clock()).to_json(), media_type="application/json")
 
     return Starlette(
         routes=[

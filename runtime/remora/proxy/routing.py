@@ -9,12 +9,11 @@ from pathlib import Path
 from random import Random
 from typing import Final, NamedTuple
 
-from pydantic import ValidationError
-
 from remora.proxy.routes import RouteTable
 from remora.proxy.splitting import Header, Split
 from remora.router.pool import Pool
 from remora.router.router import Router
+from remora_api.message import Unreadable
 from remora_api.wire import ApplicationRouting, Routing
 
 logger = logging.getLogger(__name__)
@@ -119,10 +118,10 @@ class CurrentRouting:
             identity = (stat.st_mtime_ns, stat.st_ino)
             if identity == seen:
                 return seen
-            self.apply(Routing.model_validate_json(path.read_bytes()))
+            self.apply(Routing.from_json(path.read_bytes()))
         except FileNotFoundError:
             return None
-        except (OSError, ValidationError) as error:
+        except (OSError, Unreadable) as error:
             logger.warning("the routing file %s is of no use: %s", path, error)
             return None if isinstance(error, OSError) else identity
         return identity

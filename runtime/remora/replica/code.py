@@ -22,7 +22,7 @@ async def lay_out(digest: str, client: SignedClient, scratch: Path) -> Path | No
     folder = scratch / "code" / digest
     if not folder.is_dir():
         answer = await client.get(f"/v1/code/{digest}")
-        write(CodeBundle.model_validate_json(answer.body), folder)
+        write(CodeBundle.from_json(answer.body), folder)
     return folder
 
 

@@ -61,4 +61,4 @@ class ReplicaProgram(Importing):
             answer = await client.get("/v1/applications", {"timeout_s": PATIENCE_S})
         if answer.status == 204:
             raise RemoraError(f"the controller at {self._controller_url} has no status yet, as it recovers: ask again")
-        return ApplicationsSnapshot.model_validate_json(answer.body)
+        return ApplicationsSnapshot.from_json(answer.body)

@@ -10,9 +10,8 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from pydantic import ValidationError
-
 from remora.http_client import HttpError, SignedClient
+from remora_api.message import Unreadable
 from remora_api.wire import RoutesSnapshot
 
 logger = logging.getLogger(__name__)
@@ -33,8 +32,8 @@ async def follow(client: SignedClient, listener: Callable[[RoutesSnapshot], None
         query = {"epoch": epoch, "after": version, "timeout_s": POLL_S}
         try:
             answer = await client.get("/v1/routes", query, timeout_s=POLL_S + GRACE_S)
-            snapshot = RoutesSnapshot.model_validate_json(answer.body) if answer.status == 200 else None
-        except (HttpError, ValidationError) as error:
+            snapshot = RoutesSnapshot.from_json(answer.body) if answer.status == 200 else None
+        except (HttpError, Unreadable) as error:
             if not away:
                 logger.warning("the routes stay as they are, the controller does not answer: %s", error)
                 away = True

@@ -83,7 +83,7 @@ class Reporter:
         )
 
     async def _send(self, client: SignedClient, report: LoadReport) -> bool:
-        body = report.model_dump_json().encode()
+        body = report.to_json()
         try:
             await client.request("POST", "/v1/loads", body, timeout_s=TIMEOUT_S)
         except HttpError as error:

@@ -31,7 +31,7 @@ def at(values: Mapping[str, Any], percent: float | None) -> Mapping[str, Any]:
     """Return the fields with so many percent of their bounds; None leaves them."""
     if percent is None:
         return values
-    bounds = capacity.bounds(Autoscaling(**values), percent)
+    bounds = capacity.bounds(Autoscaling.from_plain(values), percent)
     given = ("min_replicas", "max_replicas", *({"initial_replicas"} & values.keys()))
     return {**values, **{name: getattr(bounds, name) for name in given}}
 

@@ -44,7 +44,7 @@ def target(application: ApplicationConfig, capacity: float | None = None) -> wir
         import_path=application.import_path,
         args=application.args,
         deployments=tuple(_override(deployment, runtime_env(application)) for deployment in application.deployments),
-        autoscaling_policy=Policy(**policy) if policy is not None else None,
+        autoscaling_policy=Policy.from_plain(policy) if policy is not None else None,
         capacity=capacity,
     )
 
@@ -120,7 +120,7 @@ def _override(deployment: DeploymentConfig, around: Mapping[str, Any]) -> wire.D
     return wire.DeploymentOverride(
         name=deployment.name,
         replicas=None if deployment.num_replicas == "auto" else deployment.num_replicas,
-        autoscaling=Autoscaling(**scaled) if scaled is not None else None,
+        autoscaling=Autoscaling.from_plain(scaled) if scaled is not None else None,
         user_config=deployment.user_config,
         has_user_config=deployment.user_config is not None,
         resources=_resources(options) if options else None,
