@@ -50,6 +50,8 @@ class Lane:
         self.name = name
         self.last = ""
         """What pytest said at its end: its count."""
+        self.failed: list[str] = []
+        """What it said of tests that did not pass, a line each."""
         command = [str(BIN / "pytest"), "-q", "--durations=15", *argv]
         # Into a pipe Python would say nothing until it ends, or 8 KiB have come together.
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}
@@ -64,6 +66,8 @@ class Lane:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self.last = line.strip() or self.last
+            if line.startswith(("FAILED ", "ERROR ")):
+                self.failed.append(line.strip())
             print(f"{self.name:>7} │ {line}", end="", flush=True)
 
     def status(self) -> int:
@@ -111,6 +115,9 @@ def lanes(session: str) -> bool:
         all_lanes = (alone, others, cluster, beside)
         passed = [lane.status() == 0 for lane in all_lanes]
     for lane in all_lanes:
+        # Said again: between them and here are the lines of lanes that took longer.
+        for line in lane.failed:
+            print(f"── {lane.name}: {line}", flush=True)
         print(f"── {lane.name}: {lane.last}", flush=True)
     print(f"── tests: {'ok' if all(passed) else 'failed'} in {time.monotonic() - began:.1f} s", flush=True)
     return all(passed)

@@ -28,7 +28,7 @@ from .recipes import Recipe
 from .requirements import look, missing
 from .settings import Settings
 from .topology import CONTROL_PLANE, NODES, RESOLVER, Node, with_names, within
-from .waiting import until
+from .waiting import listens, until
 
 SYSTEM = Path(__file__).parent / "manifests" / "system.yaml"
 
@@ -167,6 +167,7 @@ class Bare:
         self._ensure(control_plane.then(self.places, self.binaries))
         port = self._port()
         self.processes.ensure(control_plane.forward(port))
+        until(lambda: listens(port), what=f"the forward to the API server listens at {port}", timeout_s=30)
         write_kubeconfig(self.kubeconfig, f"https://127.0.0.1:{port}", pki, ADMIN)
         self._ask("apply", "-f", SYSTEM)
 

@@ -22,7 +22,7 @@ from .kind import Kind
 from .reading import Reader
 from .recipes import Recipe
 from .settings import Settings
-from .waiting import until
+from .waiting import listens, until
 
 
 class Cluster:
@@ -117,7 +117,7 @@ class Cluster:
         with subprocess.Popen(argv, stdin=quiet, stdout=quiet, start_new_session=True) as process:
             identity = processes.identify(process.pid)
             try:
-                until(lambda: _listens(local), what=f"the forward to {namespace}/{service} listens", timeout_s=10)
+                until(lambda: listens(local), what=f"the forward to {namespace}/{service} listens", timeout_s=10)
                 yield local
             finally:
                 processes.stop([identity], patience_s=2)
@@ -135,7 +135,8 @@ class Cluster:
 
     @property
     def _claims(self) -> Path:
-        return self.kubeconfig.with_name("e2e.lock")
+        # Not among the cluster's own files, which are cleared while somebody has it.
+        return self._lock.with_name("claim")
 
     @contextmanager
     def _unclaimed(self) -> Iterator[None]:
@@ -177,13 +178,6 @@ def takes_kind(asked: str, kind_missing: Callable[[], str | None]) -> bool:
     if asked not in ("", "kind", "bare"):
         raise ClusterError(f"REMORA_CLUSTER={asked} names no test cluster: it is `kind`, `bare`, or not set")
     return asked == "kind" or (not asked and kind_missing() is None)
-
-
-def _listens(port: int) -> bool:
-    """Whether a listening socket has the port; nobody is called, for a call would be forwarded."""
-    wanted = f"0100007F:{port:04X}"
-    lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
-    return any(line[1] == wanted and line[3] == "0A" for line in lines)
 
 
 def replace_process(argv: Sequence[str], kubeconfig: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from .commands import ClusterError
 
@@ -24,3 +25,10 @@ def until(condition: Callable[[], bool], *, what: str, timeout_s: float) -> None
     """Return once the condition holds; raise ClusterError naming `what` when the time is over."""
     if not happens(condition, timeout_s=timeout_s):
         raise ClusterError(f"{what}: not so after {timeout_s:.0f} s")
+
+
+def listens(port: int) -> bool:
+    """Whether a listening socket has the port; nobody is called, for a call would be forwarded."""
+    wanted = f"0100007F:{port:04X}"
+    lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return any(line[1] == wanted and line[3] == "0A" for line in lines)

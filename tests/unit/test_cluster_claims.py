@@ -28,6 +28,6 @@ def test_it_is_taken_down_when_nobody_has_it_before_and_after_somebody_had(tmp_p
 
 def test_it_stays_while_somebody_has_it(tmp_path: Path) -> None:
     gone: list[str] = []
-    with cluster(tmp_path, gone).claimed(), pytest.raises(ClusterError, match=r"e2e\.lock.*wait for its end"):
+    with cluster(tmp_path, gone).claimed(), pytest.raises(ClusterError, match=r"claim\).*wait for its end"):
         cluster(tmp_path, gone).down()
     assert gone == []
