@@ -8,13 +8,23 @@ JSON is read, and by mypy where values are made.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 
+T = TypeVar("T")
+
 
 class Unreadable(ValueError):
-    """Not JSON, or not of the message's fields and types; says where."""
+    """Not JSON, or not of the fields and types that are wanted; says where."""
+
+
+def read(text: bytes | str, wanted: type[T]) -> T:
+    """Return the message, or the dataclass that holds some, of its JSON; raise Unreadable."""
+    try:
+        return msgspec.json.decode(text, type=wanted)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unreadable(f"no {wanted.__name__}: {error}") from error
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,10 +33,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def from_json(cls, text: bytes | str) -> Self:
         """Return the message of its JSON; raise Unreadable."""
-        try:
-            return msgspec.json.decode(text, type=cls)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Unreadable(f"no {cls.__name__}: {error}") from error
+        return read(text, cls)
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Self:

@@ -52,8 +52,9 @@ def test_a_first_start_finds_nothing(tmp_path: Path) -> None:
     assert Checkpoint(tmp_path / "new").load() == Saved()
 
 
-def test_a_damaged_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "state.json").write_text("{")
+@pytest.mark.parametrize("text", [b"{", b'{"targets": {"\xff": 1}}', b'{"targets": 1}', b""])
+def test_a_damaged_file_is_named(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "state.json").write_bytes(text)
     with pytest.raises(DamagedCheckpoint, match=r"state\.json"):
         Checkpoint(tmp_path).load()
 

@@ -16,6 +16,7 @@ import msgspec
 from remora.controller.state import Build, BuildKey, Replica, Serving, World
 from remora.errors import RemoraError
 from remora.types import ReplicaId
+from remora_api.message import Unreadable, read
 from remora_api.wire import BuildState, Target
 
 
@@ -47,8 +48,8 @@ def replica_to_bytes(replica: Replica) -> bytes:
 def replica_from_bytes(record: bytes) -> Replica:
     """Return the replica of a record; raise DamagedCheckpoint."""
     try:
-        return msgspec.json.decode(record, type=Replica)
-    except msgspec.DecodeError as error:
+        return read(record, Replica)
+    except Unreadable as error:
         raise DamagedCheckpoint(f"a replica's record cannot be read: {error}") from error
 
 
@@ -63,10 +64,10 @@ class Checkpoint:
     def load(self) -> Saved:
         """Return what was saved last; nothing on a first start; raise DamagedCheckpoint."""
         try:
-            self._last = msgspec.json.decode(self._state.read_bytes(), type=Saved)
+            self._last = read(self._state.read_bytes(), Saved)
         except FileNotFoundError:
             self._last = Saved()
-        except msgspec.DecodeError as error:
+        except Unreadable as error:
             raise DamagedCheckpoint(f"{self._state} cannot be read: {error}") from error
         self._forget_definitions(self._last)
         return self._last
