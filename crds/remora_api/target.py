@@ -16,12 +16,6 @@ from remora_api.v1alpha1.bundles import BundleStrategy
 from remora_api.wire_group import PlacementGroup, Strategy
 
 _RAY_NAMES = {"nvidia.com/gpu": "GPU", "amd.com/gpu": "GPU", "google.com/tpu": "TPU"}
-_STRATEGIES = {
-    BundleStrategy.PACK: Strategy.PACK,
-    BundleStrategy.STRICT_PACK: Strategy.STRICT_PACK,
-    BundleStrategy.SPREAD: Strategy.SPREAD,
-    BundleStrategy.STRICT_SPREAD: Strategy.STRICT_SPREAD,
-}
 
 
 def target_from(
@@ -106,7 +100,7 @@ def group_from(bundles: Sequence[pods.Resources], strategy: BundleStrategy | Non
             }
             for bundle in bundles
         ),
-        strategy=_STRATEGIES[strategy or BundleStrategy.PACK],
+        strategy=Strategy[(strategy or BundleStrategy.PACK).name],
     )
 
 

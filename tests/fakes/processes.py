@@ -76,9 +76,9 @@ def route(server: ProxyServer, addresses: list[ReplicaAddress], **routing: Any) 
     server.routing.apply(Routing(version=max(0, server.routing.version) + 1, applications=(application,)))
 
 
-async def reached(server: ProxyServer, address: ReplicaAddress) -> None:
-    """Route everything to one application with this replica, and wait until the proxy has reached it."""
-    route(server, [address])
+async def reached(server: ProxyServer, *addresses: ReplicaAddress, **routing: Any) -> None:
+    """Route everything to one application with these replicas, and wait until the proxy has reached one."""
+    route(server, list(addresses), **routing)
     pool = server.router.cluster(CONTROLLER).ingress("app")
     assert pool is not None
     await until(lambda: pool.ready)
@@ -92,11 +92,10 @@ async def serving(
     server = proxy(**settings or {})
     await server.start()
     try:
-        route(server, list(addresses), **routing)
         if addresses:
-            pool = server.router.cluster(CONTROLLER).ingress("app")
-            assert pool is not None
-            await until(lambda: pool.ready)
+            await reached(server, *addresses, **routing)
+        else:
+            route(server, [], **routing)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=10) as client:
             yield server, client
     finally:

@@ -19,7 +19,7 @@ Bundle = Annotated[
 
 
 class BundleStrategy(StrEnum):
-    """How the bundles of a replica lie to each other; Ray's PACK, STRICT_PACK, SPREAD and STRICT_SPREAD."""
+    """How the bundles of a replica lie to each other; the members have Ray's names."""
 
     PACK = "Pack"
     STRICT_PACK = "StrictPack"

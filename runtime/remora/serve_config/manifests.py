@@ -18,6 +18,7 @@ from remora.serve_config import autoscaling
 from remora.serve_config.file import ActorOptions, ApplicationConfig, DeployConfig, DeploymentConfig
 from remora.serve_config.names import object_name
 from remora_api import capacity
+from remora_api.v1alpha1 import BundleStrategy
 
 Manifest = dict[str, Any]
 
@@ -35,9 +36,6 @@ _SECONDS: Final = {
 }
 """Option → field of the resource, in whole seconds, and the least that it takes."""
 _DEVICES: Final = {"GPU": "nvidia.com/gpu", "TPU": "google.com/tpu"}
-_STRATEGIES: Final = dict(
-    zip(placement_group.STRATEGIES, ("Pack", "StrictPack", "Spread", "StrictSpread"), strict=True)
-)
 _CODE_BYTES: Final = 250_000
 """What `kubectl apply` takes with the copy that it keeps in an annotation."""
 
@@ -232,7 +230,7 @@ def _bundles(config: DeploymentConfig, where: str, notes: list[str]) -> Manifest
     if given[0].get("CPU", 0) < 1 and config.ray_actor_options is None:
         notes.append(f"{where}: the first of bundles has 1 CPU at least, unless the code or resources ask for less")
     strategy = config.placement_group_strategy or placement_group.STRATEGIES[0]
-    return {"bundles": bundles, "bundleStrategy": _STRATEGIES[strategy]}
+    return {"bundles": bundles, "bundleStrategy": BundleStrategy[strategy].value}
 
 
 def _bundle(bundle: Mapping[str, float]) -> Manifest:
