@@ -49,8 +49,8 @@ test-compat: venv ## The same programs on Ray Serve 2.60 and on Remora, in two c
 test-cluster: venv ## On the real Kubernetes of tests/cluster
 	$(BIN)/pytest -q tests/e2e
 
-soak-rollouts: venv ## 100 rollouts of every kind under load, and their table in docs/results (TIMES=100 LONG=30 N=1 KINDS=code,canary INTO=file)
-	$(BIN)/python -m tests.e2e.soak --times $(or $(TIMES),100) --long $(or $(LONG),30) --side-by-side $(or $(N),1) $(if $(KINDS),--kinds "$(KINDS)") --into $(or $(INTO),docs/results/rollouts.md)
+soak-rollouts: venv ## 100 rollouts of every kind under load, and their table in docs/results (TIMES=100 LONG=30 N=1 MINUTES=90 KINDS=code,canary INTO=file)
+	$(BIN)/python -m tests.e2e.soak --times $(or $(TIMES),100) --long $(or $(LONG),30) --side-by-side $(or $(N),1) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KINDS),--kinds "$(KINDS)") --into $(or $(INTO),docs/results/rollouts.md)
 
 soak-bad-specs: venv ## Every bad spec that no schema can refuse, on the cluster, and what is said of it (ROWS=image,node INTO=file)
 	$(BIN)/python -m tests.e2e.bad_specs $(if $(ROWS),--rows "$(ROWS)") --into $(or $(INTO),docs/results/bad-specs.md)

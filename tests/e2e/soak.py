@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +21,11 @@ from tests.e2e.record import Entry, append, page, read
 from tests.e2e.rolling import HEADER, KINDS, Ground, Kind, Result, ground, roll
 from tests.e2e.stage import Stage
 
+PART = 5
+"""Rollouts of one kind that are one line of the record: what an interrupted soak can lose."""
+
+Part = tuple[Kind, int]
+
 
 def main() -> int:
     """Run the soak; the exit status is 1 when a request failed, or more pods were there than are allowed."""
@@ -26,6 +33,7 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=100, help="rollouts of each kind")
     parser.add_argument("--long", type=float, default=30, help="seconds that streams and slow requests take")
     parser.add_argument("--kinds", default="", help="words, one of which the name of a kind has to have, by commas")
+    parser.add_argument("--minutes", type=float, default=24 * 60, help="after these no kind is begun, whatever is left")
     parser.add_argument(
         "--into", type=Path, default=None, help="page for the sum of all runs, with its record beside it"
     )
@@ -36,34 +44,42 @@ def main() -> int:
     words = [it for it in given.kinds.split(",") if it]
     kinds = [it for it in KINDS if not words or any(word in it.name for word in words)]
     cluster = running()
-    wanted: SimpleQueue[Kind] = SimpleQueue()
-    for kind in kinds:
-        wanted.put(kind)
+    wanted: SimpleQueue[Part] = SimpleQueue()
+    for part in parts(kinds, given.times):
+        wanted.put(part)
+    ends = time.monotonic() + given.minutes * 60
     print(HEADER, flush=True)
     record = Record(given.into, given.long, given.side_by_side)
     with cluster.claimed():
         install(Demo(cluster))
         with ThreadPoolExecutor(given.side_by_side) as pool:
             applications = [
-                pool.submit(soak, cluster, wanted, given.times, given.long, record) for _ in range(given.side_by_side)
+                pool.submit(soak, cluster, wanted, ends, given.long, record) for _ in range(given.side_by_side)
             ]
         for it in applications:
             it.result()
     return int(record.is_bad)
 
 
-def soak(cluster: Cluster, wanted: SimpleQueue[Kind], times: int, long_s: float, record: Record) -> None:
-    """Bring one application up and roll it by one kind after the other, for as long as there are any."""
+def parts(kinds: Sequence[Kind], times: int) -> Iterator[Part]:
+    """Yield what is recorded at once: all kinds by turns, so that a soak that is ended has seen each of them."""
+    for done in range(0, times, PART):
+        for kind in kinds:
+            yield kind, min(PART, times - done)
+
+
+def soak(cluster: Cluster, wanted: SimpleQueue[Part], ends: float, long_s: float, record: Record) -> None:
+    """Bring one application up and roll it part by part, for as long as there are any and it is not `ends`."""
     with namespace(cluster) as name:
         rolled: Ground | None = None
-        while (kind := _next(wanted)) is not None:
+        while time.monotonic() < ends and (part := _next(wanted)) is not None:
             rolled = rolled or ground(Stage(cluster, name))
             began = datetime.now(UTC)
-            for result in roll(rolled, [(kind, times)], long_s):
+            for result in roll(rolled, [part], long_s):
                 record.take(result, began)
 
 
-def _next(wanted: SimpleQueue[Kind]) -> Kind | None:
+def _next(wanted: SimpleQueue[Part]) -> Part | None:
     try:
         return wanted.get_nowait()
     except Empty:
