@@ -83,6 +83,22 @@ async def test_each_revision_gets_its_share_and_is_counted_for_itself(body: byte
         assert 'remora_proxy_revision_requests_total{application="app",revision="new",code="200"}' in text
 
 
+async def test_a_revision_that_is_tried_again_begins_with_no_figures() -> None:
+    async with (
+        replica(Steered("old"), name="app#Main#o") as (_, first),
+        replica(Steered("new"), name="app#Main#n") as (_, second),
+        two(first, second, 100) as (server, client),
+    ):
+        await client.get("/raise")
+        assert (await figures(server))["new"]["errors"] == 1
+        # Aborted: the Ray cluster of the other has all requests, and no name beside itself. Then the same again.
+        server.routing.apply(routed(2, 0, controllers=(ControllerEndpoint(url=OLD),)))
+        assert await figures(server) == {}
+        server.routing.apply(routed(3, 0))
+        assert (await client.get("/")).text == "old"
+        assert {name: it["requests"] for name, it in (await figures(server)).items()} == {"old": 1}
+
+
 async def test_a_preview_header_reaches_what_has_no_share_and_nothing_else_does() -> None:
     rules = (RouteRule(revision="new", header="x-remora-preview"),)
     async with (

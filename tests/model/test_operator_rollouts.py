@@ -9,10 +9,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from remora.cli.rollout import earlier
+from remora_api import wire
 from remora_api.meta import Annotation, Component
 from remora_api.v1alpha1 import RevisionPhase
 from remora_operator.kinds import CONTROLLER_REVISION, REPLICA_SET
@@ -112,6 +114,37 @@ def test_code_that_cannot_be_imported_is_taken_back_and_fixing_forward_recovers(
     world.change(importPath="fixed:app")
     world.settle()
     assert world.controllers[1].target.import_path == "fixed:app"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ({"importPath": f"{BAD}:app"}, {"importPath": "hello:app"}),
+        ({"image": f"user/{BAD}:1"}, {"image": "user/good:1"}),
+        ({"env": env(BAD)}, {"env": env("good")}),
+    ],
+    ids=["code", "image", "workers"],
+)
+@pytest.mark.parametrize("auto_rollback", [True, False])
+@pytest.mark.parametrize("served_before", [True, False])
+def test_an_hour_of_failing_is_mended_by_the_next_change(
+    wrong: dict[str, Any], right: dict[str, Any], auto_rollback: bool, served_before: bool
+) -> None:
+    rollout = {"progressDeadlineSeconds": 30, "autoRollback": auto_rollback}
+    world = fresh(replicas=2, rollout=rollout, **({} if served_before else wrong))
+    if served_before:
+        world.settle()
+        world.change(**wrong)
+    for minutes in (0,) * 12 + (5,) * 12:
+        world.now += timedelta(minutes=minutes)
+        step(world)
+        assert not served_before or world.capacity() == 2
+    assert world.is_stalled()
+    assert world.application.status.condition("Stalled").status.value == "True"
+    world.change(**right)
+    world.settle()
+    assert world.capacity() == 2
+    assert not world.is_stalled()
 
 
 def test_pods_that_never_start_are_taken_back_at_the_deadline_with_their_own_words() -> None:
@@ -227,6 +260,68 @@ def test_an_aborted_canary_gives_everything_back() -> None:
     assert {it.incarnation for it in world.pods.values() if it.component is not Component.PROXY} == {1}
 
 
+ANALYSED = {
+    "strategy": "Canary",
+    "canary": {"steps": [{"weight": 10}], "analysis": {"maxErrorPercent": 5, "minRequests": 20}},
+}
+
+
+def told(world: World, *, errors: int, of: int) -> tuple[wire.ProxyFigures, ...]:
+    """Return what one proxy counted: so many answers of the new revision, errors among them, and as many of the old."""
+    status = world.application.status
+
+    def figures(revision: str | None, errors: int) -> wire.RevisionFigures:
+        return wire.RevisionFigures(
+            application="hello", revision=revision or "", requests=of, errors=errors, buckets=(of, 0)
+        )
+
+    revisions = (figures(status.current_revision, 0), figures(status.updated_revision, errors))
+    return (wire.ProxyFigures(window_s=60, bounds_s=(1.0,), revisions=revisions),)
+
+
+def test_a_canary_that_does_worse_is_given_up_with_its_figures() -> None:
+    world = fresh(replicas=2, rollout=ANALYSED)
+    world.settle()
+    good = world.application.status.current_revision
+    world.change(importPath="new:app")
+    until(world, "Promoting")
+    assert world.reconcile().counted is not None, "the proxies are asked"
+    world.figures = told(world, errors=19, of=19)
+    step(world, 5)
+    assert world.reason() == "Promoting", "nothing is concluded from so few"
+    world.figures = told(world, errors=1, of=20)
+    step(world, 5)
+    assert world.reason() == "Promoting", "no more than is allowed"
+    world.figures = told(world, errors=2, of=20)
+    until(world, "RolledBack")
+    assert "10.0 % of its 20 answers" in world.application.status.condition("Ready").message
+    world.settle(stalled=True)
+    assert world.application.status.current_revision == good
+    assert world.weights() == [("hello-head-1", 100)]
+    assert world.reconcile().counted is None, "and are left alone"
+
+    # It was somebody else's fault: the same again, judged by what it does this time.
+    world.figures = ()
+    world.annotate("retry")
+    until(world, "Promoting")
+    world.figures = told(world, errors=0, of=1000)
+    step(world, 5)
+    world.annotate("promote")
+    world.settle()
+    assert world.application.status.current_revision != good
+
+
+def test_without_analysis_figures_give_nothing_up() -> None:
+    world = fresh(replicas=2, rollout=CANARY)
+    world.settle()
+    world.change(importPath="new:app")
+    until(world, "Promoting")
+    world.figures = told(world, errors=1000, of=1000)
+    step(world, 5)
+    assert world.reason() == "Promoting"
+    assert world.reconcile().counted is None
+
+
 def test_a_pause_holds_a_rollout_before_it_begins_and_in_the_middle() -> None:
     world = fresh(replicas=2, rollout={**CANARY, "paused": True})
     world.settle()
@@ -336,6 +431,8 @@ def test_whatever_is_changed_it_serves_on_and_comes_to_rest(changes: list[tuple[
         least = min(least, value) if what == "replicas" else least
         for _ in range(value if what == "wait" else 1):
             step(world)
+            # What was killed comes back by itself, and from then on nothing is missing again.
+            killed = killed and world.capacity() < least
             assert killed or world.capacity() >= least
     # Everybody makes up their mind: the last spec is good.
     world.reachable = True

@@ -29,3 +29,17 @@ def test_revisions_of_the_past_do_not_pile_up() -> None:
     for number in range(1000):
         figures.add("app", f"r{number}", 200, 0.02, now=1.0)
     assert len(figures.report(1.0).revisions) == MAX_REVISIONS
+
+
+def test_a_revision_that_is_tried_again_is_not_judged_by_its_first_try() -> None:
+    figures = Figures()
+    figures.add("app", "old", 200, 0.02, now=1.0)
+    figures.add("app", "new", 500, 0.02, now=1.0)
+    figures.keep({("app", "old"), ("app", "new")})
+    assert [it.requests for it in figures.report(2.0).revisions] == [1, 1]
+    # The new one is aborted: all requests go to the other, which has no name while it is the only one.
+    figures.keep({("app", "")})
+    assert figures.report(2.0).revisions == ()
+    assert 'revision="new",code="500"} 1' in "\n".join(figures.lines()), "counters only grow"
+    figures.add("app", "new", 200, 0.02, now=3.0)
+    assert [it.errors for it in figures.report(4.0).revisions] == [0]

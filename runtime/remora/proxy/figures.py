@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from remora.proxy.metrics import BUCKETS_S
@@ -53,6 +53,10 @@ class Figures:
         current.errors += code >= 500
         current.buckets[bisect_left(BUCKETS_S, seconds)] += 1
         self.codes[application, revision, code] += 1
+
+    def keep(self, routed: Collection[tuple[str, str]]) -> None:
+        """Forget the last minute of revisions that get no requests any more: one that is tried again begins anew."""
+        self._slices = {key: slices for key, slices in self._slices.items() if key in routed}
 
     def report(self, now: float) -> ProxyFigures:
         """Return the figures of the last minute."""

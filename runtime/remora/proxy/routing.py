@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from random import Random
 from typing import Final, NamedTuple
@@ -37,6 +37,8 @@ class CurrentRouting:
 
     def __init__(self, router: Router, rng: Random, root_path: str = "") -> None:
         self.version = -1
+        self.on_revisions: Callable[[Collection[tuple[str, str]]], None] | None = None
+        """Told the applications that have two revisions, and these, whenever the routing changes."""
         self.table = RouteTable()
         self._router = router
         self._rng = rng
@@ -59,6 +61,10 @@ class CurrentRouting:
                 (app.namespace, app.application): Split(app) for app in routing.applications if len(app.controllers) > 1
             }
             self._router.follow(endpoint.url for app in routing.applications for endpoint in app.controllers)
+            if self.on_revisions is not None:
+                self.on_revisions(
+                    {(app.application, it.revision) for app in routing.applications for it in app.controllers}
+                )
             logger.info("routing version %d: %d applications", routing.version, len(routing.applications))
         return True
 

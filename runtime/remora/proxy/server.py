@@ -104,6 +104,7 @@ class ProxyServer:
             root_path=self._root_path,
             tracing=self._tracing,
         )
+        self.routing.on_revisions = self._app.figures.keep
         self._admin = admin(
             self.routing,
             self.metrics,
