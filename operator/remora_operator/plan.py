@@ -81,6 +81,23 @@ class Plan:
         """The cluster is as it should be."""
         return not (self.secrets or self.applies or self.resizes or self.costs or self.deletes or self.status)
 
+    @property
+    def only_watching(self) -> Plan:
+        """What is left of it while reconciling is paused: nothing changes the cluster, a controller or a proxy.
+
+        Controllers and proxies are listened to as before; they keep what they were told last.
+        """
+        return replace(
+            self,
+            secrets=(),
+            applies=(),
+            resizes=(),
+            costs=(),
+            deletes=(),
+            links=tuple(replace(it, target=None, leaves=False) for it in self.links),
+            push=None,
+        )
+
 
 def plan(application: ServeApplication, observed: Observed, installation: Installation, now: datetime) -> Plan:
     """Return what brings the application nearer to what is wanted."""
@@ -153,7 +170,7 @@ def plan(application: ServeApplication, observed: Observed, installation: Instal
         events=events.changes(application.status, new_status) if changed else (),
         requeue_after=_next_look(application, observed, new_status, clusters, quiet, now),
     )
-    return pause.only_watching(decided) if facts.frozen else decided
+    return decided.only_watching if facts.frozen else decided
 
 
 @dataclass(frozen=True, slots=True)
