@@ -12,8 +12,8 @@ from remora import serve
 from remora.compat.config import AutoscalingConfig
 from remora.errors import OptionError
 from remora.graph import placement_group
+from remora.graph.actor_options import ActorOptions
 from remora.graph.deployment import NoEffectYetWarning
-from remora.graph.options import ActorOptions
 from remora_api.wire_group import Strategy
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from remora.errors import OptionError
-
-if TYPE_CHECKING:
-    from remora.graph.options import DeploymentOptions
 
 
 def config(value: Any, where: str) -> dict[str, Any]:
@@ -18,22 +16,30 @@ def config(value: Any, where: str) -> dict[str, Any]:
     return checking.as_dict(GangSchedulingConfig, value, where)
 
 
-def check(options: DeploymentOptions, where: str) -> None:
-    """Raise OptionError where the options contradict each other."""
-    if options.gang_scheduling_config is None:
+def check(
+    found: Mapping[str, Any] | None,
+    where: str,
+    *,
+    replicas: int | None,
+    max_replicas_per_node: int | None,
+    placement_group_strategy: str | None,
+) -> None:
+    """Raise OptionError where what `config` returned contradicts other options; no replicas is by autoscaling."""
+    if found is None:
         return
-    size = options.gang_scheduling_config["gang_size"]
-    if options.autoscaling is None and options.replicas % size:
-        raise OptionError(f"{where}: num_replicas ({options.replicas}) must be a multiple of gang_size ({size})")
-    for option in ("max_replicas_per_node", "placement_group_strategy"):
-        if getattr(options, option):
+    size = found["gang_size"]
+    if replicas is not None and replicas % size:
+        raise OptionError(f"{where}: num_replicas ({replicas}) must be a multiple of gang_size ({size})")
+    for option, value, more in (
+        ("max_replicas_per_node", max_replicas_per_node, ""),
+        ("placement_group_strategy", placement_group_strategy, ", and say gang_placement_strategy"),
+    ):
+        if value:
             raise OptionError(
-                f"{where}: option {option} cannot be set beside gang_scheduling_config: leave it out"
-                + (", and say gang_placement_strategy" if option == "placement_group_strategy" else "")
+                f"{where}: option {option} cannot be set beside gang_scheduling_config: leave it out{more}"
             )
 
 
-def fields(options: DeploymentOptions) -> dict[str, Any] | None:
+def fields(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Return the fields of `remora_api.wire_group.Gang`; None where replicas are on their own."""
-    found = options.gang_scheduling_config
     return None if found is None else {"size": found["gang_size"], "strategy": found["gang_placement_strategy"]}

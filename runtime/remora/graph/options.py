@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 
 from remora.errors import OptionError
 from remora.graph import autoscaling, gang, placement_group
+from remora.graph.actor_options import ActorOptions
 from remora.routing import config as router_config
 from remora.routing.config import RequestRouterConfig
 
@@ -39,45 +40,6 @@ RUNTIME_ENV: Final = ("py_modules", "working_dir", "excludes", "pip", "uv", "con
 
 
 @dataclass(frozen=True, slots=True)
-class ActorOptions:
-    """What one replica needs of its node: `ray_actor_options`."""
-
-    num_cpus: float = 1
-    num_gpus: float = 0
-    memory: int = 0
-    """Bytes; 0 is no limit."""
-    resources: Mapping[str, float] = field(default_factory=dict)
-    """Other Ray resources by name."""
-    env: Mapping[str, str] = field(default_factory=dict)
-    """Added to the environment of its replicas: `env_vars` of its `runtime_env`."""
-    runtime_env: Mapping[str, Any] = field(default_factory=dict)
-    """The rest of its `runtime_env`, for Ray: as JSON has it."""
-
-    @property
-    def cpu_milli(self) -> int:
-        """CPUs in thousandths, as Kubernetes counts them."""
-        return round(self.num_cpus * 1000)
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """The options as a program gives them: the number of CPUs always, the rest where it is set."""
-        runtime_env = {**({"env_vars": dict(self.env)} if self.env else {}), **self.runtime_env}
-        set_ones = {
-            "num_gpus": self.num_gpus,
-            "memory": self.memory,
-            "resources": dict(self.resources),
-            "runtime_env": runtime_env,
-        }
-        return {"num_cpus": self.num_cpus, **{name: value for name, value in set_ones.items() if value}}
-
-    @property
-    def custom(self) -> dict[str, float]:
-        """All that is neither CPU nor memory, by Ray's names."""
-        gpus = {"GPU": float(self.num_gpus)} if self.num_gpus else {}
-        return {**gpus, **self.resources}
-
-
-@dataclass(frozen=True, slots=True)
 class DeploymentOptions:
     """What @serve.deployment says of one deployment. Make and change it with `of` and `changed`, which check."""
 
@@ -89,7 +51,7 @@ class DeploymentOptions:
     max_queued_requests: int = -1
     user_config: Any = None
     has_user_config: bool = False
-    ray_actor_options: ActorOptions = ActorOptions()
+    ray_actor_options: ActorOptions = field(default_factory=ActorOptions)
     graceful_shutdown_wait_loop_s: float = 2.0
     graceful_shutdown_timeout_s: float = 20.0
     health_check_period_s: float = 10.0
@@ -128,12 +90,14 @@ class DeploymentOptions:
     @property
     def group(self) -> dict[str, Any] | None:
         """Fields of `remora_api.wire_group.PlacementGroup`: what each replica reserves."""
-        return placement_group.fields(self)
+        return placement_group.fields(
+            self.placement_group_bundles, self.placement_group_strategy, self.placement_group_bundle_label_selector
+        )
 
     @property
     def gang(self) -> dict[str, Any] | None:
         """Fields of `remora_api.wire_group.Gang`: which replicas come and go together."""
-        return gang.fields(self)
+        return gang.fields(self.gang_scheduling_config)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -185,8 +149,21 @@ def changed(options: DeploymentOptions, given: Mapping[str, Any]) -> DeploymentO
         if key not in ("env_vars", *RUNTIME_ENV) and runtime_env[key]
     ]
     made = replace(options, **values, without_effect=tuple(dict.fromkeys(idle)))
-    placement_group.check(made, made.ray_actor_options, f"deployment {name!r}")
-    gang.check(made, f"deployment {name!r}")
+    placement_group.check(
+        made.placement_group_bundles,
+        made.placement_group_strategy,
+        made.placement_group_bundle_label_selector,
+        f"deployment {name!r}",
+        actor=made.ray_actor_options,
+        max_replicas_per_node=made.max_replicas_per_node,
+    )
+    gang.check(
+        made.gang_scheduling_config,
+        f"deployment {name!r}",
+        replicas=made.replicas if made.autoscaling is None else None,
+        max_replicas_per_node=made.max_replicas_per_node,
+        placement_group_strategy=made.placement_group_strategy,
+    )
     return made
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from remora.errors import OptionError
-
-if TYPE_CHECKING:
-    from remora.graph.options import ActorOptions, DeploymentOptions
+from remora.graph.actor_options import ActorOptions
 
 OPTIONS: Final = (
     "placement_group_bundles",
@@ -59,15 +57,22 @@ def selectors(value: Any, where: str) -> Selectors:
     return tuple(dict(one) for one in value)
 
 
-def check(options: DeploymentOptions, actor: ActorOptions, where: str) -> None:
-    """Raise OptionError where the options contradict each other."""
-    found, selected = options.placement_group_bundles, options.placement_group_bundle_label_selector
+def check(
+    found: Bundles | None,
+    strategy: str | None,
+    selected: Selectors | None,
+    where: str,
+    *,
+    actor: ActorOptions,
+    max_replicas_per_node: int | None,
+) -> None:
+    """Raise OptionError where the options contradict each other or what the replica itself needs."""
     if found is None:
-        for option in OPTIONS[1:]:
-            if getattr(options, option):
+        for option, value in zip(OPTIONS[1:], (strategy, selected), strict=True):
+            if value:
                 raise OptionError(f"{where}: option {option} needs placement_group_bundles beside it")
         return
-    if options.max_replicas_per_node:
+    if max_replicas_per_node:
         raise OptionError(
             f"{where}: option max_replicas_per_node cannot be set beside placement_group_bundles: leave one of them out"
         )
@@ -87,14 +92,14 @@ def check(options: DeploymentOptions, actor: ActorOptions, where: str) -> None:
             )
 
 
-def fields(options: DeploymentOptions) -> dict[str, Any] | None:
+def fields(found: Bundles | None, strategy: str | None, selected: Selectors | None) -> dict[str, Any] | None:
     """Return the fields of `remora_api.wire_group.PlacementGroup`; None without bundles."""
-    found, selected = options.placement_group_bundles, options.placement_group_bundle_label_selector or ()
     if found is None:
         return None
+    selected = selected or ()
     return {
         "bundles": [dict(bundle) for bundle in found],
-        "strategy": options.placement_group_strategy or STRATEGIES[0],
+        "strategy": strategy or STRATEGIES[0],
         "selectors": [dict(one) for one in (selected * len(found) if len(selected) == 1 else selected)],
     }
 
