@@ -16,9 +16,9 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
 
-from remora.controller.connection import NAMESPACE
 from remora.errors import DeploymentUnavailable, MisuseError
 from remora.handle.runtime import Runtime
+from remora.replica.actor_names import NAMESPACE
 from remora.replica.config import Way
 from remora.router.router import Router
 from remora.routing.choosers import chooser

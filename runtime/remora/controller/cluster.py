@@ -16,14 +16,14 @@ from ray.exceptions import ActorUnavailableError, RayError, RayTaskError, Runtim
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from remora.controller import builds, reservations
-from remora.controller.connection import NAMESPACE, ClusterLost
+from remora.controller.connection import ClusterLost
 from remora.controller.settings import ControllerSettings
 from remora.controller.state import Node, NodeId
 from remora.errors import RemoraError
 from remora.node import labels
 from remora.replica import actor_names
 from remora.replica.actor import ReplicaActor
-from remora.replica.actor_names import Owner
+from remora.replica.actor_names import NAMESPACE, Owner
 from remora.replica.config import NotStarted, ReplicaConfig, Started
 from remora.replica.policy import Answer, PolicyQuestion
 from remora.types import ReplicaId

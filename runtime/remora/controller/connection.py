@@ -16,8 +16,8 @@ from typing import Any, Final
 from remora.controller.settings import ControllerSettings
 from remora.errors import RemoraError
 from remora.lean_ray.lean import lean
+from remora.replica.actor_names import NAMESPACE
 
-NAMESPACE: Final = "remora"
 LOCAL_OBJECT_STORE_BYTES: Final = 200_000_000
 LOCAL_CONFIG: Final = {"worker_niceness": 0}
 """Of the Ray of local mode. Ray's own niceness, 15, is for work that may wait: of a core that its proxy wants as well,

@@ -1,10 +1,15 @@
-"""Names of deployment actors in Ray: whose they are can be read from them, by a controller that starts anew as well."""
+"""Names of Remora's actors in Ray. Those of deployment actors say whose they are, to a controller that starts anew too.
+
+A replica's name is its id (`types.ReplicaId`).
+"""
 
 from __future__ import annotations
 
 from typing import Final
 from urllib.parse import quote, unquote
 
+NAMESPACE: Final = "remora"
+"""Ray's namespace of all of them."""
 _PREFIX: Final = "deployment-actor"
 
 Owner = tuple[str, str, str]

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
+from remora.replica.actor_names import NAMESPACE
 from remora.replica.stats import Series
 
 log = logging.getLogger("remora.replica")
@@ -52,7 +53,5 @@ class Colleagues:
 
 def _actor(name: str) -> Any:
     import ray
-
-    from remora.controller.connection import NAMESPACE
 
     return ray.get_actor(name, namespace=NAMESPACE)

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from remora.controller.connection import NAMESPACE
 from remora.errors import OptionError, RemoraError
 from remora.graph.definition import Definition
 from remora.graph.shared_actor import Pickled, SharedActor
 from remora.replica import actor_names, context, failure
+from remora.replica.actor_names import NAMESPACE
 from remora.replica.config import ReplicaConfig
 from remora.replica.shared_actor import ActorPlan, host, read
 
