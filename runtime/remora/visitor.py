@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from remora.errors import DeploymentUnavailable, MisuseError
-from remora.handle.runtime import Runtime
 from remora.replica.actor_names import NAMESPACE
 from remora.replica.config import Way
 from remora.router.router import Router
 from remora.routing.choosers import chooser
 from remora.tracing.process import traced_caller, tracer_of_program
 from remora.tracing.settings import TracingSettings
-from remora.types import CallMetadata, Payload, Reservation
+from remora.types import Caller, CallMetadata, Payload, Reservation
 
 ASK_S: Final = 5.0
 MOST_ASKED: Final = 5
@@ -134,27 +133,27 @@ def _is_replica(entry: dict[str, Any]) -> bool:
 
 
 _lock = threading.Lock()
-_runtime: Runtime | None = None
+_caller: tuple[Caller, asyncio.AbstractEventLoop] | None = None
 
 
-def runtime() -> Runtime | None:
-    """Return what handles of this process call through, made when it is first asked for; None without Ray.
+def caller() -> tuple[Caller, asyncio.AbstractEventLoop] | None:
+    """Return what handles of this process call through, and its loop, made when first asked for; None without Ray.
 
     Raises TracingFailed where the process's environment says that it is to make spans, and it cannot.
     """
-    global _runtime
+    global _caller
     ray = sys.modules.get("ray")
     if ray is None or not getattr(ray, "is_initialized", bool)():
         return None
     with _lock:
-        if _runtime is None:
+        if _caller is None:
             tracer = tracer_of_program(TracingSettings.read())
             loop = asyncio.new_event_loop()
             threading.Thread(target=loop.run_forever, name="remora-visitor", daemon=True).start()
             visitor = Visitor(find)
-            _runtime = Runtime(traced_caller(visitor, tracer), loop)
+            _caller = traced_caller(visitor, tracer), loop
             atexit.register(_end, visitor, loop)
-        return _runtime
+        return _caller
 
 
 def _end(visitor: Visitor, loop: asyncio.AbstractEventLoop) -> None:

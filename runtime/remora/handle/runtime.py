@@ -74,5 +74,5 @@ def _visiting() -> Runtime | None:
         return None
     # By name: what calls through sockets alone must not know of Ray.
     visitor = importlib.import_module("remora.visitor")
-    found: Runtime | None = visitor.runtime()
-    return found
+    found: tuple[Caller, asyncio.AbstractEventLoop] | None = visitor.caller()
+    return Runtime(*found) if found is not None else None
