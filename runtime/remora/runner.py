@@ -1,13 +1,12 @@
 """Who performs `serve.run` and its kin in this process.
 
 A process that imports user code to build or serve it must not start anything, whatever that code says at its top
-level: it sets `Importing`. A script under `remora run` or `remora exec` has a runner that starts the application here
-(`remora.local`, imported when it is first needed).
+level: it sets `Importing`. In any other, a script under `remora exec` say, nobody is chosen, and `serve` takes the
+runner that starts the application here (`remora.local`).
 """
 
 from __future__ import annotations
 
-import importlib
 import logging
 import sys
 from collections.abc import Mapping
@@ -121,17 +120,6 @@ def importing() -> Importing | None:
     return _runner if isinstance(_runner, Importing) else None
 
 
-def current() -> Runner:
-    """Return who performs serve.run; raise RemoraError when nobody can."""
-    if _runner is not None:
-        return _runner
-    try:
-        local = importlib.import_module("remora.local")
-    except ModuleNotFoundError as error:
-        if error.name != "remora.local":
-            raise
-        raise RemoraError(
-            "serve.run cannot start an application in this process yet: use `remora run module:app`"
-        ) from error
-    runner: Runner = local.runner()
-    return runner
+def chosen() -> Runner | None:
+    """Return who was chosen to perform serve.run in this process; None leaves it to the local runner."""
+    return _runner

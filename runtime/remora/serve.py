@@ -1,19 +1,17 @@
 """The `serve` namespace: what users write applications with. `from remora import serve`.
 
-Light: importing it imports neither Ray nor a web framework. What runs applications is in `runner`, what describes them
-in `graph`.
+Light: importing it imports neither Ray nor a web framework. Who runs applications is said by `runner`, and is `local`
+in a program of the user's own; what describes them is in `graph`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from remora import metrics, runner
+from remora import local, metrics, runner
 from remora.batching import batch
 from remora.compat import config, schema
 from remora.errors import OptionError, RemoraError
@@ -25,6 +23,8 @@ from remora.handle import context as request_context
 from remora.multiplexing import multiplexed
 from remora.replica import context as replica_context
 from remora.replica.context import DeploymentActorContext, ReplicaContext, get_replica_context
+from remora.runner import Runner
+from remora.tracing.context import get_trace_context
 
 __all__ = [
     "Application",
@@ -68,6 +68,11 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+def _runner() -> Runner:
+    """Return who performs what stands here: whoever was chosen in this process, else the local runner."""
+    return runner.chosen() or local.runner()
+
+
 def ingress(app: Any = None) -> Callable[..., Any]:
     """Let an ASGI application (FastAPI, or any other) answer a deployment's HTTP requests.
 
@@ -96,7 +101,7 @@ def run(
     if not name:
         raise RemoraError("an application needs a name that is not empty: serve.run(app, name='shop')")
     route_prefix = prefix.checked(route_prefix)
-    return runner.current().run(target, name=name, route_prefix=route_prefix, blocking=blocking, options=options)
+    return _runner().run(target, name=name, route_prefix=route_prefix, blocking=blocking, options=options)
 
 
 @dataclass(slots=True)
@@ -136,17 +141,17 @@ def run_many(targets: Sequence[RunTarget], blocking: bool = False, **options: An
 
 def start(**options: Any) -> None:
     """Start an instance on this machine unless there is one; `serve.run` does so by itself."""
-    runner.current().start(**options)
+    _runner().start(**options)
 
 
 def delete(name: str, _blocking: bool = True) -> None:
     """Take an application away, and wait until it is gone."""
-    runner.current().delete(name)
+    _runner().delete(name)
 
 
 def shutdown() -> None:
     """End the instance on this machine with all of its applications."""
-    runner.current().shutdown()
+    _runner().shutdown()
 
 
 async def shutdown_async() -> None:
@@ -156,12 +161,12 @@ async def shutdown_async() -> None:
 
 def status() -> Any:
     """Return what runs on this machine."""
-    return runner.current().status()
+    return _runner().status()
 
 
 def get_app_handle(name: str = DEFAULT_APP_NAME) -> DeploymentHandle:
     """Return a handle to the ingress of an application."""
-    return runner.current().app_handle(name)
+    return _runner().app_handle(name)
 
 
 def get_deployment_handle(deployment_name: str, app_name: str | None = None) -> DeploymentHandle:
@@ -177,17 +182,7 @@ def get_deployment_handle(deployment_name: str, app_name: str | None = None) -> 
                 f"serve.get_deployment_handle({deployment_name!r}, app_name=…)"
             )
         app_name = replica.app_name
-    return runner.current().deployment_handle(deployment_name, app_name)
-
-
-def get_trace_context() -> Any:
-    """Return OpenTelemetry's current context, with the request's span in it; None when there is none.
-
-    Where tracing is on it need not be given to spans that are made in the request's own task or thread.
-    """
-    if "opentelemetry.context" not in sys.modules:
-        return None
-    return importlib.import_module("opentelemetry.context").get_current() or None
+    return _runner().deployment_handle(deployment_name, app_name)
 
 
 def get_multiplexed_model_id() -> str:

@@ -18,9 +18,11 @@ from typing import Final
 from remora.compat import missing, ray_get
 
 ROOT: Final = "ray.serve"
+SERVE: Final = "remora.serve"
+"""What stands for it. Here and below names only: who asks for them is the user's program."""
 
 MODULES: Final[Mapping[str, str]] = {
-    "ray.serve.api": "remora.serve",
+    "ray.serve.api": SERVE,
     "ray.serve.batching": "remora.batching",
     "ray.serve.config": "remora.compat.config",
     "ray.serve.context": "remora.replica.context",
@@ -61,7 +63,7 @@ def install() -> None:
     """Make `ray.serve` Remora in this process from now on. Harmless when it is already."""
     if any(isinstance(finder, _Finder) for finder in sys.meta_path):
         return
-    if ROOT in sys.modules and sys.modules[ROOT].__name__ != "remora.serve":
+    if ROOT in sys.modules and sys.modules[ROOT].__name__ != SERVE:
         raise ImportError("ray.serve was imported before Remora's alias was installed: install it first")
     sys.meta_path.insert(0, _Finder())
 
@@ -90,7 +92,7 @@ class _Alias(Loader):
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        serve = importlib.import_module("remora.serve")
+        serve = importlib.import_module(SERVE)
         # With a path, `import ray.serve.unknown` reaches the finder and its message.
         serve.__dict__.setdefault("__path__", [])
         # All at once: importing one later would set `serve.deployment`, the decorator, to a module.
