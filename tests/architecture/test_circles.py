@@ -13,8 +13,8 @@ PACKAGES = ("remora_api", "remora_operator", "remora")
 BY_NAME = re.compile(r"import_module\(\s*\"([\w.]+)\"")
 
 KNOWN = (
-    # What users write refers to itself: deployments make applications, whose methods make nodes, which take stages.
-    frozenset(f"remora.graph.{name}" for name in ("application", "deployment", "foreign", "node", "stage"))
+    # What users write refers to itself: deployments make applications, whose methods make nodes, and all chain all.
+    frozenset(f"remora.graph.{name}" for name in ("application", "chain", "deployment", "foreign", "node"))
     | {"remora.handle.flow"},
     frozenset({"remora.proxy.client", "remora.proxy.protocol"}),
     frozenset({"remora.proxy.tracing", "remora.proxy.visit"}),

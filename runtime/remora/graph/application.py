@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from remora.errors import GraphError
-from remora.graph.stage import Chainable, Stage, label
+from remora.graph.chain import Chainable
+from remora.graph.stage import Stage, label
 
 if TYPE_CHECKING:
     from remora.graph.deployment import Deployment

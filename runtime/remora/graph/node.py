@@ -19,7 +19,8 @@ from typing import Any, NoReturn, Self
 
 from remora.errors import GraphError
 from remora.graph.application import Application
-from remora.graph.stage import Chainable, Stage, label
+from remora.graph.chain import Chainable
+from remora.graph.stage import Stage, label
 from remora.graph.walk import find
 
 
