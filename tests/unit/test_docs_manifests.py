@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from remora.serve_config import file, targets
+from remora_api.meta import API_VERSION
 from remora_api.v1alpha1 import ServeApplication
 from remora_api.v1alpha1.spec import ServeApplicationSpec
 
@@ -53,5 +54,10 @@ def test_yaml_of_the_documentation_is_accepted(text: str) -> None:
     (piece,) = yaml.safe_load_all(text)
     if file.is_config(piece):
         assert not list(targets.notes(file.read(piece)))
+        return
+    if piece.get("kind") == "HorizontalPodAutoscaler":
+        # Kubernetes' own; whom it scales is ours.
+        target = piece["spec"]["scaleTargetRef"]
+        assert (target["apiVersion"], target["kind"]) == (API_VERSION, "ServeApplication")
         return
     assert ServeApplication.from_manifest(manifest(piece), strict=True)

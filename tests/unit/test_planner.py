@@ -112,6 +112,32 @@ def test_delays_double_up_to_a_limit() -> None:
     assert [start_delay_s(Crashes(n, 0, "")) for n in (1, 2, 3, 4, 20)] == [0.5, 1, 2, 4, 30]
 
 
+@pytest.mark.parametrize("fails", ["build", "start"])
+def test_an_hour_of_failing_holds_up_neither_another_try_for_long_nor_other_code_at_all(fails: str) -> None:
+    wrong, now = target(), 100.0
+    current = world(wrong, graph("A"))
+    if fails == "build":
+        current = replace(current, builds={}, serving={})
+    while now < 3700:
+        for action in actions(current, now):
+            current = events.enact(current, action, now)
+            match action:
+                case BuildGraph():
+                    current = after(current, events.BuildFailed(versions.build_key(wrong), "no module"), now=now)
+                case Start():
+                    current = after(current, events.ReplicaFailed(action.replica, "boom"), now=now)
+                case Kill():
+                    current = after(current, events.ReplicaDied(action.replica), now=now)
+        now += 1
+    expected = "BuildGraph" if fails == "build" else "Start"
+    assert expected in [kind for wait in range(301) for kind in kinds(current, now + wait)], "it is tried on"
+    right = target(revision="r2", generation=2, import_path="right:app")
+    mended = after(current, events.TargetSet(right), now=now)
+    (build,) = (it for it in actions(mended, now) if isinstance(it, BuildGraph))
+    built = after(events.enact(mended, build, now), events.BuildDone(versions.build_key(right), graph("A")), now=now)
+    assert "Start" in kinds(built, now)
+
+
 def test_a_node_that_the_operator_takes_away_is_emptied_without_a_gap() -> None:
     before = with_replicas(world(target(), graph("A"), node("n1"), node("n2")), "A", Phase.RUNNING, on="n1")
     leaving = after(before, events.TargetSet(target(drain_nodes=("n1",))))
