@@ -180,6 +180,30 @@ async def test_an_object_of_somebody_else_is_not_taken_over(bench: Bench) -> Non
     assert "spec" not in bench.cluster.objects[SERVICE, "shop", "hello"]
 
 
+async def test_what_somebody_else_has_labelled_as_ours_is_never_deleted(bench: Bench) -> None:
+    """Not by a rollout, and not when everything of the application goes."""
+    await bench.create()
+    await bench.reconcile()
+    (made,) = (
+        it for (kind, _, name), it in bench.cluster.objects.items() if (kind, name) == (DEPLOYMENT, "hello-proxy")
+    )
+    labels = made["metadata"]["labels"]
+    for name, owners in (("backup", []), ("of-the-past", [{"uid": "uid-of-the-past"}])):
+        metadata = {"name": name, "namespace": "shop", "labels": labels, "ownerReferences": owners}
+        await bench.cluster.create(DEPLOYMENT, {"metadata": metadata, "kind": "Deployment"})
+        await bench.cluster.create(CONFIG_MAP, {"metadata": metadata, "kind": "ConfigMap"})
+    written: list[str] = []
+    for spec in ({"image": "user/another:1"}, {"suspend": True}):
+        await bench.cluster.merge(SERVE_APPLICATION, "shop", "hello", {"spec": spec})
+        for _ in range(4):
+            await bench.relist.once()
+            written += await bench.reconcile()
+    assert "delete Deployment hello-proxy" in written, "it deletes what is its own"
+    assert not [it for it in written if "backup" in it or "of-the-past" in it]
+    left = {(kind, name) for kind, _, name in bench.cluster.objects}
+    assert {(kind, name) for kind in (DEPLOYMENT, CONFIG_MAP) for name in ("backup", "of-the-past")} <= left
+
+
 async def test_nothing_is_written_by_who_does_not_lead(bench: Bench) -> None:
     await bench.create()
     bench.leads = False
