@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check format generate test test-unit test-ray test-compat test-cluster soak-rollouts soak-bad-specs soak-decisions demo demo-down bench bench-cluster bench-quick bench-bodies soak-leaks clean
+.PHONY: help venv check format generate test test-unit test-ray test-compat test-cluster soak-rollouts soak-bad-specs soak-decisions demo demo-down bench bench-cluster bench-peers bench-quick bench-bodies soak-leaks clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -75,6 +75,9 @@ bench: venv ## Every row of docs/benchmarks.md beside bare uvicorn and Ray Serve
 
 bench-cluster: venv ## The data plane inside the test cluster: client pod, Service, proxy, replica, beside bare uvicorn and Ray Serve (ROUNDS=3 SECONDS=3 PROGRAMS=noop INTO=file)
 	@$(BIN)/python -m benchmarks.in_cluster $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(PROGRAMS),--programs $(PROGRAMS)) $(if $(INTO),--into $(INTO))
+
+bench-peers: venv ## The same work by Remora and by KubeRay with Ray Serve on the test cluster, about 35 minutes (ROWS=start,code SIDES=KubeRay INTO=file)
+	@$(BIN)/python -m benchmarks.peers $(if $(ROWS),--rows $(ROWS)) $(if $(SIDES),--sides $(SIDES)) --into $(or $(INTO),docs/results/kuberay.md)
 
 bench-quick: venv ## Figures of the README, in under 3 minutes
 	$(BIN)/python -m benchmarks.quick

@@ -25,7 +25,7 @@ def recipe() -> Iterator[Recipe]:
     tools.wrk()
     with TemporaryDirectory() as folder:
         context = Path(folder)
-        _put_wrk(context / "wrk")
+        put("wrk", context / "wrk")
         shutil.copytree(ROOT / "benchmarks", context / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
         runtime = next(it for it in ours() if it.image == RUNTIME)
         (context / "runtime").write_text(runtime.fingerprint())
@@ -39,15 +39,16 @@ def libraries(ldd: str) -> list[Path]:
     return [Path(it) for it in found if not Path(it).name.startswith(OF_LIBC)]
 
 
-def _put_wrk(folder: Path) -> None:
-    wrk = shutil.which("wrk")
-    assert wrk is not None, "tools.wrk has put it on the path"
-    said = subprocess.run(["ldd", wrk], capture_output=True, text=True, check=True).stdout
+def put(program: str, folder: Path) -> None:
+    """Put a program of this machine into a folder, which is copied to `/opt/PROGRAM`, with the libraries it needs."""
+    found = shutil.which(program)
+    assert found is not None, f"{program} is on this machine's path"
+    said = subprocess.run(["ldd", found], capture_output=True, text=True, check=True).stdout
     for name in ("bin", "lib"):
         (folder / name).mkdir(parents=True)
-    shutil.copy(wrk, folder / "lib" / "wrk")
+    shutil.copy(found, folder / "lib" / program)
     for library in libraries(said):
         shutil.copy(library, folder / "lib" / library.name)
-    start = folder / "bin" / "wrk"
-    start.write_text('#!/bin/sh\nLD_LIBRARY_PATH=/opt/wrk/lib exec /opt/wrk/lib/wrk "$@"\n')
+    start = folder / "bin" / program
+    start.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH=/opt/{program}/lib exec /opt/{program}/lib/{program} "$@"\n')
     start.chmod(0o755)

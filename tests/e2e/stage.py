@@ -33,6 +33,8 @@ READ = {
 
 
 T = TypeVar("T")
+Objects = list[dict[str, Any]]
+Texts = list[str]
 
 
 def eventually(probe: Callable[[], T], within_s: float, what: str) -> T:
@@ -97,7 +99,7 @@ class Stage:
         group, plural = READ[kind]
         return f"/{group}/namespaces/{self.namespace}/{plural}"
 
-    def pods(self, application: str, component: str) -> list[dict[str, Any]]:
+    def pods(self, application: str, component: str) -> Objects:
         """Return an application's pods of one component that are not being deleted."""
         pods = self.list("pods", application=application, component=component)
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
@@ -110,7 +112,8 @@ class Stage:
     def is_current(self, application: str) -> bool:
         """Whether Ready=True was said of the generation that is in the spec now."""
         resource = self.get("sapp", application)
-        ready = next((c for c in resource.get("status", {}).get("conditions", []) if c["type"] == "Ready"), {})
+        conditions: Objects = resource.get("status", {}).get("conditions", [])
+        ready: dict[str, Any] = next((c for c in conditions if c["type"] == "Ready"), {})
         return (
             ready.get("status") == "True"
             and resource["status"].get("observedGeneration") == resource["metadata"]["generation"]
@@ -154,7 +157,7 @@ class Stage:
         assert head.status == 200, f"{path}: {head.status} {text}"
         return text
 
-    def answers(self, application: str, many: int, path: str = "/", timeout_s: float = 30) -> list[str]:
+    def answers(self, application: str, many: int, path: str = "/", timeout_s: float = 30) -> Texts:
         """Return the texts of so many 200 answers, each on a connection of its own: in the time that `answer` needs.
 
         That starts kubectl and Python once for all, which for each would take most of half a second.
@@ -178,7 +181,12 @@ class Stage:
     @contextmanager
     def load(self, application: str, *options: str, path: str = "/") -> Iterator[Load]:
         """Send load through the Service while the context is entered."""
-        url = f"http://{self.address(application)}"
+        with self.load_at(f"http://{self.address(application)}", *options, path=path) as load:
+            yield load
+
+    @contextmanager
+    def load_at(self, url: str, *options: str, path: str = "/") -> Iterator[Load]:
+        """Send load to a URL of the cluster's network while the context is entered; SERVICE in options is the URL."""
         command = [
             sys.executable,
             "-m",

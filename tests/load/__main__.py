@@ -3,10 +3,11 @@
 It ends after ``--for`` seconds, or earlier at SIGTERM (how a test stops it), and always prints:
 
     {"requests": 7200, "failures": [], "statuses": {"200": 7200}, "p50_ms": 3.1, "p99_ms": 9.8, "longest_ms": 31.0,
-     "streams": 1, "stream_seconds": [30.0]}
+     "streams": 1, "stream_seconds": [30.0], "why": {}, "failed_at": [], "gap_s": 0.05, "seen": {"ok": [1.7e9, 1.7e9]}}
 
-A failure is an answer with another status than 2xx, an answer that is not whole, a refused or reset connection, or no
-answer within ``--timeout`` seconds.
+`seen` has for each text when it was answered first and last, `failed_at` the first and the last failure, in seconds
+since 1970; `gap_s` is the longest time without a good answer. A failure is an answer with another status than 2xx, an
+answer that is not whole, a refused or reset connection, or no answer within ``--timeout`` seconds.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ import argparse
 import asyncio
 import json
 import signal
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from tests.load.http import Answer, BadAnswer, Connection
+
+LONG_S = 60.0
+"""The least that a stream or a slow request may take in all."""
 
 
 @dataclass(slots=True)
@@ -31,6 +36,25 @@ class Tally:
     failures: list[str] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
     stream_seconds: list[float] = field(default_factory=list)
+    seen: dict[str, tuple[float, float]] = field(default_factory=dict)
+    why: Counter[str] = field(default_factory=Counter)
+    failed_at: tuple[float, ...] = ()
+    gap_s: float = 0.0
+    good_at: float = field(default_factory=time.time)
+
+    def succeed(self, text: str) -> None:
+        """Count a good answer of the steady load."""
+        now = time.time()
+        self.answers[text] += 1
+        self.seen[text] = (self.seen.get(text, (now, now))[0], now)
+        self.gap_s, self.good_at = max(self.gap_s, now - self.good_at), now
+
+    def fail(self, where: str, why: str) -> None:
+        """Count a failure: at which time of which connection or path, and why."""
+        now = time.time()
+        self.failures.append(f"{where}: {why}")
+        self.why[why] += 1
+        self.failed_at = (*self.failed_at[:1], now)
 
     def report(self) -> dict[str, object]:
         """Return the figures as JSON values."""
@@ -50,6 +74,10 @@ class Tally:
             "longest_ms": round(ordered[-1] * 1000, 2),
             "streams": len(self.stream_seconds),
             "stream_seconds": [round(seconds, 2) for seconds in self.stream_seconds],
+            "why": dict(self.why.most_common(10)),
+            "failed_at": self.failed_at,
+            "gap_s": round(max(self.gap_s, time.time() - self.good_at), 2),
+            "seen": dict(list(self.seen.items())[:100]),
         }
 
 
@@ -72,16 +100,14 @@ async def send_steadily(target: argparse.Namespace, tally: Tally, index: int, st
                 answer, text = await connection.request(target.method, url.path or "/", body, headers)
         except (OSError, BadAnswer, TimeoutError) as error:
             connection.close()
-            tally.failures.append(f"+{sent - target.started:.2f}s connection {index}: {type(error).__name__} {error}")
+            tally.fail(f"+{sent - target.started:.2f}s connection {index}", f"{type(error).__name__} {error}")
         else:
             tally.latencies_s.append(loop.time() - sent)
             if 200 <= answer.status < 300:
                 tally.statuses[answer.status] += 1
-                tally.answers[text[:80].decode("utf-8", "replace")] += 1
+                tally.succeed(text[:80].decode("utf-8", "replace"))
             else:
-                tally.failures.append(
-                    f"+{sent - target.started:.2f}s connection {index}: {answer.status} {text[:200]!r}"
-                )
+                tally.fail(f"+{sent - target.started:.2f}s connection {index}", f"{answer.status} {text[:200]!r}")
         due = max(due + interval, loop.time() - 1)
     connection.close()
 
@@ -94,21 +120,21 @@ async def hold_stream(target: argparse.Namespace, tally: Tally) -> None:
     began, size, status, refusal = loop.time(), 0, 200, b""
     path = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
     try:
-        async for item in connection.stream("GET", path):
-            if isinstance(item, Answer):
-                status = item.status
-            else:
-                size += len(item)
-                refusal += item if status != 200 else b""
+        # A server that has gone without a word would be waited for for ever.
+        async with asyncio.timeout(max(target.timeout, LONG_S)):
+            async for item in connection.stream("GET", path):
+                if isinstance(item, Answer):
+                    status = item.status
+                else:
+                    size += len(item)
+                    refusal += item if status != 200 else b""
         if status != 200:
-            tally.failures.append(f"+{began - target.started:.2f}s {path}: {status} {refusal[:200]!r}")
+            tally.fail(f"+{began - target.started:.2f}s {path}", f"{status} {refusal[:200]!r}")
         else:
             tally.stream_seconds.append(loop.time() - began)
-    except (OSError, BadAnswer) as error:
-        tally.failures.append(
-            f"+{began - target.started:.2f}s {path} after {loop.time() - began:.1f} s, {size} bytes: "
-            f"{type(error).__name__} {error}"
-        )
+    except (OSError, BadAnswer, TimeoutError) as error:
+        after = f"after {loop.time() - began:.1f} s, {size} bytes"
+        tally.fail(f"+{began - target.started:.2f}s {path} {after}", f"{type(error).__name__} {error}")
     connection.close()
 
 

@@ -1,0 +1,142 @@
+"""``make bench-peers``: Remora and KubeRay do the same work on the test cluster, told in ``docs/results/kuberay.md``.
+
+    python -m benchmarks.peers [--rows start,code] [--sides Remora,KubeRay] [--into FILE]
+
+Beside the page lies its record, a line of JSON for each row of a side. All rows of both sides begin a new record; some
+rows are added to the one that there is, and replace what it had of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.in_cluster import image
+from benchmarks.machine import processor
+from benchmarks.peers import images, kuberay
+from benchmarks.peers.page import CELLS, SIDES, Entry, page
+from benchmarks.peers.rows import BY_KEY, ROWS, Row
+from benchmarks.peers.side import KubeRay, Remora, Side, apply
+from demo.ground import Ground
+from demo.story import install
+from tests.cluster import Cluster, ClusterError, running
+from tests.cluster.progress import say
+from tests.e2e.conftest import PROCESS, SESSION, namespace, no_pods
+from tests.e2e.page import commit, machine
+from tests.e2e.scene import scene
+from tests.e2e.stage import Stage, eventually
+
+READING = Path(__file__).with_name("reading.md")
+
+
+def main() -> int:
+    """Measure, print, and write page and record where that is asked for."""
+    given = _arguments()
+    wanted = [BY_KEY[it] for it in given.rows.split(",")] if given.rows else list(ROWS)
+    sides = given.sides.split(",")
+    cluster = running()
+    cluster.up()
+    entries = _before(given.into, is_whole=not given.rows and set(sides) == set(SIDES))
+    with cluster.claimed():
+        install(Ground(cluster))
+        _load_images(cluster)
+        with kuberay.installed(cluster):
+            for name in sides:
+                for entry in _measure(cluster, name, wanted):
+                    entries.append(entry)
+                    print(f"{entry.side}, {BY_KEY[entry.row].title}: {_shown(entry)}", flush=True)
+                    _write(given.into, entries)
+    return 0
+
+
+def _load_images(cluster: Cluster) -> None:
+    with images.recipes() as recipes:
+        for it in recipes:
+            cluster.build(it)
+    with image.recipe() as recipe:
+        cluster.build(recipe)
+
+
+def _measure(cluster: Cluster, name: str, rows: Sequence[Row]) -> Iterator[Entry]:
+    """Run rows of one side in a namespace of its own; one that fails leaves the others their turn."""
+    with _side(cluster, name) as side:
+        if all(it.key != "start" for it in rows):
+            apply(side, side.wanted)
+            eventually(side.is_settled, 300, "the state that is wanted")
+        for row in rows:
+            if row.only and row.only != name:
+                continue
+            began = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+            say(f"… {name}: {row.title}")
+            then = time.monotonic()
+            try:
+                entry = Entry(began, commit(), name, row.key, row.measure(side))
+            except (AssertionError, ClusterError, OSError, KeyError, StopIteration) as error:
+                say(traceback.format_exc())
+                say(scene(cluster, side.stage.namespace)[-20000:])
+                entry = Entry(began, commit(), name, row.key, error=f"{type(error).__name__}: {error}")
+            say(f"✓ {name}: {row.title} ({time.monotonic() - then:.0f} s)")
+            yield entry
+
+
+@contextmanager
+def _side(cluster: Cluster, name: str) -> Iterator[Side]:
+    """Give a side; its pods have gone when the next one comes."""
+    try:
+        with namespace(cluster) as at:
+            stage = Stage(cluster, at)
+            side: Side = KubeRay(stage) if name == "KubeRay" else Remora(stage)
+            try:
+                yield side
+            finally:
+                if name == "KubeRay":
+                    kuberay.without_services(cluster, at)
+    finally:
+        no_pods(cluster, f"{PROCESS}={SESSION}")
+
+
+def _shown(entry: Entry) -> str:
+    return entry.error or f"{CELLS[entry.row](entry.figures)} {entry.figures.get('why', '')}"
+
+
+def _before(into: Path | None, *, is_whole: bool) -> list[Entry]:
+    record = into.with_suffix(".jsonl") if into else None
+    if is_whole or record is None or not record.exists():
+        return []
+    return [Entry(**json.loads(line)) for line in record.read_text().splitlines()]
+
+
+def _write(into: Path | None, entries: Sequence[Entry]) -> None:
+    if into is None:
+        return
+    into.with_suffix(".jsonl").write_text("".join(json.dumps(asdict(it)) + "\n" for it in entries))
+    facts = [
+        f"a machine of {machine()} ({processor(Path('/proc/cpuinfo').read_text())}), its load generator included",
+        f"KubeRay {images.KUBERAY}, Ray and Ray Serve 2.60.0, Kubernetes {_kubernetes()}",
+        "`make bench-peers`",
+    ]
+    into.write_text(page(entries, facts, READING.read_text()))
+
+
+def _kubernetes() -> str:
+    return str(json.loads(running().kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"])
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers")
+    parser.add_argument("--rows", default="", help=f"some of: {','.join(BY_KEY)}")
+    parser.add_argument("--sides", default=",".join(SIDES))
+    parser.add_argument("--into", type=Path, help="page to write; none unless given")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
