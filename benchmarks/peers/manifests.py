@@ -15,6 +15,8 @@ HIGH_THROUGHPUT = ("RAY_SERVE_ENABLE_HA_PROXY", "RAY_SERVE_THROUGHPUT_OPTIMIZED"
 GRACE_S = 30
 """A replica may take that long to end: longer than the slow request."""
 ONGOING = 100
+TERMINATION_S = 45
+"""Ray drains a node for up to 30 seconds at SIGTERM: a pod's default of 30 seconds would cut that off."""
 HEAD = {"cpu": "200m", "memory": "3Gi"}
 WORKER = {"cpu": "300m", "memory": "2Gi"}
 
@@ -161,7 +163,8 @@ def _template(
         **more,
     }
     security = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
-    return {"spec": {"containers": [container], "securityContext": security, "automountServiceAccountToken": False}}
+    spec = {"containers": [container], "securityContext": security, "automountServiceAccountToken": False}
+    return {"spec": spec | {"terminationGracePeriodSeconds": TERMINATION_S}}
 
 
 def client(image: str) -> Manifest:

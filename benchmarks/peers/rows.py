@@ -18,7 +18,8 @@ from tests.e2e.stage import eventually
 Figures = dict[str, Any]
 START_S, CHANGE_S, REFUSAL_S, HEAD_S = 300, 240, 120, 240
 """How long each may take at most."""
-REST_S = 30
+CALM_S, REST_S, LATE_S = 12, 30, 40
+"""Until an application that has come up is at rest, how long that is looked at, and what a lost head has to show."""
 QUIET = 25
 """Fresh connections, five a second, that have to be answered well at the end."""
 
@@ -33,7 +34,7 @@ def start(side: Side) -> Figures:
         first = next(it for it in probe.answers if it.is_good)
         eventually(side.is_settled, START_S, "the state that is wanted")
         settled = time.time()
-    within(20, lambda: False)
+    within(CALM_S, lambda: False)
     there, operator = pods(side), operators(side)
     before, before_operator, then = resources.cpu_s(there), resources.cpu_s(operator), time.monotonic()
     within(REST_S, lambda: False)
@@ -142,7 +143,7 @@ def _deleted(side: Side, component: str, how: tuple[str, ...]) -> Figures:
         side.stage.kubectl("delete", "pod", victim, "--wait=false", *how)
         if component == "head":
             # What the loss of the head does to workers comes late.
-            within(60, lambda: False)
+            within(LATE_S, lambda: False)
             two = None
         else:
             two = _until(seen, lambda: bool(_processes(seen.probe, seen.began) - before), HEAD_S)
@@ -211,12 +212,12 @@ ROWS = (
     Row("noop", "no-op requests/s, 16 connections, from a pod through the Service", noop),
     Row("code", "new code", code),
     Row("variable", "another environment variable of the worker pods", variable),
-    Row("image", "another image", new_image),
     Row("scale", "2 → 4 replicas by the manifest", scale),
     Row("broken", "code that cannot be imported, then fixed", broken),
     Row("drained", "`kubectl delete` of a worker pod", drained),
     Row("killed", "a worker pod killed (`--grace-period=0 --force`)", killed),
     Row("head", "the head pod killed", head),
+    Row("image", "another image", new_image),
     Row("fast", "no-op requests/s in Ray Serve's high throughput mode (HAProxy)", fast, "KubeRay"),
     Row("head_alone", "the head pod killed, without Redis", head_alone, "KubeRay"),
 )
