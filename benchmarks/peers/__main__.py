@@ -25,6 +25,7 @@ from benchmarks.peers import images, kuberay
 from benchmarks.peers.page import CELLS, SIDES, Entry, page
 from benchmarks.peers.rows import BY_KEY, ROWS, Row
 from benchmarks.peers.side import KubeRay, Remora, Side, apply
+from benchmarks.peers.traffic import within
 from demo.ground import Ground
 from demo.story import install
 from tests.cluster import Cluster, ClusterError, running
@@ -34,6 +35,8 @@ from tests.e2e.page import commit, machine
 from tests.e2e.scene import scene
 from tests.e2e.stage import Stage, eventually
 
+RECOVERY_S = 120
+"""What a side gets to come to itself after a row that failed."""
 READING = Path(__file__).with_name("reading.md")
 
 
@@ -83,6 +86,7 @@ def _measure(cluster: Cluster, name: str, rows: Sequence[Row]) -> Iterator[Entry
                 say(traceback.format_exc())
                 say(scene(cluster, side.stage.namespace)[-20000:])
                 entry = Entry(began, commit(), name, row.key, error=f"{type(error).__name__}: {error}")
+                within(RECOVERY_S, side.is_settled)
             say(f"✓ {name}: {row.title} ({time.monotonic() - then:.0f} s)")
             yield entry
 

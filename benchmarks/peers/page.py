@@ -183,7 +183,8 @@ HOW = """## How
 * KubeRay's operator is built from its Go module, runs in a pod, and is installed by its own `config/default`, with the
   resources that it gives itself there. The RayService follows KubeRay's sample for high availability: Ray's head keeps
   its tables in Redis, runs no replicas and is left out of the Service, and a node holds one replica of the deployment
-  at most. The upgrade strategy is `NewCluster`; pods have 45 s to end, as Ray drains its node for up to 30 s. Redis (one pod more) is not counted in pods, memory and CPU.
+  at most. The upgrade strategy is `NewCluster`; pods have 45 s to end, as Ray drains its node for up to 30 s.
+  Redis (one pod more) is not counted in pods, memory and CPU.
 * Remora runs two proxy pods beside the head and two worker pods; each worker pod has room for more replicas.
 * Both have the same requests of CPU and memory limits for head and workers, access logs on, no CPU limits, pods of Pod
   Security `restricted`. Ray is 2.60.0 on both sides. Images are on the nodes before anything is measured.
