@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,7 +51,7 @@ def main() -> int:
     with cluster.claimed():
         install(Ground(cluster))
         _load_images(cluster)
-        with kuberay.installed(cluster):
+        with kuberay.installed(cluster) if "KubeRay" in sides else nullcontext():
             for name in sides:
                 for entry in _measure(cluster, name, wanted):
                     entries.append(entry)

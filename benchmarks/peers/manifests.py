@@ -35,6 +35,8 @@ class Wanted:
     """An import path that leads nowhere."""
     redis: bool = True
     """KubeRay's fault tolerance of Ray's head."""
+    room: int = 1
+    """Replicas that KubeRay lets a worker pod hold at most."""
     fast: bool = False
     """Ray Serve's high throughput mode."""
 
@@ -72,8 +74,8 @@ def remora(wanted: Wanted, source: str) -> list[Manifest]:
 def kuberay(wanted: Wanted) -> list[Manifest]:
     """Return the RayService as KubeRay's sample for high availability has it, and Redis.
 
-    That sample keeps at most one replica on a node, so that a pod that dies takes but one along, and more replicas need
-    more worker pods. The head's proxy gets no requests.
+    That sample keeps at most one replica on a node, so that a pod that dies takes but one along. The number of worker
+    pods stays: without Ray's autoscaler a RayService does not hand another one on. The head's proxy gets no requests.
     """
     path = "missing" if wanted.broken else f"app{wanted.number}"
     serve = f"""\
@@ -84,7 +86,7 @@ applications:
   deployments:
   - name: Peer
     num_replicas: {wanted.replicas}
-    max_replicas_per_node: 1
+    max_replicas_per_node: {wanted.room}
     max_ongoing_requests: {ONGOING}
     graceful_shutdown_timeout_s: {GRACE_S}
     ray_actor_options:
@@ -103,7 +105,7 @@ applications:
         "workerGroupSpecs": [
             {
                 "groupName": "worker",
-                "replicas": wanted.replicas,
+                "replicas": 2,
                 "minReplicas": 1,
                 "maxReplicas": 5,
                 "rayStartParams": {"num-cpus": "1", **store},

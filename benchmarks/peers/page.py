@@ -107,12 +107,16 @@ def _broken(of: Mapping[str, Any]) -> str:
 
 def _deleted(of: Mapping[str, Any]) -> str:
     two = "no second replica came" if of["two_s"] is None else f"{of['two_s']:.0f} s until another process answers"
-    return f"{two}; {requests(of)}; longest time without an answer {of['gap_s']:g} s"
+    return f"{two}; {requests(of)}{_gap(of)}"
+
+
+def _gap(of: Mapping[str, Any]) -> str:
+    return f"; longest time without an answer {of['gap_s']:g} s" if "gap_s" in of else ""
 
 
 def _head(of: Mapping[str, Any]) -> str:
     same = f"{of['same']} of {of['had']} replica processes serve on"
-    return f"{requests(of)}; longest time without an answer {of['gap_s']:g} s; {same}"
+    return f"{requests(of)}{_gap(of)}; {same}"
 
 
 def _rate(of: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from tests.load.http import BadAnswer, Connection
 
 EVERY_S = 0.2
-TIMEOUT_S = 5.0
+TIMEOUT_S = 15.0
 
 
 async def probe(url: str) -> None:

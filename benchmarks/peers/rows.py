@@ -60,7 +60,11 @@ def code(side: Side) -> Figures:
 
 def new_image(side: Side) -> Figures:
     """Change the tag of the image."""
-    return _changed(side, replace(side.wanted, image="2"))
+    return _changed(side, replace(side.wanted, image=_other(side.wanted.image)))
+
+
+def _other(tag: str) -> str:
+    return "2" if tag == "1" else "1"
 
 
 def variable(side: Side) -> Figures:
@@ -83,6 +87,10 @@ def _taken(seen: Traffic, is_over: bool, within_s: float) -> Figures:
 
 def scale(side: Side) -> Figures:
     """From 2 to 4 replicas by the manifest, and back without being measured."""
+    # Another image, for a new Ray cluster: Ray Serve did not end when that limit was changed where replicas are.
+    apply(side, replace(side.wanted, room=2, image=_other(side.wanted.image)))
+    within(CALM_S, lambda: False)
+    eventually(side.is_settled, CHANGE_S, "room for four")
     before = {it["metadata"]["uid"] for it in pods(side)}
     with traffic(side) as seen:
         seen.began = time.time()
@@ -92,7 +100,8 @@ def scale(side: Side) -> Figures:
     after = pods(side)
     gone = before - {it["metadata"]["uid"] for it in after}
     figures = _taken(seen, is_over, CHANGE_S) | {"four_s": answering, "pods": len(after), "replaced": len(gone)}
-    apply(side, replace(side.wanted, replicas=2))
+    apply(side, replace(side.wanted, replicas=2, room=1, image=_other(side.wanted.image)))
+    within(CALM_S, lambda: False)
     eventually(side.is_settled, CHANGE_S, "two replicas again")
     return figures
 

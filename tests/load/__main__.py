@@ -76,7 +76,7 @@ class Tally:
             "stream_seconds": [round(seconds, 2) for seconds in self.stream_seconds],
             "why": dict(self.why.most_common(10)),
             "failed_at": self.failed_at,
-            "gap_s": round(max(self.gap_s, time.time() - self.good_at), 2),
+            "gap_s": round(self.gap_s, 2),
             "seen": dict(list(self.seen.items())[:100]),
         }
 
@@ -109,6 +109,8 @@ async def send_steadily(target: argparse.Namespace, tally: Tally, index: int, st
             else:
                 tally.fail(f"+{sent - target.started:.2f}s connection {index}", f"{answer.status} {text[:200]!r}")
         due = max(due + interval, loop.time() - 1)
+    # Streams that are read to their end now are no part of the steady load.
+    tally.gap_s = max(tally.gap_s, time.time() - tally.good_at)
     connection.close()
 
 
