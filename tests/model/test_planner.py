@@ -145,9 +145,11 @@ class Cluster(RuleBasedStateMachine):
             count_ = {"replicas": count}
         return DeploymentOverride(name=name, user_config={"word": self.word}, has_user_config=True, **count_)
 
-    def nodes(self, names: set[str]) -> None:
+    def nodes(self, names: set[str], cpu_milli: int = 8000) -> None:
         self.ray.known = {
-            NodeId(name): Node(id=NodeId(name), name=name, host=HOSTS[name], group="g", template="t", cpu_milli=8000)
+            NodeId(name): Node(
+                id=NodeId(name), name=name, host=HOSTS[name], group="g", template="t", cpu_milli=cpu_milli
+            )
             for name in names
         }
         self.learn(events.NodesSeen(self.ray.known))
@@ -419,6 +421,8 @@ class Cluster(RuleBasedStateMachine):
         if not self.world.targets:
             return
         self.paused, self.asleep = False, False
+        # All that is wanted fits one node, as may be left. What a surge needs beside it the operator adds pods for.
+        self.nodes(set(NODES), cpu_milli=8000 + 4000)
         self.target()
         self.settle(400)
         (status,) = applications(self.world)
