@@ -83,11 +83,12 @@ def _named(entries: Sequence[Entry], kinds: Sequence[str]) -> list[str]:
 def _row(name: str, entries: Sequence[Entry], *, is_sum: bool = False) -> str:
     seconds = [it for entry in entries for it in entry.seconds]
     pods = f"{max(it.peak_pods for it in entries)} ({max(it.allowed_pods for it in entries)})"
-    p99 = f"{median(it.p99_ms for it in entries):.0f}"
+    p99 = f"{median(it.p99_ms for it in entries if it.requests):.0f}" if seconds else ""
+    spent = f"{median(seconds):.0f} / {max(seconds):.0f}" if seconds else ""
     return (
         f"| {name} | {sum(it.rollouts for it in entries):,} | {sum(it.requests for it in entries):,} "
         f"| {sum(it.long for it in entries):,} | {sum(it.failed for it in entries)} | {'' if is_sum else pods} "
-        f"| {'' if is_sum else f'{median(seconds):.0f} / {max(seconds):.0f}'} | {'' if is_sum else p99} |"
+        f"| {'' if is_sum else spent} | {'' if is_sum else p99} |"
     )
 
 

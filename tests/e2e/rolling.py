@@ -139,8 +139,8 @@ def _code(ground: Ground) -> None:
 
 
 def _options(ground: Ground) -> None:
-    ground.number += 1
-    ground.spec["deployments"] = [rolling(f"{136 + ground.number % 9}m"), SIDE]
+    now = ground.spec["deployments"][0]["resources"]["cpu"]
+    ground.spec["deployments"] = [rolling(_another(now, 46, 49)), SIDE]
     ground.rolled()
 
 
@@ -152,9 +152,15 @@ def _template(ground: Ground) -> None:
 
 
 def _head(ground: Ground) -> None:
-    ground.number += 1
-    ground.spec["head"] = {"resources": {"cpu": f"{121 + ground.number % 10}m", "memory": "1Gi"}}
+    now = ground.spec["head"]["resources"]["cpu"]
+    ground.spec["head"] = {"resources": {"cpu": _another(now, 41, 49), "memory": "1Gi"}}
     ground.rolled()
+
+
+def _another(cpu: str, first: int, last: int) -> str:
+    """Return the amount after this one, of those from first to last, in thousandths of a CPU."""
+    following = int(cpu.removesuffix("m")) + 1
+    return f"{following if first <= following <= last else first}m"
 
 
 def _canary(ground: Ground) -> None:
@@ -311,11 +317,12 @@ def rolling(cpu: str) -> Manifest:
     return deployment("Rolling", **options) | {"resources": {"cpu": cpu, "memory": "200Mi"}}
 
 
-SIDE = deployment("Side", replicas=1, maxOngoingRequests=100) | {"resources": {"cpu": "60m", "memory": "1010Mi"}}
+SIDE = deployment("Side", replicas=1, maxOngoingRequests=100) | {"resources": {"cpu": "20m", "memory": "1010Mi"}}
+# So little CPU that several applications can be rolled side by side on the four cores that two nodes say to have.
 # Rolling needs more CPU than a pod of LARGE has, and Side more memory than one of SMALL, however empty: with less, Side
 # came to a pod of SMALL that had joined first, and moved when SMALL was rolled.
-SMALL = {"name": "small", "minReplicas": 1, "maxReplicas": 4, "resources": {"cpu": "300m", "memory": "1000Mi"}}
-LARGE = {"name": "large", "minReplicas": 1, "maxReplicas": 4, "resources": {"cpu": "130m", "memory": "2100Mi"}}
+SMALL = {"name": "small", "minReplicas": 1, "maxReplicas": 4, "resources": {"cpu": "100m", "memory": "1000Mi"}}
+LARGE = {"name": "large", "minReplicas": 1, "maxReplicas": 4, "resources": {"cpu": "43m", "memory": "2100Mi"}}
 
 
 def ground(stage: Stage) -> Ground:
@@ -324,10 +331,10 @@ def ground(stage: Stage) -> Ground:
         NAME,
         "rolling:app",
         # None of the amounts that `_options` gives.
-        deployments=[rolling("135m"), SIDE],
+        deployments=[rolling("45m"), SIDE],
         workers=[LARGE, SMALL],
-        head={"resources": {"cpu": "120m", "memory": "1Gi"}},
-        proxy={"replicas": 1, "resources": {"cpu": "250m", "memory": "256Mi"}},
+        head={"resources": {"cpu": "40m", "memory": "1Gi"}},
+        proxy={"replicas": 1, "resources": {"cpu": "80m", "memory": "256Mi"}},
     )
     made = Ground(stage, copy.deepcopy(manifest))
     made.another_code()

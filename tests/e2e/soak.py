@@ -18,7 +18,7 @@ from tests.cluster.cluster import Cluster, running
 from tests.e2e.conftest import namespace
 from tests.e2e.page import commit, machine
 from tests.e2e.record import Entry, append, page, read
-from tests.e2e.rolling import HEADER, KINDS, Ground, Kind, Result, ground, roll
+from tests.e2e.rolling import HEADER, KINDS, Kind, Result, ground, roll
 from tests.e2e.stage import Stage
 
 PART = 5
@@ -58,6 +58,8 @@ def main() -> int:
             ]
         for it in applications:
             it.result()
+    if not wanted.empty() and time.monotonic() < ends:
+        raise SystemExit("no application is left: the cluster has no room for any")
     return int(record.is_bad)
 
 
@@ -69,14 +71,29 @@ def parts(kinds: Sequence[Kind], times: int) -> Iterator[Part]:
 
 
 def soak(cluster: Cluster, wanted: SimpleQueue[Part], ends: float, long_s: float, record: Record) -> None:
-    """Bring one application up and roll it part by part, for as long as there are any and it is not `ends`."""
-    with namespace(cluster) as name:
-        rolled: Ground | None = None
-        while time.monotonic() < ends and (part := _next(wanted)) is not None:
-            rolled = rolled or ground(Stage(cluster, name))
-            began = datetime.now(UTC)
-            for result in roll(rolled, [part], long_s):
-                record.take(result, began)
+    """Roll part by part, for as long as there are any and it is not `ends`; one application after the other.
+
+    One that does not come to rest is in the record, and the next part begins with a new one.
+    """
+    part = _next(wanted)
+    while part is not None and time.monotonic() < ends:
+        with namespace(cluster) as name:
+            try:
+                rolled = ground(Stage(cluster, name))
+            except AssertionError as error:
+                print(f"an application less: it did not come up ({error})", flush=True)
+                wanted.put(part)
+                return
+            while part is not None and time.monotonic() < ends:
+                began = datetime.now(UTC)
+                try:
+                    for result in roll(rolled, [part], long_s):
+                        record.take(result, began)
+                except AssertionError as error:
+                    record.take(Result(part[0], failures=[f"has not come to rest: {error}"]), began)
+                    part = _next(wanted)
+                    break
+                part = _next(wanted)
 
 
 def _next(wanted: SimpleQueue[Part]) -> Part | None:

@@ -55,3 +55,12 @@ def test_the_page_is_the_sum_by_kind_and_by_commit() -> None:
 def test_what_was_not_as_it_has_to_be_stands_below() -> None:
     text = page([entry("head", faults=("head: 7 worker pods, 6 are allowed",))], ["head"])
     assert "* 2026-11-21 10:00, commit abc1234: head: 7 worker pods, 6 are allowed" in text.splitlines()
+
+
+def test_what_never_came_to_rest_is_a_row_without_figures() -> None:
+    lost = entry("head", rollouts=0, requests=0, long=0, seconds=(), p99_ms=0.0, faults=("head: has not come to rest",))
+    assert "| head | 0 | 0 | 0 | 0 | 3 (3) |  |  |" in page([lost], ["head"]).splitlines()
+    assert (
+        "| head | 2 | 1,000 | 10 | 0 | 3 (3) | 4 / 6 | 50 |"
+        in page([lost, entry("head", seconds=(4.0, 4.0, 6.0))], ["head"]).splitlines()
+    )
