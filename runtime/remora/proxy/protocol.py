@@ -5,19 +5,23 @@ To know when a whole request is there, to pass bodies on as they came, and to he
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable
 from typing import Any, Final, cast
 
 import httptools
-from uvicorn._types import ASGI3Application
+from uvicorn._types import ASGI3Application, HTTPScope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from remora.proxy import upgrade
 from remora.proxy.busy_poll import nothing
 from remora.proxy.client import CLIENT, Client, Serving, Shortcut
+from remora.proxy.known_requests import Block, KnownRequests, Line
 from remora.proxy.pieces import Pieces
+from remora.proxy.visit import SAID
 from remora.transport.frames import MAX_HEAD_BYTES
+from remora.transport.messages import Headers
 from remora.types import Scope
 
 MAX_INCOMPLETE_HEAD_BYTES: Final = 2 * MAX_HEAD_BYTES
@@ -29,12 +33,15 @@ TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection:
 class ProxyProtocol(HttpToolsProtocol):
     """One client connection."""
 
-    def __init__(self, *args: Any, shortcut: Shortcut, heard: Callable[[], None] = nothing) -> None:
+    def __init__(
+        self, *args: Any, shortcut: Shortcut, known: KnownRequests, heard: Callable[[], None] = nothing
+    ) -> None:
         super().__init__(*args)
         self._heard = heard
         self.serving: Serving | None = None
         """The request under way: cancelled when the client goes."""
         self._shortcut = shortcut
+        self._known = known
         self._starting: Client | None = None
         self._feeding = False
         self._head_bytes = 0
@@ -50,18 +57,75 @@ class ProxyProtocol(HttpToolsProtocol):
             data = self._take_body(data)
             if not data:
                 return
+        # Uvicorn's annotation leaves out that there is none before the first request.
+        before = cast(RequestResponseCycle | None, self.cycle)
+        between = not self._head_bytes and (before is None or (before.response_complete and not before.more_body))
+        if between and (found := self._known.take(data)) is not None:
+            self._begin(*found)
+            return
         self._feeding = True
         super().data_received(data)
         while self._ignored_at is not None:
+            between = False
             data = self._ignore_upgrade(data[self._ignored_at :])
         self._feeding = False
         self._start()
-        # Uvicorn's annotation leaves out that there is none before the first byte.
         scope = cast(Scope | None, self.scope)
         if scope is not None and "method" not in scope:
             self._limit_head(len(data))
-        elif self._head_bytes:
-            self._head_bytes = 0
+            return
+        self._head_bytes = 0
+        if between:
+            self._learn(data, before)
+
+    def _begin(self, line: Line, block: Block, body: bytes) -> None:
+        """Do what uvicorn does while the parser goes through a whole request, for one whose head is known."""
+        self._unset_keepalive_if_required()
+        root = self.root_path
+        scope: Scope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": root,
+            "headers": block.headers,
+            "state": self.app_state.copy(),
+            "method": line.method,
+            "path": root + line.path if root else line.path,
+            "raw_path": root.encode("ascii") + line.raw_path if root else line.raw_path,
+            "query_string": line.query,
+            SAID: block.said,
+        }
+        self.scope = cast(HTTPScope, scope)
+        self.headers = block.headers
+        cycle = self.cycle = RequestResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=True,
+            on_response=self.on_response_complete,
+        )
+        if body:
+            cycle.body = cast(bytearray, body)
+        cycle.more_body = False
+        cycle.message_event.set()
+        client = scope[CLIENT] = Client(self, cycle, self.app)
+        if not self.transport.is_closing():
+            client.start(self._shortcut)
+
+    def _learn(self, data: bytes, before: RequestResponseCycle | None) -> None:
+        """Keep the head of what was received, if it was one request, and whole."""
+        cycle = cast(RequestResponseCycle | None, self.cycle)
+        if cycle is not None and cycle is not before and not cycle.more_body:
+            self._known.learn(data, cast(Headers, cycle.scope["headers"]))
 
     def _limit_head(self, size: int) -> None:
         """Let no head grow for ever: of one that is not complete, ``size`` bytes more have come."""

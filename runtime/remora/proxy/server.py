@@ -32,6 +32,7 @@ from remora.proxy.admin import admin
 from remora.proxy.app import ProxyApp
 from remora.proxy.busy_poll import BusyPoll
 from remora.proxy.holding import Holding
+from remora.proxy.known_requests import KnownRequests
 from remora.proxy.metrics import Metrics
 from remora.proxy.protocol import ProxyProtocol
 from remora.proxy.routes import normalized
@@ -144,7 +145,7 @@ class ProxyServer:
             self._app.heard = poll.heard
         public = await self._listen(
             self._app,
-            partial(ProxyProtocol, shortcut=self._app, heard=self._app.heard),
+            partial(ProxyProtocol, shortcut=self._app, known=KnownRequests(), heard=self._app.heard),
             self._state,
             settings.host,
             settings.port,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from remora.headers import DISCONNECT_DISABLED, MODEL_IDS, REQUEST_ID, SESSION_IDS, TIMEOUT, TRACES
 from remora.proxy.routing import Picked
@@ -22,6 +22,24 @@ _TRACEPARENT: Final = TRACES[0].encode()
 _SPECIAL: Final = (
     _AFFINE | HOP_BY_HOP - {b"transfer-encoding"} | {REQUEST_ID, TIMEOUT, DISCONNECT_DISABLED, _TRACEPARENT, b"expect"}
 )
+
+
+SAID: Final = "remora.said"
+"""Key in the scope of what its headers were heard to say before."""
+
+
+class Said(NamedTuple):
+    """What the headers of a request say, alike for all requests that have them."""
+
+    headers: Headers
+    """What the application sees of them; the request's id is added."""
+    given_id: bytes
+    """The client's own; empty if it has none."""
+    timeout: bytes | None
+    """The client's own, as it came."""
+    wanted: Affinity | None
+    detached: bool
+    trace: str | None
 
 
 @dataclass(slots=True)
@@ -84,28 +102,25 @@ class Visit:
         )
 
 
-def read(
-    scope: Scope, found: tuple[str, ApplicationRouting] | None, *, begun: float, rng: Random, closing: bool
-) -> Visit:
-    """Read a request's head: an id of the client is kept, its own timeout wins over the application's.
+def hear(headers: Headers) -> Said:
+    """Return what the headers of a request say.
 
     The structured boolean ``?1`` of ``x-request-disconnect-disabled`` is RFC 9651's.
     """
-    headers: Headers = []
+    passed: Headers = []
     given_id = b""
+    timeout: bytes | None = None
     affine: Headers = []
-    prefix, application = found if found is not None else ("", None)
-    timeout_s = application.request_timeout_s if application is not None else None
     detached = False
     trace: str | None = None
-    for pair in scope["headers"]:
+    for pair in headers:
         name = pair[0]
         if name in _SPECIAL:
             if name == REQUEST_ID:
                 given_id = pair[1]
                 continue
             if name == TIMEOUT:
-                timeout_s = seconds(pair[1], timeout_s)
+                timeout = pair[1]
             elif name in _AFFINE:
                 affine.append(pair)
             elif name == DISCONNECT_DISABLED:
@@ -114,24 +129,33 @@ def read(
                 trace = pair[1].decode("latin-1")
             else:
                 continue
-        headers.append(pair)
-    raw_id = given_id or b"%032x" % rng.getrandbits(128)
+        passed.append(pair)
+    return Said(passed, given_id, timeout, _affinity(affine) if affine else None, detached, trace)
+
+
+def read(
+    scope: Scope, found: tuple[str, ApplicationRouting] | None, *, begun: float, rng: Random, closing: bool
+) -> Visit:
+    """Read a request's head: an id of the client is kept, its own timeout wins over the application's."""
+    said: Said = scope.get(SAID) or hear(scope["headers"])
+    prefix, application = found if found is not None else ("", None)
+    timeout_s = application.request_timeout_s if application is not None else None
+    if said.timeout is not None:
+        timeout_s = seconds(said.timeout, timeout_s)
+    raw_id = said.given_id or b"%032x" % rng.getrandbits(128)
     identified = (REQUEST_ID, raw_id)
-    headers.append(identified)
-    extra: Headers = [identified, (b"connection", b"close")] if closing else [identified]
-    wanted = _affinity(affine) if affine else None
     return Visit(
         scope,
         begun,
         prefix,
         application,
-        headers,
+        [*said.headers, identified],
         raw_id.decode("latin-1"),
         timeout_s,
-        extra,
-        wanted,
-        detached,
-        trace,
+        [identified, (b"connection", b"close")] if closing else [identified],
+        said.wanted,
+        said.detached,
+        said.trace,
     )
 
 
