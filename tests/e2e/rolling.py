@@ -9,6 +9,7 @@ request, again and again. Pods are counted from a watch, as a poll would miss th
 from __future__ import annotations
 
 import copy
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -83,6 +84,22 @@ class Ground:
         """Change the code so that it answers another number."""
         self.number += 1
         self.spec["code"] = {"inline": {"rolling.py": CODE.replace("NUMBER", str(self.number))}}
+
+    @property
+    def answer(self) -> str:
+        """What the code that is wanted answers, without the process of Side."""
+        found = re.search(r'return f"(\d+) ', self.spec["code"]["inline"]["rolling.py"])
+        assert found is not None
+        return found[1]
+
+    def pods(self) -> dict[str, set[str]]:
+        """Return the uids of the pods of the head and of each worker group."""
+        found: dict[str, set[str]] = {"head": set(), "large": set(), "small": set()}
+        for component in ("head", "worker"):
+            for pod in self.stage.pods(NAME, component):
+                labels = pod["metadata"]["labels"]
+                found[labels.get("remora.dev/group", "head")].add(pod["metadata"]["uid"])
+        return found
 
     def apply(self) -> None:
         """Apply what is wanted."""
@@ -242,25 +259,28 @@ class Kind:
     """Perform one, and wait for its end."""
     most_pods: int
     """Worker pods that there may be: 2 of Rolling, 1 of Side, and what the surge adds."""
+    rolls: frozenset[str] | None = frozenset()
+    """Whose pods are all others afterwards: of the head, of worker groups. All else stays; None may do either."""
     sides: int | None = None
     """How many processes of Side may have answered, where none of its replicas is to be replaced."""
 
 
 # The surge's replicas find room on the pods that there are; those of a new template need one pod more.
 IN_PLACE, BESIDE = 3, 6
+ALL = frozenset({"head", "large", "small"})
 KINDS = (
     Kind("code", _code, IN_PLACE),
     Kind("options of one deployment", _options, IN_PLACE, sides=1),
-    Kind("template of one worker group", _template, IN_PLACE + 1, sides=1),
-    Kind("head: a second Ray cluster", _head, BESIDE),
-    Kind("canary by itself", _canary, BESIDE),
-    Kind("canary by hand", _canary_by_hand, BESIDE),
-    Kind("blue/green", _blue_green, BESIDE),
+    Kind("template of one worker group", _template, IN_PLACE + 1, frozenset({"small"}), sides=1),
+    Kind("head: a second Ray cluster", _head, BESIDE, ALL),
+    Kind("canary by itself", _canary, BESIDE, ALL),
+    Kind("canary by hand", _canary_by_hand, BESIDE, ALL),
+    Kind("blue/green", _blue_green, BESIDE, ALL),
     Kind("taken back by itself", _taken_back, IN_PLACE, sides=1),
     Kind("undo and forward again", _undo, IN_PLACE),
     Kind("changed again meanwhile", _overtaken, IN_PLACE),
     Kind("changed back meanwhile", _thought_better_of, IN_PLACE),
-    Kind("another strategy meanwhile", _another_strategy, BESIDE),
+    Kind("another strategy meanwhile", _another_strategy, BESIDE, None),
 )
 
 
@@ -279,24 +299,35 @@ class Result:
     sides: int = 0
     seconds: list[float] = field(default_factory=list)
     p99_ms: float = 0.0
+    rate: float = 0.0
+    """Requests a second, from the first rollout's begin to the end of the last."""
+    undone: list[str] = field(default_factory=list)
+    """What a rollout has not done, or done beside."""
 
-    @property
-    def rate(self) -> float:
-        """Requests a second while it was rolled."""
-        return self.requests / max(sum(self.seconds), 1)
+    def look(self, before: dict[str, set[str]], ground: Ground) -> None:
+        """See that what was to be rolled is another now, and nothing else."""
+        said = ground.stage.answer(NAME).partition(" ")[0]
+        if said != ground.answer:
+            self.undone.append(f"{said} is answered, the code says {ground.answer}")
+        after = ground.pods()
+        for part in sorted(ALL if self.kind.rolls is not None else ()):
+            if part in (self.kind.rolls or ()) and before[part] & after[part]:
+                self.undone.append(f"pods of {part} are as before")
+            elif part not in (self.kind.rolls or ()) and before[part] != after[part]:
+                self.undone.append(f"pods of {part} are others")
 
     def row(self) -> str:
         """Return a line of a Markdown table."""
         ordered = sorted(self.seconds) or [0.0]
         return (
-            f"| {self.kind.name} | {self.rollouts} | {self.requests:,} | {self.long} | {self.failed} "
-            f"| {self.peak_pods} ({self.kind.most_pods}) | {ordered[len(ordered) // 2]:.0f} / {ordered[-1]:.0f} "
-            f"| {self.p99_ms:.0f} |"
+            f"| {self.kind.name} | {self.rollouts} | {self.requests:,} ({self.rate:.0f}/s) | {self.long} "
+            f"| {self.failed} | {self.peak_pods} ({self.kind.most_pods}) "
+            f"| {ordered[len(ordered) // 2]:.0f} / {ordered[-1]:.0f} | {self.p99_ms:.0f} |"
         )
 
     def faults(self) -> list[str]:
         """Return what is not as it has to be."""
-        found = [f"{self.kind.name}: {it}" for it in self.failures]
+        found = [f"{self.kind.name}: {it}" for it in (*self.failures, *self.undone)]
         if self.peak_pods > self.kind.most_pods:
             found.append(f"{self.kind.name}: {self.peak_pods} worker pods, {self.kind.most_pods} are allowed")
         if self.kind.sides is not None and self.sides > self.kind.sides:
@@ -305,8 +336,8 @@ class Result:
 
 
 HEADER = (
-    "| kind | rollouts | requests | long ones | failures | most worker pods (allowed) | seconds (median / longest) "
-    "| p99 ms |\n"
+    "| kind | rollouts | requests (rate) | long ones | failures | most worker pods (allowed) "
+    "| seconds (median / longest) | p99 ms |\n"
     "|---|---|---|---|---|---|---|---|"
 )
 
@@ -352,15 +383,20 @@ def roll(ground: Ground, kinds: Sequence[tuple[Kind, int]], long_s: float) -> It
             # The strategy of the kind before.
             ground.rolled()
         with watched(ground.stage, "pods", labels) as pods, ground.stage.load(NAME, *LOAD, *long) as load:
+            loaded = time.monotonic()
             for _ in range(times):
-                began, before = time.monotonic(), ground.generation
+                stood, before = ground.pods(), ground.generation
+                began = time.monotonic()
                 kind.roll(ground)
                 assert ground.generation > before, f"{kind.name}: nothing was changed"
                 result.seconds.append(time.monotonic() - began)
                 result.rollouts += 1
                 # What answers a long request yet has to be gone before the next one, or pods of three are counted.
                 eventually(ground.is_alone, ALLOWED_S, "no replica, pod or Ray cluster of the past")
+                result.look(stood, ground)
+            lasted = time.monotonic() - loaded
         report = load.report
+        result.rate = report["requests"] / lasted
         result.requests, result.failed, result.failures = report["requests"], report["failed"], report["failures"]
         result.long, result.p99_ms = report["streams"], report["p99_ms"]
         result.peak_pods = pods.peak

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -112,10 +113,27 @@ def test_kubectl_scale_sets_the_ingress_unless_something_else_does(stage: Stage)
     assert "spec.replicas 3 is not followed: spec.deployments gives Slow 1 replicas" in ignored[0]
 
 
+CONSTRUCTED_S = 8
+"""For so long the constructor takes: time in which a proxy is replaced while it holds requests."""
+
+
 @pytest.mark.parametrize("head", ["Keep", "Zero"])
 def test_a_hundred_first_requests_at_zero_are_all_answered(stage: Stage, head: str) -> None:
     small = {"name": "Slow", "resources": {"cpu": "100m", "memory": "200Mi"}}
-    resource = slow(deployments=[small], scaleToZero={"idleSeconds": 5, "head": head}, proxy={"replicas": 2})
+    constructor = (
+        f"    def __init__(self):\n        __import__('time').sleep({CONSTRUCTED_S})\n\n    async def __call__"
+    )
+    code = {"inline": {"slow.py": SLOW.replace("    async def __call__", constructor)}}
+    zero = {"idleSeconds": 5, "head": head}
+    resource = application(
+        "slow",
+        "slow:app",
+        code=code,
+        workers=WORKERS,
+        deployments=[small],
+        scaleToZero=zero,
+        proxy={"replicas": 2, "resources": {"cpu": "100m", "memory": "256Mi"}},
+    )
     stage.apply(resource)
     stage.wait_ready("slow")
     eventually(lambda: stage.get("sapp", "slow")["status"].get("asleepSince"), 60, "asleep")
@@ -123,32 +141,52 @@ def test_a_hundred_first_requests_at_zero_are_all_answered(stage: Stage, head: s
     eventually(lambda: not any(stage.list("pods", application="slow", component=it) for it in gone), 90, "no pods")
     assert stage.condition("slow", "Ready")["reason"] == "Asleep"
     assert stage.condition("slow", "Available")["status"] == "True"
+    proxies = _names(stage, "proxy")
+    assert len(proxies) == 2
 
+    asked = datetime.now(UTC)
     with stage.load("slow", "--rate", "1000", "--connections", "100", "--for", "1", "--timeout", "110") as load:
-        eventually(lambda: not stage.get("sapp", "slow")["status"].get("asleepSince"), 30, "awake")
-        # One of the two proxies is replaced by its Deployment while both keep requests.
+        # The Deployment replaces the proxies, one after the other, while both keep requests.
         stage.kubectl("rollout", "restart", "deployment/slow-proxy")
+        eventually(lambda: not stage.get("sapp", "slow")["status"].get("asleepSince"), 30, "awake")
+        eventually(lambda: proxies - _names(stage, "proxy"), 60, "a proxy that leaves")
+        assert not of(stage).get("ready"), "it leaves while it keeps requests"
         eventually(lambda: of(stage).get("ready"), 100, "a replica")
+        ready = datetime.now(UTC)
         load.stop()
-    print(f"\nhead: {head}: {json.dumps(_parts(stage, load.report))}")
     assert load.report["failures"] == []
     assert load.report["requests"] >= 100
+    parts = _parts(stage, asked, load.report)
+    seen = {"replica ready in the status": round((ready - asked).total_seconds(), 1)}
+    print(f"\nhead: {head}: seconds from the first request: {json.dumps(parts | seen)}")
+    # Kubernetes counts whole seconds.
+    assert all(before <= after + 1 for before, after in pairwise(parts.values())), "one after the other"
     stage.wait_ready("slow")
 
 
-def _parts(stage: Stage, report: dict[str, Any]) -> dict[str, Any]:
-    """Return what the first answer was made of, in seconds from the newest worker pod's creation."""
+def _names(stage: Stage, component: str) -> set[str]:
+    return {it["metadata"]["name"] for it in stage.pods("slow", component)}
+
+
+def _parts(stage: Stage, asked: datetime, report: dict[str, Any]) -> dict[str, float]:
+    """Return when the steps to the first answer were done, in seconds from the first request."""
     pod = max(stage.pods("slow", "worker"), key=lambda it: str(it["metadata"]["creationTimestamp"]))
-    begun = _time(pod["metadata"]["creationTimestamp"])
+    name = pod["metadata"]["name"]
     conditions = {it["type"]: _time(it["lastTransitionTime"]) for it in pod["status"]["conditions"]}
-    started = _time(pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"])
-    log = stage.kubectl("logs", "slow-head-1-0", "-c", "controller", "--timestamps", check=False).splitlines()
-    joined = [_time(line.split()[0]) for line in log if "starting on" in line and pod["metadata"]["name"] in line]
-    return {
-        "scheduled": (conditions["PodScheduled"] - begun).total_seconds(),
-        "container started": (started - begun).total_seconds(),
-        "joined, replica starting": (joined[-1] - begun).total_seconds() if joined else None,
-        "slowest of the first requests": report["longest_ms"] / 1000,
+    (head,) = stage.pods("slow", "head")
+    log = stage.kubectl("logs", head["metadata"]["name"], "-c", "controller", "--timestamps").splitlines()
+    starting = [_time(line.split()[0]) for line in log if "starting on" in line and name in line]
+    assert starting, "the controller has logged on which pod it starts a replica"
+    steps = {
+        "pod created": _time(pod["metadata"]["creationTimestamp"]),
+        "scheduled": conditions["PodScheduled"],
+        "container started": _time(pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]),
+        "joined, replica starting": starting[-1],
+    }
+    done = {step: round((at - asked).total_seconds(), 1) for step, at in steps.items()}
+    return done | {
+        f"replica ready and first answer (constructor: {CONSTRUCTED_S})": report["shortest_ms"] / 1000,
+        "last of the first requests answered": report["longest_ms"] / 1000,
     }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from tests.e2e.bad_specs import FIRST, GOOD, LOAD, ROLLED_OUT, Row, begin, code, roll_out, shop
+from tests.e2e.bad_specs import FIRST, GOOD, LOAD, ROLLED_OUT, Row, bad, begin, code, judge, roll_out, shop
 from tests.e2e.stage import Stage, eventually
 
 pytestmark = pytest.mark.cluster
@@ -45,3 +47,17 @@ def test_what_cannot_be_rolled_out_is_taken_back_while_the_old_revision_serves(s
 @pytest.mark.alone
 def test_what_never_started_says_what_to_do(stage: Stage) -> None:
     assert [fault for it in begin(stage, chosen(FIRST, SOME_FIRST), at_once=5) for fault in it.faults] == []
+
+
+@pytest.mark.alone
+def test_what_never_started_is_mended_by_the_next_apply(stage: Stage) -> None:
+    """Also of what the kubelet tries ever more slowly: nothing is left to be deleted by hand."""
+    rows = chosen(FIRST, ("bad-image", "no-such-command", "no-code"))
+    stage.apply(*(bad(row, row.name) for row in rows))
+    assert [fault for row in rows for fault in judge(stage, row, row.name, within_s=90).faults] == []
+    began = time.monotonic()
+    stage.apply(*(shop(row.name) for row in rows))
+    for row in rows:
+        stage.wait_ready(row.name, within_s=120)
+        assert stage.answer(row.name) == "open"
+    print(f"\nmended within {time.monotonic() - began:.0f} s")

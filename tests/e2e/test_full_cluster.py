@@ -44,4 +44,5 @@ def test_on_a_full_cluster_a_rollout_goes_forward_one_replica_at_a_time(stage: S
     assert not old & {pod["metadata"]["uid"] for pod in stage.pods("steady", "worker")}
     # Two that run and one that found no node.
     assert pods.peak <= 3
+    assert pods.unschedulable, "some node had room for one pod more: nothing was tried here"
     print(f"\nfull cluster: {load.report['requests']} requests, longest {load.report['longest_ms']} ms")

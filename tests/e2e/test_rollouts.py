@@ -74,6 +74,90 @@ def test_blue_green_is_previewed_by_header_and_moved_at_once(stage: Stage) -> No
     report(load.report)
 
 
+ANALYSED = {
+    "strategy": "Canary",
+    "canary": {
+        "steps": [{"weight": 20}],
+        "analysis": {"maxErrorPercent": 5, "maxLatencyPercent": 300, "latencyQuantile": "p50", "minRequests": 50},
+    },
+}
+
+
+def test_a_canary_is_given_up_by_itself_for_its_errors_or_its_latency(stage: Stage) -> None:
+    stage.apply(speaker("one", rollout=ANALYSED))
+    stage.wait_ready("speaker")
+    first = status(stage)["currentRevision"]
+    for body, complaint in (
+        ("raise RuntimeError('worse')", "% of its"),
+        ("__import__('time').sleep(0.5) or 'slow'", "p50 latency"),
+    ):
+        bad = speaker("one", rollout=ANALYSED)
+        text = bad["spec"]["code"]["inline"]["speaker.py"]
+        statement = body if body.startswith("raise") else f"return {body}"
+        bad["spec"]["code"] = {"inline": {"speaker.py": text.replace("return 'one'", statement)}}
+        with stage.load("speaker", *LOAD) as load:
+            stage.apply(bad)
+            eventually(lambda: reason(stage) == "RolledBack", 150, f"taken back: {complaint}")
+            assert complaint in stage.condition("speaker", "Ready")["message"]
+            assert stage.condition("speaker", "Stalled")["status"] == "True"
+            eventually(lambda: len(stage.pods("speaker", "head")) == 1, 90, "one head")
+            # Everything goes to the one before: nothing of the canary is answered any more.
+            assert set(stage.answers("speaker", 40)) == {"one"}
+        figures = load.report
+        print(json.dumps({key: figures[key] for key in ("requests", "failed", "statuses", "p50_ms", "p99_ms")}))
+        assert status(stage)["currentRevision"] == first
+        if body.startswith("raise"):
+            # What failed is what the canary answered in the seconds until it was judged: a fifth of the requests.
+            assert 50 <= figures["failed"] < 20 * 60
+            assert all(": 500 " in it for it in figures["failures"])
+        else:
+            assert figures["failures"] == []
+    stage.apply(speaker("two", rollout=ANALYSED))
+    with stage.load("speaker", *LOAD) as load:
+        eventually(lambda: reason(stage) == "Promoting", 90, "a canary of code that works")
+        stage.remora("rollout", "promote", "speaker")
+        stage.wait_ready("speaker", within_s=60)
+    report(load.report)
+    assert stage.answer("speaker") == "two"
+
+
+def test_a_rollout_is_paused_resumed_aborted_and_tried_again_by_hand(stage: Stage) -> None:
+    canary = {"strategy": "Canary", "canary": {"steps": [{"weight": 20}, {"weight": 50, "pauseSeconds": 1}]}}
+    stage.apply(speaker("one", rollout=canary))
+    stage.wait_ready("speaker")
+    first = status(stage)["currentRevision"]
+    with stage.load("speaker", *LOAD) as load:
+        stage.remora("rollout", "pause", "speaker")
+        stage.apply(speaker("two", rollout=canary))
+        eventually(lambda: reason(stage) == "Paused", 30, "a rollout that is held back")
+        assert len(stage.pods("speaker", "head")) == 1
+        stage.remora("rollout", "resume", "speaker")
+        eventually(lambda: reason(stage) == "Promoting", 90, "a canary")
+        assert weights(stage) == [20, 80]
+        # In the middle, too: without it the last step would be over in a second.
+        stage.remora("rollout", "pause", "speaker")
+        eventually(lambda: reason(stage) == "Paused", 30, "a pause in the middle")
+        assert weights(stage) == [20, 80]
+        stage.remora("rollout", "resume", "speaker")
+        eventually(lambda: reason(stage) == "Promoting", 30, "a canary again")
+        stage.remora("rollout", "abort", "speaker")
+        eventually(lambda: reason(stage) == "RolledBack", 60, "an aborted canary")
+        eventually(lambda: len(stage.pods("speaker", "head")) == 1, 90, "one head")
+        assert set(stage.answers("speaker", 40)) == {"one"}
+        assert status(stage)["currentRevision"] == first
+        stage.remora("rollout", "retry", "speaker")
+        eventually(lambda: reason(stage) == "Promoting", 120, "another try")
+        stage.remora("rollout", "promote", "speaker")
+        stage.wait_ready("speaker", within_s=60)
+        assert set(stage.answers("speaker", 20)) == {"two"}
+    report(load.report)
+
+
+def weights(stage: Stage) -> list[int]:
+    """Return the shares of the revisions that have any."""
+    return sorted(it["weight"] for it in status(stage)["revisions"] if it.get("weight"))
+
+
 def status(stage: Stage) -> dict[str, Any]:
     return dict(stage.get("sapp", "speaker").get("status", {}))
 

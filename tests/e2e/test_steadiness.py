@@ -38,6 +38,9 @@ def test_scaling_from_1_to_4_to_2_loses_no_request_and_restarts_no_pod(stage: St
         stage.apply(steady(2))
         eventually(lambda: ready_replicas(stage) == 2, 60, "two replicas")
         stage.wait_ready("steady")
+        # Two that are left of four are on two machines, as two that never were more.
+        eventually(lambda: two_on_two_pods(stage), 60, "two replicas on two pods")
+        assert len(nodes(stage)) == 2
         eventually(lambda: time.monotonic() - began > 31, 40, "the end of the stream")
     report = load.stop()
     print(f"1 → 4 → 2: {summary(report)}")
@@ -112,6 +115,12 @@ def test_a_killed_worker_container_comes_back_in_its_pod(stage: Stage) -> None:
     assert name in {pod["metadata"]["name"] for pod in stage.pods("steady", "worker")}
     eventually(lambda: two_on_two_pods(stage), 90, "two replicas on two pods again")
     assert stage.restarts(name, "worker") == 1
+
+
+def nodes(stage: Stage) -> set[str]:
+    """Return the nodes of the pods that answer."""
+    where = {it["metadata"]["name"]: it["spec"]["nodeName"] for it in stage.pods("steady", "worker")}
+    return {where[it.partition("/")[0]] for it in stage.answers("steady", 20)}
 
 
 def ready_replicas(stage: Stage) -> int:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.e2e.stage import Stage
+from tests.e2e.stage import Stage, eventually
 
 
 @dataclass(slots=True)
@@ -22,6 +22,8 @@ class Seen:
     peak: int = 0
     """The most that there were at a time."""
     events: int = 0
+    unschedulable: set[str] = field(default_factory=set)
+    """Names of pods that no node had room for, at some time."""
 
     def take(self, event: dict[str, Any]) -> None:
         """Take in one event of the watch."""
@@ -32,11 +34,17 @@ class Seen:
         else:
             self.active.add(metadata["name"])
         self.peak = max(self.peak, len(self.active))
+        conditions = event["object"].get("status", {}).get("conditions", [])
+        if any(it["type"] == "PodScheduled" and it.get("reason") == "Unschedulable" for it in conditions):
+            self.unschedulable.add(metadata["name"])
 
 
 @contextmanager
 def watched(stage: Stage, kind: str, selector: str) -> Iterator[Seen]:
-    """Count objects of a kind while the context is entered; fails if the watch ended before."""
+    """Count objects of a kind, of which there is one already, while the context is entered.
+
+    Fails if the watch ended before.
+    """
     seen = Seen()
     words = ("-n", stage.namespace, "get", kind, "-l", selector, "--watch", "--output-watch-events", "-o", "json")
     process = subprocess.Popen(stage.cluster.kubectl_argv(*words), stdout=subprocess.PIPE, text=True)
@@ -50,8 +58,9 @@ def watched(stage: Stage, kind: str, selector: str) -> Iterator[Seen]:
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     try:
+        # It begins with what there is: what comes and goes from here on is counted.
+        eventually(lambda: seen.events, 30, f"the first word of the watch of {kind}")
         yield seen
-        assert seen.events, f"the watch of {kind} has told nothing"
         assert process.poll() is None, f"the watch of {kind} has ended with {process.returncode}"
     finally:
         process.terminate()

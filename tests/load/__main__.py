@@ -2,8 +2,9 @@
 
 It ends after ``--for`` seconds, or earlier at SIGTERM (how a test stops it), and always prints:
 
-    {"requests": 7200, "failures": [], "statuses": {"200": 7200}, "p50_ms": 3.1, "p99_ms": 9.8, "longest_ms": 31.0,
-     "streams": 1, "stream_seconds": [30.0], "why": {}, "failed_at": [], "gap_s": 0.05, "seen": {"ok": [1.7e9, 1.7e9]}}
+    {"requests": 7200, "failures": [], "statuses": {"200": 7200}, "shortest_ms": 1.2, "p50_ms": 3.1, "p99_ms": 9.8,
+     "longest_ms": 31.0, "streams": 1, "stream_seconds": [30.0], "why": {}, "failed_at": [], "gap_s": 0.05,
+     "seen": {"ok": [1.7e9, 1.7e9]}}
 
 `seen` has for each text when it was answered first and last, `failed_at` the first and the last failure, in seconds
 since 1970; `gap_s` is the longest time without a good answer. A failure is an answer with another status than 2xx, an
@@ -69,6 +70,7 @@ class Tally:
             "failed": len(self.failures),
             "statuses": {str(status): count for status, count in self.statuses.items()},
             "answers": dict(self.answers.most_common(20)),
+            "shortest_ms": round(ordered[0] * 1000, 2),
             "p50_ms": quantile(0.5),
             "p99_ms": quantile(0.99),
             "longest_ms": round(ordered[-1] * 1000, 2),
