@@ -6,6 +6,7 @@ are to go there, and have those of the one before until they do.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from remora_api import wire
@@ -47,11 +48,32 @@ def routing(
         sticky_cookie=spec.traffic.sticky.cookie if names_of and spec.traffic.sticky else "",
         mirror=_mirror(application, clusters, names_of),
     )
+    applications = (wanted, *_preview(application, wanted, clusters, names_of))
     standing = _standing(metadata.name, observed)
-    if standing is not None and standing.applications == (wanted,):
+    if standing is not None and standing.applications == applications:
         return standing
     version = max(int(now.timestamp() * 1000), standing.version + 1 if standing else 0)
-    return wire.Routing(version=version, applications=(wanted,))
+    return wire.Routing(version=version, applications=applications)
+
+
+def _preview(
+    application: ServeApplication, whole: wire.ApplicationRouting, clusters: Clusters, names_of: dict[int, str]
+) -> Iterator[wire.ApplicationRouting]:
+    """Yield the application as it is found below the preview's path: there is but the new revision."""
+    rollout = application.spec.rollout
+    path = rollout.blue_green.preview_path if rollout.blue_green else None
+    if not names_of or path is None:
+        return
+    newest = names_of[clusters.newest]
+    endpoint = next(it for it in whole.controllers if it.revision == newest)
+    yield whole.but(
+        route_prefix=path,
+        controllers=(endpoint.but(weight=100),),
+        hold=None,
+        rules=(),
+        sticky_cookie="",
+        mirror=None,
+    )
 
 
 def _revisions(clusters: Clusters, choice: Choice) -> dict[int, str]:

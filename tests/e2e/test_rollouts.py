@@ -59,17 +59,21 @@ def test_a_canary_is_promoted_and_undone_without_a_failed_request(stage: Stage) 
     report(whole.report)
 
 
-def test_blue_green_is_previewed_by_header_and_moved_at_once(stage: Stage) -> None:
-    stage.apply(speaker("blue", rollout={"strategy": "BlueGreen"}))
+def test_blue_green_is_previewed_by_header_and_path_and_moved_at_once(stage: Stage) -> None:
+    rollout = {"strategy": "BlueGreen", "blueGreen": {"previewPath": "/preview"}}
+    stage.apply(speaker("blue", rollout=rollout))
     stage.wait_ready("speaker")
     with stage.load("speaker", *LOAD) as load:
-        stage.apply(speaker("green", rollout={"strategy": "BlueGreen"}, env=[{"name": "COLOUR", "value": "green"}]))
+        stage.apply(speaker("green", rollout=rollout, env=[{"name": "COLOUR", "value": "green"}]))
         eventually(lambda: reason(stage) == "Promoting", 90, "a green that is ready")
         assert {stage.answer("speaker") for _ in range(5)} == {"blue"}
         eventually(lambda: preview(stage) == "green", 20, "a preview")
+        assert {stage.ask("speaker", path)[1] for path in ("/preview", "/preview/deeper?a=1")} == {"green"}
+        assert stage.ask("speaker", "/previews")[1] == "blue", "another path"
         stage.remora("rollout", "promote", "speaker")
         stage.wait_ready("speaker", within_s=60)
         assert {stage.answer("speaker") for _ in range(5)} == {"green"}
+        assert stage.ask("speaker", "/preview")[1] == "green", "a path as any other"
         eventually(lambda: len(stage.pods("speaker", "head")) == 1, 60, "one head")
     report(load.report)
 

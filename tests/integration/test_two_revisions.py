@@ -110,6 +110,23 @@ async def test_a_preview_header_reaches_what_has_no_share_and_nothing_else_does(
         assert {(await client.get("/", headers={"X-Remora-Preview": "1"})).text for _ in range(10)} == {"new"}
 
 
+async def test_a_preview_path_reaches_the_new_revision_alone_until_it_is_routed_no_more() -> None:
+    async with (
+        replica(Steered("old"), name="app#Main#o") as (_, first),
+        replica(Steered("new"), name="app#Main#n") as (_, second),
+        two(first, second, 0) as (server, client),
+    ):
+        whole = routed(2, 0)
+        (application,) = whole.applications
+        preview = application.but(route_prefix="/preview", controllers=application.controllers[1:])
+        server.routing.apply(whole.but(applications=(application, preview)))
+        for path, answer in (("/", "old"), ("/preview", "new"), ("/preview/a?b=c", "new"), ("/previews", "old")):
+            assert {(await client.get(path)).text for _ in range(5)} == {answer}, path
+        server.routing.apply(routed(3, 100))
+        assert (await client.get("/preview")).text == "new"
+        assert (await client.get("/")).text == "new"
+
+
 @pytest.mark.parametrize("body", [b"", b"x" * 100_000], ids=["short way", "long way"])
 async def test_a_client_is_given_one_cookie_and_stays(body: bytes) -> None:
     async with (

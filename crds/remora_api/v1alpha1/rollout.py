@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge, Le, MaxLen, MinLen
 
 from remora_api.model import Bool, Int, Model, Rule, Unwritten
+from remora_api.v1alpha1.paths import PreviewPath
 from remora_api.v1alpha1.traffic import HeaderName
 
 Percent = Annotated[Int, Ge(0), Le(100)]
@@ -71,6 +72,9 @@ class BlueGreen(Model):
 
     preview_header: HeaderName = "x-remora-preview"
     """Requests with this header, whatever its value, go to the new revision before it is promoted."""
+    preview_path: PreviewPath | None = None
+    """Path below which the new revision answers before it is promoted, for instance `/preview`, for browsers and others
+    that send no header of their own. It is the root path that the application sees."""
     auto_promote_seconds: Annotated[Int, Ge(0), Le(604800)] | None = None
     """Seconds after it is ready at which it is promoted. Unless given it waits for `remora rollout promote`."""
 

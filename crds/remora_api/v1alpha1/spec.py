@@ -13,6 +13,7 @@ from remora_api.v1alpha1 import imports
 from remora_api.v1alpha1.autoscaling import Autoscaling, Policy
 from remora_api.v1alpha1.bundles import Bundle, BundleStrategy
 from remora_api.v1alpha1.graph import Graph
+from remora_api.v1alpha1.paths import RoutePrefix
 from remora_api.v1alpha1.pods import (
     EnvFromSource,
     EnvVar,
@@ -49,20 +50,6 @@ ServicerFunction = Annotated[
     matches(
         imports.FUNCTION,
         "must be module:function, for instance words_pb2_grpc:add_WordsServicer_to_server",
-    ),
-]
-RoutePrefix = Annotated[
-    str,
-    MinLen(1),
-    MaxLen(200),
-    matches(
-        r"/|(/[A-Za-z0-9._~!$&()*+,;=:@%-]+)+",
-        "must begin with / and not end with one (unless it is just /), for instance /api",
-    ),
-    Rule(
-        "self != '/-' && !self.startsWith('/-/')",
-        "/-/ is reserved for the proxy's own pages: choose another prefix",
-        lambda prefix: prefix != "/-" and not prefix.startswith("/-/"),
     ),
 ]
 FileName = Annotated[str, MinLen(1), MaxLen(200)]
@@ -348,6 +335,13 @@ class ServeApplicationSpec(Model):
             "with graph it is the module that the graph's deployments stand in: leave out the part from ':' on",
             lambda it: it.graph is None or ":" not in it.import_path,
             field=".importPath",
+        ),
+        Rule(
+            "!has(self.rollout.blueGreen) || !has(self.rollout.blueGreen.previewPath)"
+            " || self.rollout.blueGreen.previewPath != self.routePrefix",
+            "previewPath is where the new revision answers, and routePrefix where all answer: choose another path",
+            lambda it: it.rollout.blue_green is None or it.rollout.blue_green.preview_path != it.route_prefix,
+            field=".rollout.blueGreen.previewPath",
         ),
     )
 

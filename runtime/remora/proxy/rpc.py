@@ -169,7 +169,8 @@ class GrpcServer:
 
     def _application(self, name: str) -> ApplicationRouting | None:
         applications = self._routing.table.applications
-        if len(applications) == 1:
+        # The only one, which may have a preview at a path of its own beside it.
+        if applications and all(it.application == applications[0].application for it in applications):
             return applications[0]
         return next((found for found in applications if found.application == name), None)
 
@@ -183,7 +184,8 @@ class GrpcServer:
         if path == _CHECK:
             # grpc.health.v1: field 1 is the status, SERVING = 1, NOT_SERVING = 2.
             return b"\x08" + (b"\x02" if reason else b"\x01"), None
-        return b"".join(_text_field(found.application) for found in self._routing.table.applications), reason
+        names = dict.fromkeys(found.application for found in self._routing.table.applications)
+        return b"".join(map(_text_field, names)), reason
 
     def _record(
         self,
