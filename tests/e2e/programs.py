@@ -23,7 +23,7 @@ def program(
             "containers": [
                 {
                     "name": name,
-                    "image": _image(stage),
+                    "image": image(stage),
                     "command": [*command],
                     "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
                     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
@@ -50,7 +50,8 @@ def code(name: str, text: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"serve.py": text}}
 
 
-def _image(stage: Stage) -> str:
+def image(stage: Stage) -> str:
+    """Return the image that the installed operator runs applications with."""
     operators = json.loads(
         stage.cluster.kubectl("get", "pods", "-A", "-l", "app.kubernetes.io/name=remora", "-o", "json")
     )

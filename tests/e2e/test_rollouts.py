@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.e2e import programs
 from tests.e2e.apps import application, deployment
 from tests.e2e.stage import Stage, eventually
 
 pytestmark = pytest.mark.cluster
 
+CTR = ("ctr", "--namespace", "k8s.io", "images")
 LOAD = ("--rate", "100", "--connections", "8", "--for", "240")
 
 
@@ -164,6 +167,34 @@ def weights(stage: Stage) -> list[int]:
 
 def status(stage: Stage) -> dict[str, Any]:
     return dict(stage.get("sapp", "speaker").get("status", {}))
+
+
+@pytest.fixture
+def another_image(stage: Stage) -> Iterator[str]:
+    """Remora's own image by another name, on all nodes: to the operator it is as one of another version."""
+    other = "remora.dev/runtime:another"
+    for node in stage.cluster.nodes:
+        stage.cluster.node_exec(node, *CTR, "tag", "--force", programs.image(stage), other)
+    yield other
+    for node in stage.cluster.nodes:
+        stage.cluster.node_exec(node, *CTR, "rm", other)
+
+
+def test_another_image_comes_with_a_ray_cluster_of_its_own_and_takes_over(stage: Stage, another_image: str) -> None:
+    stage.apply(speaker("one"))
+    stage.wait_ready("speaker")
+    first = status(stage)["ray"]["incarnation"]
+    with stage.load("speaker", *LOAD) as load:
+        stage.apply(speaker("two", image=another_image))
+        eventually(lambda: len(stage.pods("speaker", "head")) == 2, 60, "a second head beside the first")
+        assert stage.answer("speaker") == "one"
+        eventually(lambda: stage.answer("speaker") == "two", 120, "the answer of the new one")
+        eventually(lambda: len(stage.pods("speaker", "head")) == 1, 90, "one head")
+        stage.wait_ready("speaker")
+    report(load.report)
+    assert status(stage)["ray"]["incarnation"] == first + 1
+    pods = [*stage.pods("speaker", "head"), *stage.pods("speaker", "worker")]
+    assert {it["image"] for pod in pods for it in pod["spec"]["containers"]} == {another_image}
 
 
 def reason(stage: Stage) -> str:
