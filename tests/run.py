@@ -80,6 +80,7 @@ class Lane:
 BESIDE = tuple(
     f"tests/e2e/test_{it}.py"
     for it in (
+        "decisions",
         "grpc",
         "guides",
         "placement_groups_on_pods",
