@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remora.proxy.client import Client
-from remora.proxy.known_heads import KEPT, LONGEST_BYTES, KnownHeads
+from remora.proxy.known_heads import LONGEST_BYTES, KnownHeads
+from remora.proxy.recurring import KEPT
 from remora.router.forward import headers_for_client
 from remora.transport.messages import Headers, ResponseHead, pack
 

@@ -13,8 +13,9 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from remora.proxy.client import CLIENT, Client
-from remora.proxy.known_requests import KEPT, LONGEST_BYTES, KnownRequests
+from remora.proxy.known_requests import LONGEST_BYTES, KnownRequests
 from remora.proxy.protocol import ProxyProtocol
+from remora.proxy.recurring import KEPT
 from remora.proxy.visit import SAID
 from remora.types import Scope
 

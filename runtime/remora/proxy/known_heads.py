@@ -6,15 +6,15 @@ byte of the head: there is nothing to unpack, to look through and to put togethe
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from remora.proxy.recurring import Recurring
 from remora.router.forward import HOP_BY_HOP
 from remora.transport.messages import ResponseHead
 
-KEPT: Final = 256
-"""Heads; when there are more, all are forgotten."""
 LONGEST_BYTES: Final = 1024
 """Of a head that is kept."""
 
@@ -37,8 +37,7 @@ class KnownHeads:
     __slots__ = ("_kept",)
 
     def __init__(self) -> None:
-        self._kept: dict[bytes, KnownHead | None] = {}
-        """None for what was seen once, or has something special about it: what never comes again is not worth work."""
+        self._kept = Recurring[KnownHead]()
 
     def take(self, payload: bytes) -> tuple[KnownHead, int, bytes] | None:
         """Return the head of a RESPONSE, the replica's load, and the body; None if it has to be unpacked."""
@@ -53,14 +52,8 @@ class KnownHeads:
         end = 4 + int.from_bytes(payload[:4], "big")
         packed = payload[4 : end - 1]
         # Of a load above 255 some bytes are in `packed`: such a head is never kept, so it is never found.
-        if len(packed) > LONGEST_BYTES or head.load != payload[end - 1]:
-            return
-        known = None
-        if packed in self._kept:
-            known = _known(head)
-        elif len(self._kept) >= KEPT:
-            self._kept.clear()
-        self._kept[packed] = known
+        if len(packed) <= LONGEST_BYTES and head.load == payload[end - 1]:
+            self._kept.learn(packed, partial(_known, head))
 
 
 def _known(head: ResponseHead) -> KnownHead | None:

@@ -15,11 +15,10 @@ from urllib.parse import unquote
 
 import httptools
 
+from remora.proxy.recurring import KEPT, Recurring
 from remora.proxy.visit import Said, hear
 from remora.transport.messages import Headers
 
-KEPT: Final = 256
-"""Blocks of headers, and request lines; when there are more, all are forgotten."""
 LONGEST_BYTES: Final = 2048
 """Of a block, or a line, that is kept."""
 END: Final = b"\r\n\r\n"
@@ -57,8 +56,7 @@ class KnownRequests:
 
     def __init__(self) -> None:
         self._lines: dict[bytes, Line] = {}
-        self._blocks: dict[bytes, Block | None] = {}
-        """None for what was seen once: what never comes again is not worth work."""
+        self._blocks = Recurring[Block]()
 
     def __len__(self) -> int:
         """Return how many blocks of headers are kept."""
@@ -81,16 +79,8 @@ class KnownRequests:
         at = data.find(b"\r\n")
         end = data.find(END, at) + len(END)
         packed = data[at:end]
-        if len(packed) > LONGEST_BYTES or _LINE.fullmatch(data, 0, at) is None:
-            return
-        known = None
-        if packed in self._blocks:
-            known = _block(headers)
-            if known is not None and end + known.length != len(data):
-                return
-        elif len(self._blocks) >= KEPT:
-            self._blocks.clear()
-        self._blocks[packed] = known
+        if len(packed) <= LONGEST_BYTES and _LINE.fullmatch(data, 0, at) is not None:
+            self._blocks.learn(packed, lambda: _block(headers, len(data) - end))
 
     def _line(self, data: bytes) -> Line | None:
         matched = _LINE.fullmatch(data)
@@ -110,7 +100,8 @@ class KnownRequests:
         return line
 
 
-def _block(headers: Headers) -> Block | None:
+def _block(headers: Headers, received: int) -> Block | None:
+    """Return what is kept of headers, unless something in them is unusual, or not all, or more, was received."""
     length = 0
     for name, value in headers:
         if name in _UNUSUAL or (name == b"connection" and value.lower() != b"keep-alive"):
@@ -119,4 +110,4 @@ def _block(headers: Headers) -> Block | None:
             if not value.isdigit() or len(value) > 9:
                 return None
             length = int(value)
-    return Block(headers, length, hear(headers))
+    return Block(headers, length, hear(headers)) if length == received else None

@@ -93,8 +93,8 @@ class ProxyProtocol(HttpToolsProtocol):
             "headers": block.headers,
             "state": self.app_state.copy(),
             "method": line.method,
-            "path": root + line.path if root else line.path,
-            "raw_path": root.encode("ascii") + line.raw_path if root else line.raw_path,
+            "path": root + line.path,
+            "raw_path": root.encode("ascii") + line.raw_path,
             "query_string": line.query,
             SAID: block.said,
         }

@@ -35,8 +35,8 @@ class Said(NamedTuple):
     """What the application sees of them; the request's id is added."""
     given_id: bytes
     """The client's own; empty if it has none."""
-    timeout: bytes | None
-    """The client's own, as it came."""
+    timeouts: tuple[bytes, ...]
+    """The client's own, as they came; the last that is a number holds."""
     wanted: Affinity | None
     detached: bool
     trace: str | None
@@ -109,7 +109,7 @@ def hear(headers: Headers) -> Said:
     """
     passed: Headers = []
     given_id = b""
-    timeout: bytes | None = None
+    timeouts: tuple[bytes, ...] = ()
     affine: Headers = []
     detached = False
     trace: str | None = None
@@ -120,7 +120,7 @@ def hear(headers: Headers) -> Said:
                 given_id = pair[1]
                 continue
             if name == TIMEOUT:
-                timeout = pair[1]
+                timeouts += (pair[1],)
             elif name in _AFFINE:
                 affine.append(pair)
             elif name == DISCONNECT_DISABLED:
@@ -130,7 +130,7 @@ def hear(headers: Headers) -> Said:
             else:
                 continue
         passed.append(pair)
-    return Said(passed, given_id, timeout, _affinity(affine) if affine else None, detached, trace)
+    return Said(passed, given_id, timeouts, _affinity(affine) if affine else None, detached, trace)
 
 
 def read(
@@ -140,8 +140,8 @@ def read(
     said: Said = scope.get(SAID) or hear(scope["headers"])
     prefix, application = found if found is not None else ("", None)
     timeout_s = application.request_timeout_s if application is not None else None
-    if said.timeout is not None:
-        timeout_s = seconds(said.timeout, timeout_s)
+    for value in said.timeouts:
+        timeout_s = seconds(value, timeout_s)
     raw_id = said.given_id or b"%032x" % rng.getrandbits(128)
     identified = (REQUEST_ID, raw_id)
     return Visit(
