@@ -25,7 +25,6 @@ from benchmarks.peers import images, kuberay
 from benchmarks.peers.page import CELLS, SIDES, Entry, page
 from benchmarks.peers.rows import BY_KEY, ROWS, Row
 from benchmarks.peers.side import KubeRay, Remora, Side, apply
-from benchmarks.peers.traffic import within
 from demo.ground import Ground
 from demo.story import install
 from tests.cluster import Cluster, ClusterError, running
@@ -33,7 +32,7 @@ from tests.cluster.progress import say
 from tests.e2e.conftest import PROCESS, SESSION, namespace, no_pods
 from tests.e2e.page import commit, machine
 from tests.e2e.scene import scene
-from tests.e2e.stage import Stage, eventually
+from tests.e2e.stage import Stage, awaited, eventually
 
 RECOVERY_S = 120
 """What a side gets to come to itself after a row that failed."""
@@ -86,7 +85,7 @@ def _measure(cluster: Cluster, name: str, rows: Sequence[Row]) -> Iterator[Entry
                 say(traceback.format_exc())
                 say(scene(cluster, side.stage.namespace)[-20000:])
                 entry = Entry(began, commit(), name, row.key, error=f"{type(error).__name__}: {error}")
-                within(RECOVERY_S, side.is_settled)
+                awaited(side.is_settled, RECOVERY_S)
             say(f"✓ {name}: {row.title} ({time.monotonic() - then:.0f} s)")
             yield entry
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,8 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.in_cluster.image import put
 from benchmarks.sides import ROOT
+from tests.cluster import binaries
+from tests.cluster.commands import run
 from tests.cluster.progress import step
 from tests.cluster.recipes import RUNTIME, Recipe, ours
 from tests.cluster.settings import Settings
@@ -26,7 +27,7 @@ TOOLS = ("wget", "redis-server")
 
 
 class CannotBuild(Exception):
-    """A tool is missing, or Go could not get or build KubeRay."""
+    """A tool is missing."""
 
 
 def ray(tag: str) -> str:
@@ -40,30 +41,19 @@ def remora(tag: str) -> str:
 
 
 def sources() -> Path:
-    """Return KubeRay's module, downloaded by Go into its cache, read-only; raises CannotBuild."""
-    said = _go("mod", "download", "-json", f"{MODULE}@{KUBERAY}")
+    """Return KubeRay's module, downloaded by Go into its cache, read-only; raises CommandFailed."""
+    said = run("go", "mod", "download", "-json", f"{MODULE}@{KUBERAY}", cwd=Path("/"))
     return Path(json.loads(said)["Dir"])
 
 
 def operator() -> Path:
-    """Return KubeRay's operator, one static program, built when it is not there; raises CannotBuild."""
+    """Return KubeRay's operator, one static program, built when it is not there; raises CommandFailed."""
     program = Settings.read().cache / f"kuberay-{KUBERAY}" / "manager"
     if not program.exists():
         with step(f"building KubeRay {KUBERAY}", "3 min on 2 cores, seconds when Go has it cached"):
-            program.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = program.with_name("unfinished")
             # In its own folder: `go install MODULE@VERSION` would ask for a list of all versions, too.
-            _go("build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", str(unfinished), ".", at=sources())
-            unfinished.rename(program)
+            binaries.build(sources(), program)
     return program
-
-
-def _go(*words: str, at: Path | None = None) -> str:
-    command = ["env", "CGO_ENABLED=0", "go", *words]
-    done = subprocess.run(command, cwd=at or "/", capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise CannotBuild(f"go {' '.join(words)}: {(done.stderr or done.stdout).strip()[-500:]}")
-    return done.stdout
 
 
 @contextmanager

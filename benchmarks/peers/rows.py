@@ -12,8 +12,8 @@ from benchmarks.in_cluster import image
 from benchmarks.peers import manifests, resources
 from benchmarks.peers.manifests import Wanted
 from benchmarks.peers.side import Side, apply, operators, pods, url
-from benchmarks.peers.traffic import Probe, Traffic, is_good, probing, traffic, within
-from tests.e2e.stage import eventually
+from benchmarks.peers.traffic import Probe, Traffic, is_good, probing, traffic
+from tests.e2e.stage import awaited, eventually
 
 Figures = dict[str, Any]
 START_S, CHANGE_S, REFUSAL_S, HEAD_S = 300, 240, 120, 240
@@ -34,10 +34,10 @@ def start(side: Side) -> Figures:
         first = next(it for it in probe.answers if it.is_good)
         eventually(side.is_settled, START_S, "the state that is wanted")
         settled = time.time()
-    within(CALM_S, lambda: False)
+    time.sleep(CALM_S)
     there, operator = pods(side), operators(side)
     before, before_operator, then = resources.cpu_s(there), resources.cpu_s(operator), time.monotonic()
-    within(REST_S, lambda: False)
+    time.sleep(REST_S)
     used, seconds = resources.cpu_s(there) - before, time.monotonic() - then
     used_operator = resources.cpu_s(operator) - before_operator
     return {
@@ -76,7 +76,7 @@ def _changed(side: Side, wanted: Wanted) -> Figures:
     with traffic(side) as seen:
         seen.began = time.time()
         apply(side, wanted)
-        is_over = within(CHANGE_S, lambda: is_good(seen.probe, QUIET, wanted.prefix) and side.is_settled())
+        is_over = awaited(lambda: is_good(seen.probe, QUIET, wanted.prefix) and side.is_settled(), CHANGE_S)
     return _taken(seen, is_over, CHANGE_S) | {"all_new_s": seen.all_new_s(wanted.prefix)}
 
 
@@ -89,19 +89,19 @@ def scale(side: Side) -> Figures:
     """From 2 to 4 replicas by the manifest, and back without being measured."""
     # Another image, for a new Ray cluster: Ray Serve did not end when that limit was changed where replicas are.
     apply(side, replace(side.wanted, room=2, image=_other(side.wanted.image)))
-    within(CALM_S, lambda: False)
+    time.sleep(CALM_S)
     eventually(side.is_settled, CHANGE_S, "room for four")
     before = {it["metadata"]["uid"] for it in pods(side)}
     with traffic(side) as seen:
         seen.began = time.time()
         apply(side, replace(side.wanted, replicas=4))
         answering = _until(seen, lambda: len(_processes(seen.probe, seen.began)) == 4, CHANGE_S)
-        is_over = within(CHANGE_S, lambda: side.is_settled() and is_good(seen.probe, QUIET))
+        is_over = awaited(lambda: side.is_settled() and is_good(seen.probe, QUIET), CHANGE_S)
     after = pods(side)
     gone = before - {it["metadata"]["uid"] for it in after}
     figures = _taken(seen, is_over, CHANGE_S) | {"four_s": answering, "pods": len(after), "replaced": len(gone)}
     apply(side, replace(side.wanted, replicas=2, room=1, image=_other(side.wanted.image)))
-    within(CALM_S, lambda: False)
+    time.sleep(CALM_S)
     eventually(side.is_settled, CHANGE_S, "two replicas again")
     return figures
 
@@ -113,14 +113,14 @@ def broken(side: Side) -> Figures:
     with traffic(side) as seen:
         seen.began = time.time()
         apply(side, replace(good, broken=True))
-        is_refused = within(REFUSAL_S, side.has_refused)
+        is_refused = awaited(side.has_refused, REFUSAL_S)
         refused_s = round(time.time() - seen.began, 1)
-        within(10, lambda: False)
+        time.sleep(10)
         said = side.said()
         still = is_good(seen.probe, QUIET)
         again = time.time()
         apply(side, fixed)
-        is_over = within(CHANGE_S, lambda: is_good(seen.probe, QUIET, fixed.prefix) and side.is_settled())
+        is_over = awaited(lambda: is_good(seen.probe, QUIET, fixed.prefix) and side.is_settled(), CHANGE_S)
     forward = round(seen.all_new_s(fixed.prefix) - (again - seen.began), 1)
     more = {"is_refused": is_refused, "refused_s": refused_s, "said": said, "serves_on": still, "forward_s": forward}
     return _taken(seen, is_over, CHANGE_S) | more
@@ -152,11 +152,11 @@ def _deleted(side: Side, component: str, how: tuple[str, ...]) -> Figures:
         side.stage.kubectl("delete", "pod", victim, "--wait=false", *how)
         if component == "head":
             # What the loss of the head does to workers comes late.
-            within(LATE_S, lambda: False)
+            time.sleep(LATE_S)
             two = None
         else:
             two = _until(seen, lambda: bool(_processes(seen.probe, seen.began) - before), HEAD_S)
-        is_over = within(HEAD_S, lambda: is_good(seen.probe, QUIET) and side.is_settled())
+        is_over = awaited(lambda: is_good(seen.probe, QUIET) and side.is_settled(), HEAD_S)
         after = _processes(seen.probe, time.time() - 5)
     more = {"two_s": two, "had": len(before), "same": len(before & after)}
     return _taken(seen, is_over, HEAD_S) | more
@@ -168,7 +168,7 @@ def _processes(probe: Probe, since: float) -> set[str]:
 
 
 def _until(seen: Traffic, is_so: Callable[[], bool], seconds: float) -> float | None:
-    return round(time.time() - seen.began, 1) if within(seconds, is_so) else None
+    return round(time.time() - seen.began, 1) if awaited(is_so, seconds) else None
 
 
 WRK = """import json

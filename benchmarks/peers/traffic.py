@@ -8,10 +8,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Event
 from typing import Any, NamedTuple
 
 from benchmarks.peers.side import Side, url
@@ -131,13 +130,3 @@ def is_good(probe: Probe, count: int, prefix: str = "") -> bool:
     """Whether the newest answers are all good, and begin so."""
     newest = probe.last(count)
     return len(newest) == count and all(it.is_good and it.text.startswith(prefix) for it in newest)
-
-
-def within(seconds: float, is_so: Callable[[], bool]) -> bool:
-    """Wait until it is so, at most so long; return whether it was."""
-    ends, pause = time.monotonic() + seconds, Event()
-    while time.monotonic() < ends:
-        if is_so():
-            return True
-        pause.wait(0.5)
-    return False

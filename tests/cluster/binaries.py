@@ -85,7 +85,8 @@ def version_flags(version: str) -> str:
     )
 
 
-def _build(source: Path, target: Path, flags: str) -> None:
+def build(source: Path, target: Path, flags: str = "") -> None:
+    """Build the Go program of a folder. The target is there once it is whole; raises CommandFailed."""
     target.parent.mkdir(parents=True, exist_ok=True)
     built = target.with_name("unfinished")
     run(
@@ -94,6 +95,10 @@ def _build(source: Path, target: Path, flags: str) -> None:
         cwd=source,
     )
     built.rename(target)
+
+
+def _build(source: Path, target: Path, flags: str) -> None:
+    build(source, target, flags)
     _stamp(target).write_text(_digest(source))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
@@ -75,32 +76,31 @@ def soak(cluster: Cluster, wanted: SimpleQueue[Part], ends: float, long_s: float
 
     One that does not come to rest is in the record, and the next part begins with a new one.
     """
-    part = _next(wanted)
-    while part is not None and time.monotonic() < ends:
+    taken = _taken(wanted, ends)
+    for first in taken:
         with namespace(cluster) as name:
             try:
                 rolled = ground(Stage(cluster, name))
             except AssertionError as error:
                 print(f"an application less: it did not come up ({error})", flush=True)
-                wanted.put(part)
+                wanted.put(first)
                 return
-            while part is not None and time.monotonic() < ends:
+            for part in chain((first,), taken):
                 began = datetime.now(UTC)
                 try:
                     for result in roll(rolled, [part], long_s):
                         record.take(result, began)
                 except AssertionError as error:
                     record.take(Result(part[0], failures=[f"has not come to rest: {error}"]), began)
-                    part = _next(wanted)
                     break
-                part = _next(wanted)
 
 
-def _next(wanted: SimpleQueue[Part]) -> Part | None:
-    try:
-        return wanted.get_nowait()
-    except Empty:
-        return None
+def _taken(wanted: SimpleQueue[Part], ends: float) -> Iterator[Part]:
+    while time.monotonic() < ends:
+        try:
+            yield wanted.get_nowait()
+        except Empty:
+            return
 
 
 @dataclass(slots=True)

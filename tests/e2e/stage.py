@@ -39,13 +39,17 @@ Texts = list[str]
 
 def eventually(probe: Callable[[], T], within_s: float, what: str) -> T:
     """Return the first truthy value of `probe`; fails with the last value seen after `within_s` seconds."""
+    value = awaited(probe, within_s)
+    assert value, f"{what}: not within {within_s:.0f} s; last seen {value!r}"
+    return value
+
+
+def awaited(probe: Callable[[], T], within_s: float) -> T:
+    """Return the first truthy value of `probe`, or the last one seen after `within_s` seconds."""
     began, pause = time.monotonic(), Event()
-    while True:
-        value = probe()
-        if value:
-            return value
-        assert time.monotonic() - began < within_s, f"{what}: not within {within_s:.0f} s; last seen {value!r}"
+    while not (value := probe()) and time.monotonic() - began < within_s:
         pause.wait(0.3)
+    return value
 
 
 @dataclass(slots=True)
