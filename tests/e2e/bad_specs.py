@@ -327,6 +327,7 @@ def main() -> int:
 
     began = datetime.now(UTC)
     cluster = running()
+    cluster.up()
     with cluster.claimed(), namespace(cluster) as name:
         install(Ground(cluster))
         stage = Stage(cluster, name)

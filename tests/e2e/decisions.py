@@ -127,6 +127,7 @@ def main() -> int:
     given = parser.parse_args()
     began, clock = datetime.now(UTC), time.monotonic()
     cluster = running()
+    cluster.up()
     with cluster.claimed(), namespace(cluster) as name, TemporaryDirectory() as chart:
         install(Ground(cluster))
         count = decide(Stage(cluster, name), Path(chart), given.decisions)

@@ -45,6 +45,7 @@ def main() -> int:
     words = [it for it in given.kinds.split(",") if it]
     kinds = [it for it in KINDS if not words or any(word in it.name for word in words)]
     cluster = running()
+    cluster.up()
     wanted: SimpleQueue[Part] = SimpleQueue()
     for part in parts(kinds, given.times):
         wanted.put(part)
