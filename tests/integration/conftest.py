@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from tests.fakes.ray_cluster import RayMachine
 
 
+@pytest.fixture(params=["by TCP", "beside the port"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients of this process reach replicas as from another machine, and then as from the same one."""
+    if request.param == "by TCP":
+        monkeypatch.setattr("remora.transport.nearby.IS_KNOWN", False)
+
+
 @pytest.fixture
 async def machine(tmp_path: Path) -> AsyncIterator[RayMachine]:
     """Ray's head, a worker and a controller, as processes."""

@@ -6,9 +6,13 @@ import asyncio
 import signal
 from contextlib import AsyncExitStack
 
+import pytest
+
 from remora_api.wire import ReplicaAddress
 from tests.fakes.processes import Process, run_replica, serving
 from tests.fakes.services import CONTROLLER, Steered, replica, snapshot, until
+
+pytestmark = pytest.mark.usefixtures("either_way")
 
 
 async def test_a_killed_replica_fails_only_what_it_had_begun() -> None:

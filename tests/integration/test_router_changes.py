@@ -12,6 +12,8 @@ from remora.types import Payload
 from tests.fakes.calls import NAME, PLAIN, SMALL, WAIT, call
 from tests.fakes.services import CONTROLLER, Steered, replica, router, snapshot, until
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 
 async def test_a_call_waits_a_moment_for_a_first_replica() -> None:
     """Deployments of one application start in any order, and call each other."""

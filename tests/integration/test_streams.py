@@ -6,9 +6,12 @@ import asyncio
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.fakes.processes import proxy, reached
 from tests.fakes.services import Steered, replica
+
+pytestmark = pytest.mark.usefixtures("either_way")
 
 CHUNKS = 2000
 CHUNK = b"x" * 100

@@ -33,7 +33,7 @@ from remora.transport.messages import (
     sizes_of,
     unpack,
 )
-from remora.transport.server import ServerConnection, ServerStream, listen
+from remora.transport.server import Entrance, ServerConnection, ServerStream, listen
 from remora.transport.stream import StreamClosed, total
 from remora.types import Payload, RemoteFailure, Service
 
@@ -72,7 +72,7 @@ class ReplicaServer:
         self._sockets: set[SocketExchange] = set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._listening: asyncio.Server | None = None
+        self._entrance: Entrance | None = None
 
     def __repr__(self) -> str:
         state = " DRAINING" if self.draining else ""
@@ -110,11 +110,10 @@ class ReplicaServer:
             for connection in self.connections:
                 connection.announce_room(self.load)
 
-    async def start(self, host: str = "0.0.0.0", port: int = 0) -> int:
-        """Listen, and return the port."""
-        self._listening = await listen(host, port, host=self, key=self._key, identity=self._identity)
-        bound: int = self._listening.sockets[0].getsockname()[1]
-        return bound
+    async def start(self, host: str, port: int = 0) -> int:
+        """Listen, and return the port. See `transport.server.listen`."""
+        self._entrance = await listen(host, port, host=self, key=self._key, identity=self._identity)
+        return self._entrance.port
 
     async def drain(self, timeout_s: float) -> bool:
         """Take nothing new, tell all clients so, and wait for what is there; False if the time was not enough."""
@@ -133,8 +132,8 @@ class ReplicaServer:
     async def stop(self) -> None:
         """Cancel what still runs, and close the port and all connections once clients have what was answered."""
         self.draining = True
-        if self._listening is not None:
-            self._listening.close()
+        if self._entrance is not None:
+            self._entrance.close()
         for task in list(self._tasks):
             task.cancel("the replica stops")
         if self._tasks:

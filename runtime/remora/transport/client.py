@@ -6,11 +6,13 @@ client.connect → ClientConnection.open → ClientStream.read … | Refused | L
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 from remora.errors import ProtocolError, RemoraError
+from remora.transport import nearby
 from remora.transport.connection import HANDSHAKE_S, Connection
 from remora.transport.credits import WINDOW_BYTES
 from remora.transport.frames import (
@@ -38,6 +40,8 @@ from remora.transport.frames import (
 from remora.transport.handshake import NONCE_BYTES, ClientHandshake, HandshakeError, Identity
 from remora.transport.messages import unpack_facts, unpack_models
 from remora.transport.stream import Stream, StreamClosed
+
+logger = logging.getLogger(__name__)
 
 _ANSWERS: Final = frozenset((RESPONSE, RESULT, ITEM, FAILURE, DATA, MESSAGE))
 _MAX_STREAM_ID: Final = 2**32 - 1
@@ -86,7 +90,7 @@ class Listener(Protocol):
         ...
 
     def on_lost(self, error: Exception | None) -> None:
-        """The connection is over; its streams have been told."""
+        """A connection that `connect` returned, or was about to, is over; its streams have been told."""
         ...
 
 
@@ -228,24 +232,41 @@ class ClientConnection(Connection[ClientStream]):
             # A replica that ended its side had written ACCEPT before any user code began.
             unseen = received_bytes is not None and stream.sent_bytes <= received_bytes
             stream.close(LinkLost(stream.accepted or unseen, why))
-        self._listener.on_lost(error)
+        if self.established:
+            self._listener.on_lost(error)
 
 
 async def connect(
     host: str, port: int, *, key: str, identity: Identity, listener: Listener, timeout_s: float = HANDSHAKE_S
 ) -> ClientConnection:
-    """Connect to a replica and return once both ends have proved who they are.
+    """Connect to a replica and return once both ends have proved who they are; by the short way if it is near.
 
     Raises OSError and TimeoutError when nobody answers, HandshakeError when a stranger does.
     """
     loop = asyncio.get_running_loop()
-    handshake = ClientHandshake(key, identity, secrets.token_bytes(NONCE_BYTES))
-    connection = ClientConnection(loop, handshake, listener)
+
+    def made() -> ClientConnection:
+        return ClientConnection(loop, ClientHandshake(key, identity, secrets.token_bytes(NONCE_BYTES)), listener)
+
+    if (way := nearby.reach(host, port)) is not None:
+        connection = made()
+        try:
+            return await _shake_hands(connection, loop.create_unix_connection(lambda: connection, sock=way), timeout_s)
+        except (OSError, TimeoutError, ProtocolError) as error:
+            # One that just ends, or that is not ours: the port tells.
+            logger.info("%s:%d beside its port: %s", host, port, error)
+    connection = made()
+    return await _shake_hands(connection, loop.create_connection(lambda: connection, host, port), timeout_s)
+
+
+async def _shake_hands(connection: ClientConnection, opening: Awaitable[object], timeout_s: float) -> ClientConnection:
     try:
         async with asyncio.timeout(timeout_s):
-            await loop.create_connection(lambda: connection, host, port)
+            await opening
             await connection.ready
     except BaseException:
+        # Nobody will look at what the handshake comes to.
+        connection.ready.cancel()
         connection.abort()
         raise
     return connection

@@ -13,7 +13,7 @@ from collections import deque
 from typing import Final, Generic, TypeVar, cast
 
 from remora.errors import ProtocolError
-from remora.transport import liveness
+from remora.transport import liveness, nearby
 from remora.transport.decoder import Decoder
 from remora.transport.frames import HEADER, HEADER_BYTES, MAX_PAYLOAD_BYTES, PING
 from remora.transport.stream import Stream
@@ -91,9 +91,8 @@ class Connection(asyncio.BufferedProtocol, Generic[AnyStream]):
 
     @property
     def peer(self) -> str:
-        """Return host and port of the other end, for messages."""
-        address = self._transport.get_extra_info("peername") if self._transport else None
-        return f"{address[0]}:{address[1]}" if address else "nobody"
+        """Return the other end, for messages."""
+        return nearby.shown(self._transport.get_extra_info("peername")) if self._transport else "nobody"
 
     @property
     def is_open(self) -> bool:
@@ -220,6 +219,7 @@ class Connection(asyncio.BufferedProtocol, Generic[AnyStream]):
         self._transport = cast(asyncio.Transport, transport)
         # At 0 what is written is sent at once: uvloop keeps less than this until it has looked for new data.
         self._transport.set_write_buffer_limits(high=0)
+        nearby.widen(self._transport.get_extra_info("socket"))
         self._restart_timer(self.loop.time() + HANDSHAKE_S)
         self.on_connected()
 

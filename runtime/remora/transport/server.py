@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from remora.errors import ProtocolError
@@ -38,6 +39,7 @@ from remora.transport.frames import (
     unpack_u32,
 )
 from remora.transport.handshake import NONCE_BYTES, HandshakeError, Identity, ReplicaHandshake
+from remora.transport.nearby import bind
 from remora.transport.stream import Stream, StreamClosed
 
 logger = logging.getLogger(__name__)
@@ -255,11 +257,32 @@ class ServerConnection(Connection[ServerStream]):
             stream.vanish("the connection to the client was lost")
 
 
-async def listen(host_name: str, port: int, *, host: Host, key: str, identity: Identity) -> asyncio.Server:
-    """Listen for clients that hold ``key`` and look for exactly ``identity``."""
+class Entrance:
+    """Where clients come in: made by `listen`."""
+
+    def __init__(self, port: int, servers: Sequence[asyncio.Server]) -> None:
+        self.port = port
+        self._servers = servers
+
+    def close(self) -> None:
+        """Let nobody in any more; connections that are open stay so."""
+        for server in self._servers:
+            server.close()
+
+
+async def listen(host_name: str, port: int, *, host: Host, key: str, identity: Identity) -> Entrance:
+    """Listen for clients that hold ``key`` and look for exactly ``identity``.
+
+    At the port, and beside it for who is near. ``host_name`` is what clients are told; ``port`` 0 is any.
+    Raises OSError when the port is taken.
+    """
     loop = asyncio.get_running_loop()
 
     def accept() -> ServerConnection:
         return ServerConnection(loop, host, ReplicaHandshake(key, identity, secrets.token_bytes(NONCE_BYTES)))
 
-    return await loop.create_server(accept, host_name, port, backlog=BACKLOG)
+    servers = [await loop.create_server(accept, host_name, port, backlog=BACKLOG)]
+    bound: int = servers[0].sockets[0].getsockname()[1]
+    if (beside := bind(host_name, bound)) is not None:
+        servers.append(await loop.create_unix_server(accept, sock=beside, backlog=BACKLOG))
+    return Entrance(bound, servers)
