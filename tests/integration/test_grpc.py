@@ -20,6 +20,7 @@ from remora.errors import BackPressureError
 from remora.grpc_util import RayServegRPCContext, gRPCInputStream
 from remora.handle import DeploymentHandle, context
 from remora.local import fixed
+from remora.transport.frames import MAX_PART_BYTES
 from tests.fakes.certificates import pair
 from tests.fakes.served import Served, served
 from tests.fakes.services import until
@@ -214,7 +215,7 @@ async def test_messages_go_back_and_forth_one_at_a_time() -> None:
     assert seen == ["echo ended"]
 
 
-@pytest.mark.parametrize("size", [0, 65_535, 65_536, 3_000_000])
+@pytest.mark.parametrize("size", [0, MAX_PART_BYTES - 1, MAX_PART_BYTES, 3_000_000])
 async def test_a_message_of_any_size_arrives_whole(size: int) -> None:
     async with words() as (_, stub):
         assert (await stub.Upper(*say("x" * size))).value == "X" * size

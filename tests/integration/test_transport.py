@@ -9,11 +9,13 @@ import pytest
 
 from remora.errors import RequestCancelledError
 from remora.transport.client import connect
-from remora.transport.frames import HEADER
+from remora.transport.frames import HEADER, MAX_PART_BYTES
 from remora.transport.handshake import HandshakeError, Identity
 from remora.types import CallMetadata, Payload, RemoteFailure
 from tests.fakes.calls import WAIT, call
 from tests.fakes.services import KEY, Steered, replica, router, until
+
+pytestmark = pytest.mark.usefixtures("either_way")
 
 
 class Deaf:
@@ -29,7 +31,7 @@ class Deaf:
 # ── values ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 5_000_000])
+@pytest.mark.parametrize("size", [0, 1, MAX_PART_BYTES - 1, MAX_PART_BYTES, MAX_PART_BYTES + 1, 5_000_000])
 @pytest.mark.parametrize("buffers", [0, 3])
 async def test_a_value_of_any_size_comes_back_as_it_was(size: int, buffers: int) -> None:
     payload = Payload(b"d" * size, tuple(memoryview(b"b" * (size + n)) for n in range(buffers)))

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from remora import serve
 from remora.local import fixed
 from remora.proxy.server import Phase
+from remora.transport.frames import MAX_PART_BYTES
 from remora.types import Receive, Scope, Send
 from tests.fakes.served import served
 from tests.fakes.services import until
@@ -145,7 +146,7 @@ async def test_text_and_bytes_go_both_ways_and_keep_their_kind() -> None:
         assert await socket.recv() == "IN THREE FRAMES"
 
 
-@pytest.mark.parametrize("size", [65_535, 65_536, 1_000_000, 5_000_000])
+@pytest.mark.parametrize("size", [MAX_PART_BYTES - 1, MAX_PART_BYTES, 1_000_000, 5_000_000])
 async def test_a_message_of_any_size_arrives_whole(size: int) -> None:
     async with served(Talk.bind()) as talk, connect(f"{talk.ws}/echo/you", max_size=None) as socket:
         await socket.recv()

@@ -62,7 +62,7 @@ class Mirror(Model):
     """A share of the requests goes to the new revision as well, and its answers are thrown away."""
 
     percent: Annotated[Int, Ge(1), Le(100)] = 100
-    """Requests in a hundred that are repeated, of those whose body has arrived with their head (64 KiB at most).
+    """Requests in a hundred that are repeated, of those whose body has arrived with their head (128 KiB at most).
     What your code does on them, it does twice."""
 
 

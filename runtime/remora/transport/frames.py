@@ -18,7 +18,7 @@ from remora.errors import ProtocolError
 HEADER: Final = Struct(">IBI")
 HEADER_BYTES: Final = HEADER.size
 
-MAX_PART_BYTES: Final = 64 * 1024
+MAX_PART_BYTES: Final = 128 * 1024
 """Of a body, in one frame."""
 MAX_HEAD_BYTES: Final = 64 * 1024
 """Of a head, which shares its frame with the first part of the body."""

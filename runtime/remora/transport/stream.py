@@ -73,7 +73,7 @@ class Stream:
             raise self.closed
 
     async def write(self, kind: int, part: bytes | memoryview) -> None:
-        """Send one part of at most 64 KiB as soon as there is credit. Raises what the stream was closed with.
+        """Send one part of at most `MAX_PART_BYTES` as soon as there is credit. Raises what the stream was closed with.
 
         The part is not copied: what a view shows must not change any more.
         """
