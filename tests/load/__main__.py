@@ -1,6 +1,6 @@
 """``python -m tests.load URL --rate 120 --connections 8 --for 60``: steady load with its own count, as JSON on stdout.
 
-It ends after ``--for`` seconds, or earlier at SIGTERM (how a test stops it), and always prints:
+It ends after ``--for`` seconds, earlier at SIGTERM (how a test stops it) or when nobody is left to read what it prints:
 
     {"requests": 7200, "failures": [], "statuses": {"200": 7200}, "shortest_ms": 1.2, "p50_ms": 3.1, "p99_ms": 9.8,
      "longest_ms": 31.0, "streams": 1, "stream_seconds": [30.0], "why": {}, "failed_at": [], "gap_s": 0.05,
@@ -16,7 +16,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import select
 import signal
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -26,6 +28,8 @@ from tests.load.http import Answer, BadAnswer, Connection
 
 LONG_S = 60.0
 """The least that a stream or a slow request may take in all."""
+READER_S = 1.0
+"""Between two looks whether somebody reads."""
 
 
 @dataclass(slots=True)
@@ -168,7 +172,19 @@ async def run(target: argparse.Namespace) -> Tally:
             tasks.create_task(hold_stream(target, tally))
         for url in (*target.streams, *target.slow):
             tasks.create_task(hold_again(target, tally, url, stop))
+        tasks.create_task(end_unread(sys.stdout.fileno(), stop))
     return tally
+
+
+async def end_unread(output: int, stop: asyncio.Event) -> None:
+    """Stop the load when the other end of a pipe has gone: a test that was killed cannot do it any more."""
+    reader = select.poll()
+    # No events: that nobody reads is always told.
+    reader.register(output, 0)
+    while not stop.is_set():
+        if reader.poll(0):
+            stop.set()
+        await _until(asyncio.get_running_loop().time() + READER_S, stop)
 
 
 async def _until(due: float, stop: asyncio.Event) -> None:
