@@ -251,7 +251,9 @@ def judge(stage: Stage, row: Row, name: str = "shop", within_s: float = 60) -> J
     def said() -> bool:
         nonlocal message
         resource = stage.get("sapp", name)
-        ready = next((c for c in resource.get("status", {}).get("conditions", []) if c["type"] == "Ready"), {})
+        ready: dict[str, Any] = next(
+            (c for c in resource.get("status", {}).get("conditions", []) if c["type"] == "Ready"), {}
+        )
         message = f"{ready.get('reason')}: {ready.get('message')}"
         is_current = ready.get("observedGeneration") == resource["metadata"]["generation"]
         is_given = is_current and ready.get("reason") == row.reason

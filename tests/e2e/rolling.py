@@ -127,7 +127,7 @@ class Ground:
         status = self.stage.get("sapp", NAME)["status"]
         pods = self.stage.list("pods", application=NAME)
         return (
-            status["ready"] == "3/3"
+            bool(status["ready"] == "3/3")
             and sum(it["metadata"]["labels"]["remora.dev/component"] == "head" for it in pods) == 1
             and sum(it["metadata"]["labels"]["remora.dev/component"] == "worker" for it in pods) == 3
         )
@@ -137,7 +137,8 @@ class Ground:
 
         def said() -> bool:
             resource = self.stage.get("sapp", NAME)
-            ready = next((it for it in resource.get("status", {}).get("conditions", []) if it["type"] == "Ready"), {})
+            conditions = resource.get("status", {}).get("conditions", [])
+            ready: dict[str, Any] = next((it for it in conditions if it["type"] == "Ready"), {})
             return (ready.get("reason"), ready.get("observedGeneration")) == (
                 reason,
                 resource["metadata"]["generation"],

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from tests.cluster import Cluster
 from tests.load.http import Answer
@@ -37,7 +37,7 @@ Objects = list[dict[str, Any]]
 Texts = list[str]
 
 
-def eventually(probe: Callable[[], T], within_s: float, what: str) -> T:
+def eventually(probe: Callable[[], T | Literal[False]], within_s: float, what: str) -> T:
     """Return the first truthy value of `probe`; fails with the last value seen after `within_s` seconds."""
     value = awaited(probe, within_s)
     assert value, f"{what}: not within {within_s:.0f} s; last seen {value!r}"

@@ -51,13 +51,17 @@ def speaker(word: str, **traffic: Any) -> dict[str, Any]:
     )
 
 
+def until_shared(stage: Stage, weight: int) -> None:
+    eventually(lambda: weights(stage) == {weight, 100 - weight}, 120, f"a canary with {weight}")
+
+
 def test_requests_are_shared_as_the_resource_says(stage: Stage) -> None:
     stage.apply(speaker("one"))
     stage.wait_ready("speaker")
     stage.apply(speaker("two"))
 
     for weight in (1, 5, 50):
-        eventually(lambda weight=weight: weights(stage) == {weight, 100 - weight}, 120, f"a canary with {weight}")
+        until_shared(stage, weight)
         shares(stage, weight)
         # Who chooses is not counted among the weights.
         assert {text(stage, NEW), text(stage, {"cookie": "a=1; beta=yes"})} == {"two"}

@@ -5,7 +5,6 @@ to the same contract.
 from __future__ import annotations
 
 import copy
-import functools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -141,6 +140,13 @@ def _selected(manifest: Manifest, selector: str) -> bool:
 
 def _has(manifest: Manifest, fields: str) -> bool:
     return all(
-        functools.reduce(lambda it, key: (it or {}).get(key), path.split("."), manifest) == value  # type: ignore[arg-type, return-value]
-        for path, _, value in (part.partition("=") for part in fields.split(",") if part)
+        _at(manifest, path) == value for path, _, value in (part.partition("=") for part in fields.split(",") if part)
     )
+
+
+def _at(manifest: Manifest, path: str) -> Any:
+    """Return what is at a path as `metadata.name`; None where nothing is."""
+    found: Any = manifest
+    for key in path.split("."):
+        found = (found or {}).get(key)
+    return found

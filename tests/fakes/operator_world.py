@@ -11,7 +11,7 @@ from typing import Any
 
 from remora_api import wire
 from remora_api.meta import Annotation, Component, Label
-from remora_api.v1alpha1 import ServeApplication
+from remora_api.v1alpha1 import Condition, ServeApplication
 from remora_operator.kinds import DEPLOYMENT, REPLICA_SET, STATEFUL_SET, Manifest, Ref, ref_of
 from remora_operator.observed import Child, ControllerView, Exit, Observed, Pod, Refusal, child_from
 from remora_operator.plan import Plan, plan
@@ -118,14 +118,14 @@ class World:
         for ref, it in list(self.children.items()):
             if ref.kind in (STATEFUL_SET, REPLICA_SET, DEPLOYMENT):
                 self._size(ref, it)
-        for name, it in self.pods.items():
-            lost = any(end.code == LOST_STORE for end in it.exits)
+        for name, was in self.pods.items():
+            lost = any(end.code == LOST_STORE for end in was.exits)
             if self._is_bad(name):
-                self.pods[name] = replace(it, trouble="container worker: ErrImagePull: no such image")
-            elif not it.is_ready and not lost:
+                self.pods[name] = replace(was, trouble="container worker: ErrImagePull: no such image")
+            elif not was.is_ready and not lost:
                 started = frozenset({"ray", "controller", "worker", "proxy"})
                 self.pods[name] = replace(
-                    it, is_ready=True, phase="Running", node="n1", ready_since=self.now, started=started
+                    was, is_ready=True, phase="Running", node="n1", ready_since=self.now, started=started
                 )
         for number, controller in self.controllers.items():
             self._serve(number, controller)
@@ -161,7 +161,7 @@ class World:
             assert held == 0, f"{ref} deleted {name} with {held} replicas on it"
             del self.pods[name]
 
-    def owners(self) -> dict[str, Ref]:
+    def owners(self) -> dict[str, Ref | None]:
         return {
             name: next((ref for ref in self.children if name.startswith(f"{ref.name}-") and self._owns(ref, it)), None)
             for name, it in self.pods.items()
@@ -248,7 +248,7 @@ class World:
         target, nodes = controller.target, self._nodes(number)
         ready = sum(controller.replicas.values())
         drained = target.drain_nodes if target else ()
-        applications = ()
+        applications: tuple[wire.ApplicationStatus, ...] = ()
         if target is not None:
             built = wire.BuildState.BUILT if nodes else wire.BuildState.WAITING
             if nodes and BAD in target.import_path:
@@ -344,6 +344,18 @@ class World:
     def is_stalled(self) -> bool:
         stalled = self.application.status.condition("Stalled")
         return stalled is not None and stalled.observed_generation == self.generation
+
+    def condition(self, kind: str) -> Condition:
+        """Return the condition of this type, which has to be there."""
+        found = self.application.status.condition(kind)
+        assert found is not None, f"no condition {kind}"
+        return found
+
+    def target(self, incarnation: int) -> wire.Target:
+        """Return what the controller of this Ray cluster was told last."""
+        found = self.controllers[incarnation].target
+        assert found is not None, f"the controller of {incarnation} was told nothing"
+        return found
 
     def reason(self) -> str:
         ready = self.application.status.condition("Ready")

@@ -15,12 +15,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
-from remora.http_client import SignedClient, Unreachable
+from remora.http_client import Answer, SignedClient, Unreachable
 from remora_api.target import code_bundle
 from remora_api.wire import ApplicationStatus, ControllerStatus, GroupTarget, RoutesSnapshot, Target
+
+T = TypeVar("T")
 
 GROUP = GroupTarget(name="cpu", template="t1")
 PATIENCE_S = 60.0
@@ -99,8 +102,7 @@ class RayMachine:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 while True:
-                    query = {"epoch": epoch, "after": version, "timeout_s": 5}
-                    answer = await self._patiently(lambda query=query: self.control.get("/v1/status", query))  # type: ignore[misc]
+                    answer = await self._status({"epoch": epoch, "after": version, "timeout_s": 5})
                     if answer.status == 204:
                         continue
                     status = ControllerStatus.from_json(answer.body)
@@ -155,11 +157,14 @@ class RayMachine:
         """Return what the controller said."""
         return (self._folder / "controller.log").read_text()
 
-    async def _patiently(self, ask: Callable[[], object]):  # type: ignore[no-untyped-def]
+    async def _status(self, query: Mapping[str, object]) -> Answer:
+        return await self._patiently(lambda: self.control.get("/v1/status", query))
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
-                    return await ask()  # type: ignore[misc]
+                    return await ask()
                 except Unreachable:
                     await asyncio.sleep(0.1)
 

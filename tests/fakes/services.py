@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from remora.replica.server import ReplicaServer
 from remora.router.router import Router
-from remora.types import CallMetadata, Message, Payload, Receive, RemoteFailure, Scope, Send
+from remora.types import CallMetadata, Message, Payload, Receive, RemoteFailure, RpcCall, Scope, Send
 from remora_api.wire import ApplicationRoutes, DeploymentRoutes, ReplicaAddress, RoutesSnapshot
 
 KEY = "data-key"
@@ -105,6 +105,9 @@ class Steered:
             if not size:
                 return
 
+    async def rpc(self, call: RpcCall) -> None:
+        raise NotImplementedError
+
     async def call(self, metadata: CallMetadata, payload: Payload) -> Payload:
         match metadata.method:
             case "wait":
@@ -113,9 +116,11 @@ class Steered:
                 raise RemoteFailure("ValueError: no", Payload(b"pickled" * 20_000, (b"buffer",)))
             case "name":
                 return Payload(self.name.encode())
+            case _:
+                pass
         return payload
 
-    async def stream(self, metadata: CallMetadata, payload: Payload) -> AsyncIterator[Payload]:
+    async def stream(self, metadata: CallMetadata, payload: Payload) -> AsyncGenerator[Payload, None]:
         for number in range(int(payload.data)):
             self.sent_bytes = number
             yield Payload(str(number).encode() + b" " * (100_000 if metadata.method == "large" else 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import aiohttp
 import pytest
@@ -120,7 +121,7 @@ def of(status: ApplicationStatus, name: str) -> DeploymentStatus | None:
     return next((it for it in status.deployments if it.name == name), None)
 
 
-def has(name: str, desired: int, ready: int) -> object:
+def has(name: str, desired: int, ready: int) -> Callable[[ApplicationStatus], bool]:
     def holds(status: ApplicationStatus) -> bool:
         found = of(status, name)
         built = status.build.state is BuildState.BUILT
@@ -129,7 +130,7 @@ def has(name: str, desired: int, ready: int) -> object:
     return holds
 
 
-def said(name: str, reason: str) -> object:
+def said(name: str, reason: str) -> Callable[[ApplicationStatus], bool]:
     def holds(status: ApplicationStatus) -> bool:
         found = of(status, name)
         return found is not None and found.reason == reason
@@ -179,7 +180,7 @@ async def test_gangs_come_and_go_with_the_load_as_wholes(machine: RayMachine, pr
         member = of(status, "Member")
         if member is not None:
             odd.extend(number for number in (member.desired,) if number % 2)
-        return bool(has("Member", 4, 4)(status))  # type: ignore[operator]
+        return has("Member", 4, 4)(status)
 
     # Ten requests at a time at four per replica are three replicas, thus two gangs.
     async with Load(url, clients=10) as load:

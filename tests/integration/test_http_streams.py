@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from remora import serve
-from remora.handle import DeploymentHandle
 from tests.fakes.served import served
 from tests.fakes.services import until
 from tests.integration.raw_http import get
@@ -37,7 +36,7 @@ class Numbers:
 
 @serve.deployment
 class Streams:
-    def __init__(self, numbers: DeploymentHandle) -> None:
+    def __init__(self, numbers: Any) -> None:
         self.numbers = numbers.options(stream=True)
         self.step = asyncio.Event()
 
@@ -52,7 +51,8 @@ class Streams:
                 return StreamingResponse(self._relayed())
             case "/plain":
                 return self._plain()
-        return "ok"
+            case _:
+                return "ok"
 
     async def _events(self) -> AsyncIterator[str]:
         try:

@@ -146,10 +146,10 @@ class Worker:
 
 @serve.deployment
 class Front:
-    def __init__(self, worker: DeploymentHandle) -> None:
+    def __init__(self, worker: Any) -> None:
         self.worker = worker
 
-    async def __call__(self, request: Request) -> int:
+    async def __call__(self, request: Request) -> Any:
         return await self.worker.size.remote(await request.body())
 
     async def counted(self, to: int) -> list[int]:
@@ -158,7 +158,7 @@ class Front:
     async def failing(self) -> None:
         await self.worker.fail.remote()
 
-    def from_a_thread(self) -> int:
+    def from_a_thread(self) -> Any:
         return self.worker.size.remote(b"123").result(timeout_s=5)
 
 
@@ -169,9 +169,9 @@ async def test_handles_call_stream_and_raise_across_sockets() -> None:
         assert await front.from_a_thread.remote() == 3
         with pytest.raises(LookupError, match="nothing here") as raised:
             await front.failing.remote()
-        assert "deployment 'Worker' raised LookupError" in str(
-            raised.value.__cause__.__cause__ or raised.value.__cause__
-        )
+        cause = raised.value.__cause__
+        assert cause is not None
+        assert "deployment 'Worker' raised LookupError" in str(cause.__cause__ or cause)
 
 
 async def test_a_body_of_megabytes_arrives_whole() -> None:

@@ -30,7 +30,7 @@ TOLD: list[str] = []
 class ByArgument(FIFOMixin, RequestRouter):
     """The first argument says which."""
 
-    def initialize_state(self, *, name: str = "") -> None:
+    def initialize_state(self, *, name: str = "", **_: Any) -> None:
         TOLD.append(f"made {name}")
 
     async def choose_replicas(self, candidate_replicas: Any, pending_request: Any = None) -> Any:

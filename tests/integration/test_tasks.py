@@ -120,6 +120,7 @@ class Work:
 
     def result(self, task: TaskResult) -> int:
         found = until(lambda: self._ended(task), f"task {task.id} ends")
+        assert found is not None
         assert found.status == "SUCCESS", found
         return int(found.result)
 

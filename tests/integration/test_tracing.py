@@ -15,7 +15,6 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from remora import serve
-from remora.handle import DeploymentHandle
 from tests.fakes.served import served
 from tests.fakes.services import until
 
@@ -45,7 +44,7 @@ class Spans:
 
     @property
     def all(self) -> tuple[ReadableSpan, ...]:
-        return self._exporter.get_finished_spans()
+        return tuple(self._exporter.get_finished_spans())
 
     def named(self, name: str) -> ReadableSpan:
         (found,) = (span for span in self.all if span.name == name)
@@ -86,7 +85,7 @@ class Leaf:
 
 @serve.deployment
 class Ingress:
-    def __init__(self, leaf: DeploymentHandle) -> None:
+    def __init__(self, leaf: Any) -> None:
         self.leaf = leaf
 
     async def __call__(self, request: Request) -> Any:

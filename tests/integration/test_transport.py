@@ -76,7 +76,7 @@ async def test_closing_the_iterator_cancels_the_user_s_code() -> None:
         items = calls.stream("app", "Main", CallMetadata(method="wait", stream=True), Payload(b"1"))
         await anext(items)
         await service.begun.wait()
-        await items.aclose()  # type: ignore[attr-defined]
+        await items.aclose()
         await asyncio.wait_for(service.cancelled.wait(), 2)
         await until(lambda: server.ongoing == 0)
 

@@ -44,11 +44,10 @@ def test_a_change_waits_is_told_and_is_made_afterwards(spec: dict[str, object]) 
         # Longer than any deadline.
         assert touches_nothing(world.reconcile())
         world.tick()
-    status = world.application.status
-    assert status.condition("Paused").status.value == "True"
-    ready = status.condition("Ready")
+    assert world.condition("Paused").status.value == "True"
+    ready = world.condition("Ready")
     assert (ready.status.value, ready.reason) == ("False", "ReconcilePaused")
-    assert status.condition("Available").status.value == "True"
+    assert world.condition("Available").status.value == "True"
     assert world.capacity() == 2
     pause(world, "false")
     world.settle(stalled="suspend" in spec)
@@ -70,7 +69,7 @@ def test_what_others_break_is_told_and_left_as_it_is() -> None:
         world.tick()
     assert world.application.status.proxy is not None
     assert world.application.status.proxy.ready == 0
-    assert world.application.status.condition("Available").status.value == "False"
+    assert world.condition("Available").status.value == "False"
     pause(world, "no")
     world.settle()
 

@@ -154,6 +154,8 @@ def test_whatever_happens_it_settles_and_no_busy_pod_is_deleted(steps: list[tupl
                 world.kill_worker()
             case "away":
                 world.reachable = False
+            case _:
+                assert what == "wait"
         for _ in range(number if what == "wait" else 1):
             world.reconcile()
             world.tick()

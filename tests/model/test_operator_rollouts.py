@@ -106,14 +106,14 @@ def test_code_that_cannot_be_imported_is_taken_back_and_fixing_forward_recovers(
     world.settle(stalled=True)
     status = world.application.status
     assert status.current_revision == good != status.updated_revision
-    assert "ImportError: no such module" in status.condition("Ready").message
-    assert status.condition("Available").status.value == "True"
-    assert world.controllers[1].target.import_path == "hello:app"
+    assert "ImportError: no such module" in world.condition("Ready").message
+    assert world.condition("Available").status.value == "True"
+    assert world.target(1).import_path == "hello:app"
     world.now += timedelta(hours=1)
     world.settle(stalled=True)
     world.change(importPath="fixed:app")
     world.settle()
-    assert world.controllers[1].target.import_path == "fixed:app"
+    assert world.target(1).import_path == "fixed:app"
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_an_hour_of_failing_is_mended_by_the_next_change(
         step(world)
         assert not served_before or world.capacity() == 2
     assert world.is_stalled()
-    assert world.application.status.condition("Stalled").status.value == "True"
+    assert world.condition("Stalled").status.value == "True"
     world.change(**right)
     world.settle()
     assert world.capacity() == 2
@@ -155,7 +155,7 @@ def test_pods_that_never_start_are_taken_back_at_the_deadline_with_their_own_wor
     step(world, 3)
     assert world.reason() != "RolledBack"
     until(world, "RolledBack")
-    assert "ErrImagePull" in world.application.status.condition("Ready").message
+    assert "ErrImagePull" in world.condition("Ready").message
     world.settle(stalled=True)
     assert {ref for ref in world.children if ref.kind is REPLICA_SET} == sets
     # Somebody mends what was wrong outside, and asks for another try.
@@ -172,7 +172,7 @@ def test_what_the_api_server_does_not_take_is_taken_back() -> None:
     world.refuses = "unheard-of"
     world.change(env=env("unheard-of"))
     until(world, "RolledBack")
-    assert "is invalid" in world.application.status.condition("Ready").message
+    assert "is invalid" in world.condition("Ready").message
     world.settle(stalled=True)
     assert {ref for ref in world.children if ref.kind is REPLICA_SET} == sets
     world.change(env=env("good"))
@@ -220,7 +220,7 @@ def test_a_pin_goes_back_and_letting_go_of_it_forward_again() -> None:
     world.change(revision=first, replicas=4)
     world.settle()
     assert world.application.status.current_revision == first
-    assert world.controllers[1].target.ingress_replicas == 4
+    assert world.target(1).ingress_replicas == 4
     world.change(revision=None)
     world.settle()
     assert world.application.status.current_revision == second
@@ -294,7 +294,7 @@ def test_a_canary_that_does_worse_is_given_up_with_its_figures() -> None:
     assert world.reason() == "Promoting", "no more than is allowed"
     world.figures = told(world, errors=2, of=20)
     until(world, "RolledBack")
-    assert "10.0 % of its 20 answers" in world.application.status.condition("Ready").message
+    assert "10.0 % of its 20 answers" in world.condition("Ready").message
     world.settle(stalled=True)
     assert world.application.status.current_revision == good
     assert world.weights() == [("hello-head-1", 100)]
@@ -411,6 +411,8 @@ def change(world: World, what: str, value: Any, rollout: dict[str, Any]) -> None
             world.routed = {}
         case "controller away":
             world.reachable = False
+        case _:
+            assert what == "wait"
 
 
 # Paused in the moment in which requests are to move to the new Ray cluster.
@@ -449,11 +451,11 @@ def test_whatever_is_changed_it_serves_on_and_comes_to_rest(changes: list[tuple[
 def test_a_new_ray_cluster_is_told_how_many_replicas_serve_until_it_has_the_requests() -> None:
     world = fresh(replicas=3)
     world.settle()
-    assert world.controllers[1].target.at_least == {}
+    assert world.target(1).at_least == {}
     world.change(head={"resources": {"cpu": "2", "memory": "4Gi"}})
     world.reconcile()
-    assert world.controllers[2].target.at_least == {"Ingress": 3}
-    assert world.controllers[1].target.at_least == {}
+    assert world.target(2).at_least == {"Ingress": 3}
+    assert world.target(1).at_least == {}
     world.settle()
     assert world.serving() == 2
-    assert world.controllers[2].target.at_least == {}
+    assert world.target(2).at_least == {}

@@ -71,8 +71,8 @@ def test_at_zero_only_the_proxies_stay_and_a_request_brings_all_back(head: str) 
     status = world.application.status
     assert status.asleep_since is not None
     assert world.is_ready()
-    assert status.condition("Ready").reason == "Asleep"  # type: ignore[union-attr]
-    assert status.condition("Available").status.value == "True"  # type: ignore[union-attr]
+    assert world.condition("Ready").reason == "Asleep"
+    assert world.condition("Available").status.value == "True"
     assert status.ready == "0/0"
     assert world.count(Component.WORKER) == 0
     assert world.count(Component.PROXY) == 2
@@ -147,8 +147,8 @@ def test_a_change_that_a_paused_rollout_holds_back_leaves_the_revision_before_aw
     world.rounds(40)
     status = world.application.status
     assert status.asleep_since is None, "what is not as wanted does not sleep"
-    assert status.condition("Ready").reason == "Paused"  # type: ignore[union-attr]
-    assert status.condition("Available").status.value == "True"  # type: ignore[union-attr]
+    assert world.condition("Ready").reason == "Paused"
+    assert world.condition("Available").status.value == "True"
     wakes(world)
     target = world.controllers[world.serving()].target
     assert target is not None
@@ -165,9 +165,8 @@ def test_with_hands_off_nobody_wakes_it_until_they_are_on_again() -> None:
     world.activity = wire.Activity.WAITING
     world.rounds(20)
     assert world.count(Component.WORKER) == 0
-    status = world.application.status
-    assert status.condition("Paused").status.value == "True"  # type: ignore[union-attr]
-    assert status.condition("Ready").reason == "ReconcilePaused"  # type: ignore[union-attr]
+    assert world.condition("Paused").status.value == "True"
+    assert world.condition("Ready").reason == "ReconcilePaused"
     del world.resource["metadata"]["annotations"][Annotation.PAUSED]
     wakes(world)
 

@@ -21,11 +21,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from remora.controller import events, recovery, versions
 from remora.controller.actions import Action, Drain, Kill, Reconfigure, Start
-from remora.controller.checkpoint import Saved, replica_to_bytes, saved_of
+from remora.controller.checkpoint import Saved, replica_from_bytes, replica_to_bytes, saved_of
+from remora.controller.cluster import ActorFailed
 from remora.controller.lifecycle import Phase
 from remora.controller.planner import members_of, plan
 from remora.controller.routes import routes
-from remora.controller.state import BuiltDeployment, Bundle, Graph, Node, NodeId, Scaled, Seat, World
+from remora.controller.state import BuildKey, BuiltDeployment, Bundle, Graph, Node, NodeId, Scaled, Seat, World
 from remora.controller.status import applications
 from remora.replica.config import Started
 from remora.types import ReplicaId
@@ -61,7 +62,7 @@ class Actor:
 
     async def start(self) -> Started:
         if not self.is_started:
-            raise recovery.ActorFailed("it starts still")
+            raise ActorFailed("it starts still")
         return Started("h", 1, 1)
 
     async def kill(self) -> None:
@@ -139,11 +140,14 @@ class Cluster(RuleBasedStateMachine):
         )
 
     def override(self, name: str, count: int) -> DeploymentOverride:
-        if name in self.autoscaled:
-            count_ = {"autoscaling": Autoscaling(min_replicas=0, max_replicas=4)}
-        else:
-            count_ = {"replicas": count}
-        return DeploymentOverride(name=name, user_config={"word": self.word}, has_user_config=True, **count_)
+        scales = name in self.autoscaled
+        return DeploymentOverride(
+            name=name,
+            user_config={"word": self.word},
+            has_user_config=True,
+            replicas=None if scales else count,
+            autoscaling=Autoscaling(min_replicas=0, max_replicas=4) if scales else None,
+        )
 
     def nodes(self, names: set[str], cpu_milli: int = 8000) -> None:
         self.ray.known = {
@@ -320,7 +324,7 @@ class Cluster(RuleBasedStateMachine):
         key = next(key for key, b in self.world.builds.items() if b.is_running)
         self.finish(key, outcome)
 
-    def finish(self, key: versions.BuildKey, outcome: str) -> None:
+    def finish(self, key: BuildKey, outcome: str) -> None:
         match outcome:
             case "done":
                 built = tuple(
@@ -469,7 +473,7 @@ class Cluster(RuleBasedStateMachine):
         assert self.ray.groups == {it.id for it in self.world.replicas.values() if it.bundles}
         wanted = {it.name: it.settings for it in versions.resolve(self.world.serving["app"])}
         for id_, actor in self.ray.actors.items():
-            begun = recovery.replica_from_bytes(actor.record)
+            begun = replica_from_bytes(actor.record)
             assert (actor.settings or begun.settings) == wanted[begun.deployment], f"{id_} has other settings"
 
     def check_spread(self) -> None:

@@ -12,6 +12,7 @@ import httpx
 
 from remora.graph.application import Application
 from remora.handle import DeploymentHandle, runtime
+from remora.handle.response import DeploymentResponseGenerator
 from remora.local.in_process import InProcess
 from remora.replica.user import UserCallable
 
@@ -31,6 +32,12 @@ class Shop(InProcess):
 
     def handle(self, deployment: str = "") -> DeploymentHandle:
         return DeploymentHandle(deployment, APPLICATION)
+
+
+def streamed(response: object) -> DeploymentResponseGenerator:
+    """Return what a call with `stream=True` gave, as what it is."""
+    assert isinstance(response, DeploymentResponseGenerator)
+    return response
 
 
 @asynccontextmanager

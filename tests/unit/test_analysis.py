@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from remora_api import wire
@@ -20,7 +22,7 @@ def said(
     )
 
 
-def judged(*figures: wire.RevisionFigures, proxies: int = 1, **analysis: object) -> str:
+def judged(*figures: wire.RevisionFigures, proxies: int = 1, **analysis: Any) -> str:
     told = [wire.ProxyFigures(window_s=60, bounds_s=BOUNDS, revisions=figures)] * proxies
     return complaint(Analysis(**{"min_requests": 100, **analysis}), told, "app", "old", "new")
 

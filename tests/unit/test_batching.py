@@ -41,7 +41,7 @@ async def test_an_incomplete_batch_starts_after_its_time() -> None:
     async def count(items: list[str]) -> list[int]:
         return [len(items)] * len(items)
 
-    assert await asyncio.gather(count("a"), count("b")) == [2, 2]
+    assert list(await asyncio.gather(count("a"), count("b"))) == [2, 2]
 
 
 async def test_calls_of_one_turn_share_a_batch_even_without_waiting() -> None:
@@ -49,7 +49,7 @@ async def test_calls_of_one_turn_share_a_batch_even_without_waiting() -> None:
     async def count(items: list[str]) -> list[int]:
         return [len(items)] * len(items)
 
-    assert await asyncio.gather(count("a"), count("b"), count("c")) == [3, 3, 3]
+    assert list(await asyncio.gather(count("a"), count("b"), count("c"))) == [3, 3, 3]
 
 
 async def test_several_parameters_by_position_or_name_come_as_lists() -> None:
@@ -58,7 +58,7 @@ async def test_several_parameters_by_position_or_name_come_as_lists() -> None:
         assert sep == "-"
         return [f"{x}{sep}{y}" for x, y in zip(a, b, strict=True)]
 
-    assert await asyncio.gather(join("a", "b"), join(b="d", a="c")) == ["a-b", "c-d"]
+    assert list(await asyncio.gather(join("a", "b"), join(b="d", a="c"))) == ["a-b", "c-d"]
 
 
 async def test_instances_do_not_share_batches() -> None:
@@ -96,7 +96,7 @@ async def test_batches_of_different_models_are_different_batches() -> None:
         seen[serve.get_multiplexed_model_id()] = list(numbers)
         return [serve.get_multiplexed_model_id()] * len(numbers)
 
-    async def ask(model: str, number: int) -> str:
+    async def ask(model: str, number: int) -> Any:
         request_context.enter(RequestContext(multiplexed_model_id=model))
         return await predict(number)
 
@@ -194,7 +194,7 @@ async def test_each_caller_iterates_over_its_part_of_what_a_generator_yields() -
     async def read(limit: int) -> list[int]:
         return [number async for number in count_to(limit)]
 
-    assert await asyncio.gather(read(1), read(3), read(0)) == [[0], [0, 1, 2], []]
+    assert list(await asyncio.gather(read(1), read(3), read(0))) == [[0], [0, 1, 2], []]
 
 
 async def test_a_generator_that_raises_ends_every_iteration_with_it() -> None:
@@ -212,7 +212,7 @@ async def test_a_generator_that_raises_ends_every_iteration_with_it() -> None:
             found.append(str(error))
         return found
 
-    assert await asyncio.gather(read(1), read(2)) == [[1, "'later'"], [2, "'later'"]]
+    assert list(await asyncio.gather(read(1), read(2))) == [[1, "'later'"], [2, "'later'"]]
 
 
 async def test_a_generator_ends_when_nobody_reads_it_any_more() -> None:
@@ -260,7 +260,7 @@ def test_what_is_not_async_is_refused() -> None:
     with pytest.raises(TypeError, match="must be 'async def'"):
         serve.batch(lambda items: items)
     with pytest.raises(TypeError, match="takes a function or method, not int"):
-        serve.batch(3)
+        serve.batch(3)  # type: ignore[arg-type]
 
 
 async def test_batched_functions_travel_by_value() -> None:

@@ -27,9 +27,11 @@ def test_bounds_are_shares_and_it_begins_with_what_they_let_through() -> None:
     assert capacity.bounds(whole.but(initial_replicas=None), 50).min_replicas == 1
 
 
-def counted(percent: float | None, built: BuiltDeployment, scaled: Scaled | None = None, **given: int) -> counts.Count:
+def counted(
+    percent: float | None, built: BuiltDeployment, scaled: Scaled | None = None, replicas: int | None = None
+) -> counts.Count:
     target = Target(application="a", generation=1, revision="r", import_path="m:a", capacity=percent)
-    return counts.decide(target, built, DeploymentOverride(name="D", **given), scaled, ingress=False)
+    return counts.decide(target, built, DeploymentOverride(name="D", replicas=replicas), scaled, ingress=False)
 
 
 def built(autoscaling: Autoscaling | None = None) -> BuiltDeployment:

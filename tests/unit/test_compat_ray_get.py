@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from remora.compat import ray_get
 from remora.errors import RemoraError
 from remora.handle import DeploymentHandle, payload, runtime
-from remora.types import CallMetadata, Payload
+from remora.types import CallMetadata, Payload, Reservation
 
 
 class Echo:
@@ -28,7 +28,20 @@ class Echo:
             await self.release.wait()
         return payload.dumps(value)
 
-    def stream(self, *_: Any) -> AsyncIterator[Payload]:
+    def stream(
+        self, application: str, deployment: str, metadata: CallMetadata, payload: Payload
+    ) -> AsyncGenerator[Payload]:
+        raise NotImplementedError
+
+    async def replicas(self, application: str, deployment: str) -> Sequence[str]:
+        raise NotImplementedError
+
+    async def reserve(
+        self, application: str, deployment: str, metadata: CallMetadata, replica: str = ""
+    ) -> Reservation:
+        raise NotImplementedError
+
+    def knows(self, application: str, deployment: str) -> bool:
         raise NotImplementedError
 
 

@@ -111,7 +111,7 @@ async def test_two_models_whose_references_are_added() -> None:
         def __init__(self, weight: float) -> None:
             self.weight = weight
 
-        async def __call__(self, request: Request) -> float:
+        async def __call__(self, request: Request) -> Any:
             return self.weight * (await request.json())["x"]
 
     @serve.deployment
@@ -119,7 +119,7 @@ async def test_two_models_whose_references_are_added() -> None:
         def __init__(self, a: Any, b: Any) -> None:
             self.a, self.b = a, b
 
-        async def __call__(self, request: Request) -> float:
+        async def __call__(self, request: Request) -> Any:
             ref_a = await self.a.remote(request)
             ref_b = await self.b.remote(request)
             return (await ref_a) + (await ref_b)

@@ -126,7 +126,7 @@ def test_shutdown_async_ends_what_runs() -> None:
 
 
 @pytest.mark.parametrize("options", [{"ssl_certfile": __file__}, {"ssl_keyfile": __file__}])
-def test_half_of_tls_is_not_answered_in_the_clear(options: dict[str, str]) -> None:
+def test_half_of_tls_is_not_answered_in_the_clear(options: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match="belong together"):
         asyncio.run(script._start(options, None))
     with pytest.raises(ValueError, match="belong together"):

@@ -13,7 +13,7 @@ from remora import serve
 from remora.errors import DeploymentUnavailable, OptionError, RemoraError, RequestCancelledError
 from remora.handle import DeploymentHandle, runtime
 from remora.handle.failure import RemoteError, RemoteTraceback
-from tests.unit.serving import serving
+from tests.unit.serving import serving, streamed
 
 
 @serve.deployment
@@ -53,10 +53,10 @@ class Driver:
         value = (await request.json())["n"]
         return sum([await handle.remote(value) for handle in self.handles])
 
-    def from_a_thread(self, value: int) -> int:
+    def from_a_thread(self, value: int) -> Any:
         return self.handles[0].remote(value).result(timeout_s=5)
 
-    async def pass_on(self, value: int) -> int:
+    async def pass_on(self, value: int) -> Any:
         return await self.handles[0].remote(self.handles[1].remote(value=value))
 
     async def request_on(self, request: Request) -> Any:
@@ -82,7 +82,7 @@ async def test_plain_code_waits_with_result() -> None:
 async def test_a_driver_thread_waits_with_result_and_iterates() -> None:
     async with serving(Adder.bind()) as app:
 
-        def drive() -> int:
+        def drive() -> Any:
             return app.handle().remote(4).result()
 
         assert await asyncio.to_thread(drive) == 5
@@ -296,7 +296,7 @@ class Counts:
 
 async def test_a_streaming_response_is_iterated_and_nothing_else() -> None:
     async with serving(Counts.bind()) as app:
-        response = app.handle().options(stream=True).to.remote(2)
+        response = streamed(app.handle().options(stream=True).to.remote(2))
         assert response.request_id
         assert [await anext(response), await anext(response)] == [0, 1]
         with pytest.raises(TypeError, match="cannot be awaited"):
@@ -311,7 +311,7 @@ async def test_a_streaming_response_is_iterated_and_nothing_else() -> None:
 
 async def test_cancelling_a_streaming_response_ends_the_generator_and_whoever_waits_for_it() -> None:
     async with serving(Counts.bind()) as app:
-        response = app.handle().options(stream=True).to.remote(1)
+        response = streamed(app.handle().options(stream=True).to.remote(1))
         assert await anext(response) == 0
         waiting = asyncio.create_task(anext(response))
         await asyncio.sleep(0)
@@ -326,7 +326,7 @@ async def test_cancelling_a_streaming_response_ends_the_generator_and_whoever_wa
 
 async def test_cancelling_the_task_that_iterates_is_a_cancellation() -> None:
     async with serving(Counts.bind()) as app:
-        response = app.handle().options(stream=True).to.remote(0)
+        response = streamed(app.handle().options(stream=True).to.remote(0))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(anext(response), 0.01)
         assert await app.handle().was_closed.remote()
@@ -363,7 +363,7 @@ async def test_a_chosen_replica_takes_one_call_of_its_own_deployment() -> None:
             with pytest.raises(RuntimeError, match="choose again"):
                 handle.dispatch(found, 1)
         async with app.handle("Counts").options(stream=True).to.choose_replica() as found:
-            assert await anext(handle.dispatch(found, 1)) == 0
+            assert await anext(streamed(handle.dispatch(found, 1))) == 0
 
 
 async def test_handles_say_whether_anything_serves_behind_them() -> None:

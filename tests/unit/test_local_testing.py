@@ -12,6 +12,7 @@ import pytest
 from remora import serve
 from remora.errors import RemoraError
 from remora.graph.application import Application
+from tests.unit.serving import streamed
 
 
 @pytest.fixture(autouse=True)
@@ -22,16 +23,16 @@ def _nothing_is_left() -> Iterator[None]:
 
 @serve.deployment(user_config={"plus": 100})
 class Outer:
-    async def __init__(self, inner: Any) -> None:
+    async def __init__(self, inner: Any) -> None:  # type: ignore[misc]  # it may be
         self.inner = inner
 
     def reconfigure(self, config: dict[str, int]) -> None:
         self.plus = config["plus"]
 
-    async def __call__(self, number: int) -> int:
+    async def __call__(self, number: int) -> Any:
         return await self.inner.remote(self.inner.remote(number)) + self.plus
 
-    async def pid(self) -> int:
+    async def pid(self) -> Any:
         return await serve.get_deployment_handle("Inner").pid.remote()
 
 
@@ -59,11 +60,12 @@ def test_an_application_runs_in_this_process() -> None:
     assert handle.remote(2).result() == 118
     assert handle.pid.remote().result() == os.getpid()
 
-    async def ask() -> int:
+    async def ask() -> Any:
         return await handle.remote(1)
 
     assert asyncio.run(ask()) == 109
-    assert list(serve.get_deployment_handle("Inner", "local").options(stream=True).count.remote(3)) == [0, 1, 2]
+    counting = serve.get_deployment_handle("Inner", "local").options(stream=True).count
+    assert list(streamed(counting.remote(3))) == [0, 1, 2]
 
 
 def test_an_application_that_is_deleted_is_gone() -> None:

@@ -181,7 +181,7 @@ async def test_a_deployment_serves_the_model_that_the_request_names() -> None:
         async def model(self, model_id: str) -> str:
             return f"model {model_id}"
 
-        async def __call__(self, request: Any = None) -> str:
+        async def __call__(self, request: Any = None) -> Any:
             return await self.model(serve.get_multiplexed_model_id())
 
     async with serving(Multiplexed.bind()) as app, app.client() as client:

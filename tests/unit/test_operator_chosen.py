@@ -14,7 +14,7 @@ from remora_operator.store import Store
 from tests.fakes.applications import manifest
 from tests.fakes.operator_world import World
 
-OWNED = {"f:spec": {"f:replicas": {}, "f:importPath": {}}}
+OWNED: dict[str, Any] = {"f:spec": {"f:replicas": {}, "f:importPath": {}}}
 
 
 def entry(operation: str, subresource: str = "", fields: Any = None) -> dict[str, Any]:

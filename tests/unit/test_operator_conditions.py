@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -19,13 +20,17 @@ from tests.fakes.applications import NOW, deployment
 DEADLINE = timedelta(seconds=600)
 
 
-def conditions(facts: Facts, outcome: Verdict, before: tuple[Condition, ...], deadline: timedelta, now: datetime):
+def conditions(
+    facts: Facts, outcome: Verdict, before: tuple[Condition, ...], deadline: timedelta, now: datetime
+) -> tuple[Condition, ...]:
     assert outcome == verdict(facts)
     return subject.conditions(facts, judge(facts, before, deadline, now), before, now)
 
 
-def said(*deployments: wire.DeploymentStatus, state: wire.BuildState = wire.BuildState.BUILT, **changes: object):
-    values = {"application": "hello", "generation": 1, "revision": "r1"} | changes
+def said(
+    *deployments: wire.DeploymentStatus, state: wire.BuildState = wire.BuildState.BUILT, **changes: Any
+) -> wire.ApplicationStatus:
+    values: dict[str, Any] = {"application": "hello", "generation": 1, "revision": "r1"} | changes
     message = str(values.pop("message", ""))
     return wire.ApplicationStatus(
         build=wire.BuildStatus(state=state, message=message), deployments=deployments, **values
@@ -166,8 +171,8 @@ def test_no_progress_until_the_deadline_is_stalled_and_stays_so() -> None:
         ({}, "`kubectl logs` with -l remora.dev/application=hello"),
     ],
 )
-def test_what_is_stuck_names_what_is_in_trouble_be_it_waited_for_or_not(trouble: dict[str, str], words: str) -> None:
-    waiting = replace(WELL, head_ready=False, last_progress=NOW, **trouble)  # type: ignore[arg-type]
+def test_what_is_stuck_names_what_is_in_trouble_be_it_waited_for_or_not(trouble: dict[str, Any], words: str) -> None:
+    waiting = replace(WELL, head_ready=False, last_progress=NOW, **trouble)
     message = by_type(told(waiting, told(waiting, (), 0), 601))["Stalled"].message
     assert message.startswith("no progress for 600 s: ")
     assert words in message

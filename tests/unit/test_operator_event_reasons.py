@@ -46,7 +46,7 @@ def test_a_set_has_no_pod_only_after_a_while_and_if_it_should_have_one() -> None
 
 def test_the_warning_that_was_said_last_counts() -> None:
     newest = event("d", "late", series={"lastObservedTime": (NOW + timedelta(seconds=9)).isoformat()})
-    older = {"eventTime": None, "deprecatedLastTimestamp": (NOW + timedelta(seconds=5)).isoformat()}
+    older: dict[str, Any] = {"eventTime": None, "deprecatedLastTimestamp": (NOW + timedelta(seconds=5)).isoformat()}
     events = [event("a", "early"), event("b", "made", at=5, type="Normal"), event("c", "old", **older)]
     assert newest_warning([]) == ""
     assert newest_warning(events) == "FailedCreate: old"

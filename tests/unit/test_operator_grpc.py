@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from remora_api.v1alpha1 import InvalidManifest, ServeApplication
+from remora_operator.kinds import Manifest
 from remora_operator.resources import network, proxy
 from remora_operator.resources.metadata import Owner
 from tests.fakes.applications import application, manifest
@@ -38,8 +39,8 @@ def test_without_grpc_all_is_as_before_it_was_known() -> None:
     assert _open_to_everyone(network.policies(owner, "remora-system")) == [8000]
 
 
-def _open_to_everyone(policies: list[dict[str, object]]) -> list[int]:
-    rules = [rule for policy in policies for rule in policy["spec"]["ingress"]]  # type: ignore[index]
+def _open_to_everyone(policies: list[Manifest]) -> list[int]:
+    rules = [rule for policy in policies for rule in policy["spec"]["ingress"]]
     return [port["port"] for rule in rules if "from" not in rule for port in rule["ports"]]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,7 +56,7 @@ def test_overlay_replaces_other_lists_and_null_takes_away() -> None:
     }
 
 
-def raw_pod(**status: object) -> dict[str, object]:
+def raw_pod(**status: object) -> dict[str, Any]:
     return {
         "kind": "Pod",
         "metadata": {
@@ -88,7 +90,7 @@ def test_a_pod_that_does_not_fit_says_so() -> None:
 
 def test_a_pod_of_somebody_else_is_none_of_ours() -> None:
     raw = raw_pod(phase="Running")
-    raw["metadata"]["labels"]["remora.dev/component"] = "cake"  # type: ignore[index]
+    raw["metadata"]["labels"]["remora.dev/component"] = "cake"
     assert pod_from(raw) is None
 
 

@@ -1,6 +1,7 @@
 """The work queue: one worker a key, nothing lost, a failing key alone waits."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -12,7 +13,7 @@ async def queue() -> WorkQueue[str]:
     return WorkQueue(concurrency=2, backoff=Backoff(0.01, 0.05), clock=asyncio.get_running_loop().time)
 
 
-async def run_until(queue: WorkQueue[str], work, done: asyncio.Event) -> None:
+async def run_until(queue: WorkQueue[str], work: Callable[[str], Awaitable[float | None]], done: asyncio.Event) -> None:
     running = asyncio.create_task(queue.run(work))
     async with asyncio.timeout(5):
         await done.wait()

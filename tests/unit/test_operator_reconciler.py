@@ -231,7 +231,7 @@ async def test_code_in_a_config_map_is_read_when_it_changes_and_not_before(bench
         return {"metadata": {"name": "code", "namespace": "shop"}, "data": {"hello.py": text}}
 
     await bench.cluster.create(CONFIG_MAP, code("one"))
-    revisions = []
+    revisions: list[str] = []
     for text in ("one", "two"):
         await bench.cluster.merge(CONFIG_MAP, "shop", "code", code(text))
         stored = bench.cluster.objects[CONFIG_MAP, "shop", "code"]
@@ -239,7 +239,8 @@ async def test_code_in_a_config_map_is_read_when_it_changes_and_not_before(bench
         bench.watcher.saw(CONFIG_MAP, "MODIFIED", stored)
         assert bench.woken == [HELLO]
         await bench.reconcile()
-        target = bench.links.wanted[0].target
+        (link,) = bench.links.wanted
+        target = link.target
         assert target is not None
         assert target.code is not None
         assert target.code.files == {"hello.py": text}

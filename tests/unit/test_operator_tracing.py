@@ -31,7 +31,8 @@ def test_proxies_are_told_where_and_how_many() -> None:
 def test_workers_are_told_the_same_and_it_is_a_part_of_the_revision() -> None:
     plain, wanted = application(), application(tracing=TRACING)
     group = wanted.spec.workers[0]
-    assert worker.inputs(wanted, group, 1, "image")["tracing"] == wanted.spec.tracing.model_dump(mode="json")  # type: ignore[union-attr]
+    assert wanted.spec.tracing is not None
+    assert worker.inputs(wanted, group, 1, "image")["tracing"] == wanted.spec.tracing.model_dump(mode="json")
     assert revisions.inputs(wanted.spec, "")["tracing"] == TRACING
     for found in (
         proxy.inputs(plain),

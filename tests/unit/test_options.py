@@ -187,7 +187,7 @@ def test_a_deployment_cannot_be_called_or_decorated_twice() -> None:
     with pytest.raises(OptionError, match="'Model' is decorated twice"):
         serve.deployment(made)
     with pytest.raises(OptionError, match="takes a class or a function, not int"):
-        serve.deployment(3)  # type: ignore[arg-type]
+        serve.deployment(3)  # type: ignore[call-overload]
 
 
 def test_a_lambda_needs_a_name() -> None:
@@ -213,7 +213,9 @@ def test_an_autoscaling_config_has_ray_serves_defaults_and_keeps_a_policy() -> N
     config = AutoscalingConfig(max_replicas=3, policy={"policy_function": "mine:policy"})
     assert (config.min_replicas, config.max_replicas, config.initial_replicas) == (1, 3, None)
     assert config.policy.policy_function == "mine:policy"
-    assert serve.deployment(autoscaling_config=config)(Model).settings.autoscaling["policy"]
+    settings = serve.deployment(autoscaling_config=config)(Model).settings
+    assert settings.autoscaling is not None
+    assert settings.autoscaling["policy"]
 
 
 def test_replicas_of_a_node_cannot_be_counted_beside_placement_groups() -> None:

@@ -128,6 +128,8 @@ def test_an_hour_of_failing_holds_up_neither_another_try_for_long_nor_other_code
                     current = after(current, events.ReplicaFailed(action.replica, "boom"), now=now)
                 case Kill():
                     current = after(current, events.ReplicaDied(action.replica), now=now)
+                case _:
+                    pass
         now += 1
     expected = "BuildGraph" if fails == "build" else "Start"
     assert expected in [kind for wait in range(301) for kind in kinds(current, now + wait)], "it is tried on"

@@ -86,6 +86,7 @@ def test_where_no_node_comes_one_of_the_old_version_makes_way_for_a_group_that_f
     fixed = target(groups=())
     before = world(fixed, grouped("STRICT_PACK", 2, 2), node("n1"))
     (start,) = actions(before)
+    assert isinstance(start, Start)
     serving = events.learn(events.enact(before, start, 100), events.ReplicaReady(start.replica, "h", 1), 100)
     newer = fixed.but(args={"v": 2}, revision="r2")
     changed = after(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,8 @@ def subject(certificate: Certificate, trusted: Pair) -> str:
                 return error.verify_message
     found = one.getpeercert()
     assert found is not None
-    return str(dict(pair for (pair,) in found["subject"])["commonName"])  # type: ignore[misc]
+    subject: Any = found["subject"]
+    return str(dict(pair for (pair,) in subject)["commonName"])
 
 
 def test_a_new_certificate_holds_for_new_connections(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from starlette.routing import Route
 
 from remora import serve
 from remora.errors import BackPressureError, OptionError
+from remora.local.in_process import InProcess
 from remora.replica.failure import DeploymentFailure
-from tests.unit.serving import InProcess, serving
+from tests.unit.serving import serving
 
 events: list[str] = []
 
@@ -243,9 +244,12 @@ async def test_any_asgi_application_and_builder_functions_will_do() -> None:
 
 
 async def test_a_startup_that_fails_fails_the_replica() -> None:
+    async def connected() -> None:
+        raise ValueError("no database")
+
     @asynccontextmanager
     async def broken(app: Any) -> AsyncIterator[None]:
-        raise ValueError("no database")
+        await connected()
         yield
 
     @serve.deployment

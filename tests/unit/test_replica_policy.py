@@ -12,7 +12,7 @@ import cloudpickle
 import pytest
 
 from remora.replica.policy import AutoscalingContext, Policies, PolicyQuestion, Situation, Wish
-from remora.replica.stats import TimeStampedValue
+from remora.replica.stats import Series, TimeStampedValue
 
 LIMITS = {"max_replicas": 10, "target_ongoing_requests": 2.5, "aggregation": "Max", "upscale_delay_s": 3.0}
 
@@ -239,7 +239,7 @@ async def test_a_policy_that_blocks_holds_up_no_other(module: str) -> None:
 
 async def test_what_replicas_record_reaches_the_policy(module: str) -> None:
     about = situation(replicas=("app#A#0", "app#A#1", "app#A#2"))
-    recorded = {
+    recorded: dict[str, Series] = {
         "app#A#0": {"depth": (TimeStampedValue(1, 9), TimeStampedValue(2, 4))},
         "app#A#1": {"depth": (TimeStampedValue(1, 5),)},
         "other": {"depth": (TimeStampedValue(1, 50),)},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import importlib
 import logging
 import sys
 import threading
@@ -24,7 +25,7 @@ from remora.errors import BackPressureError
 from remora.graph import build
 from remora.replica.failure import DeploymentFailure
 from remora.replica.user import Identity, UserCallable
-from tests.unit.serving import serving
+from tests.unit.serving import serving, streamed
 
 HELLO = Path(__file__).parents[2] / "examples" / "hello"
 
@@ -35,9 +36,7 @@ def hello(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.syspath_prepend(str(HELLO))
     alias.install()
     runner.set_runner(runner.Importing())
-    import hello
-
-    yield hello
+    yield importlib.import_module("hello")
     runner.set_runner(None)
     del sys.modules["hello"]
 
@@ -201,7 +200,7 @@ async def test_plain_handlers_run_beside_each_other_up_to_max_ongoing_requests()
         def __init__(self, meet: Any) -> None:
             self.meet = meet
 
-        def __call__(self) -> int:
+        def __call__(self) -> Any:
             return self.meet()
 
     # A barrier does not pickle; a function of this module, found by name, does.
@@ -211,7 +210,7 @@ async def test_plain_handlers_run_beside_each_other_up_to_max_ongoing_requests()
     assert sorted(found) == [0, 1, 2]
 
 
-def _meet_by_name() -> int:
+def _meet_by_name() -> Any:
     return globals()["_meet"]()
 
 
@@ -238,15 +237,15 @@ class Streams:
 async def test_generators_stream_to_handles_and_over_http() -> None:
     async with serving(Streams.bind()) as app, app.client() as client:
         handle = app.handle().options(stream=True)
-        assert [item async for item in handle.plain.remote(3)] == [0, 1, 2]
-        assert [item async for item in handle.asynchronous.remote(3)] == [0, 1, 2]
+        assert [item async for item in streamed(handle.plain.remote(3))] == [0, 1, 2]
+        assert [item async for item in streamed(handle.asynchronous.remote(3))] == [0, 1, 2]
         assert (await client.get("/")).text == "012"
-        broken = handle.breaks.remote()
+        broken = streamed(handle.breaks.remote())
         assert await anext(broken) == 1
         with pytest.raises(ValueError, match="half way"):
             await anext(broken)
         with pytest.raises(TypeError, match=r"'value' of deployment 'Streams' returned int and no generator"):
-            await anext(handle.value.remote())
+            await anext(streamed(handle.value.remote()))
         with pytest.raises(TypeError, match=r"returned a generator: call it with handle.options\(stream=True\)"):
             await app.handle().plain.remote(3)
 

@@ -37,7 +37,7 @@ class Decorated:
     _default_options = {"num_cpus": 2, "max_concurrency": 3, "name": "mine"}  # noqa: RUF012 - as Ray has it
 
 
-@serve.deployment(deployment_actors=[DeploymentActorConfig(name="one", actor_class=Decorated, init_args=[1])])
+@serve.deployment(deployment_actors=[DeploymentActorConfig(name="one", actor_class=Decorated, init_args=(1,))])
 class Model:
     pass
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.record import Entry, append, page, read
 
 
-def entry(kind: str, **given: object) -> Entry:
-    fields: dict[str, object] = {
+def entry(kind: str, **given: Any) -> Entry:
+    fields: dict[str, Any] = {
         "began": "2026-11-21T10:00:00+00:00",
         "commit": "abc1234",
         "machine": "2 cores, 24 GiB",
@@ -23,7 +24,7 @@ def entry(kind: str, **given: object) -> Entry:
         "seconds": (4.0, 6.0),
         "p99_ms": 50.0,
     }
-    return Entry(**fields | given)  # type: ignore[arg-type]
+    return Entry(**fields | given)
 
 
 def test_what_was_appended_is_read(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ async def test_an_application_is_imported_by_a_process_that_waits_as_by_one_of_i
         )
         results.append(BuildResult.from_bytes(written))
     assert results[0] == results[1]
+    assert isinstance(results[0], BuildResult), results[0]
     assert [it.name for it in results[0].deployments] == ["Told"]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from remora_api.target import code_bundle, digest, revision_inputs, target_from
+from remora_api.digests import digest
+from remora_api.target import code_bundle, revision_inputs, target_from
 from remora_api.v1alpha1 import ServeApplication
 from remora_api.wire import GroupTarget, Resources
 from remora_api.wire_group import PlacementGroup, Strategy

@@ -22,6 +22,7 @@ from remora.errors import GraphError, RemoraError
 from remora.handle import DeploymentHandle
 from remora.local import stage
 from remora.replica.failure import DeploymentFailure
+from tests.unit.serving import streamed
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,7 +90,7 @@ def test_answers_http_and_handles_like_a_cluster() -> None:
         assert (answer.status, answer.json()) == (200, {"got": {"a": 1}, "type": "application/json"})
         assert client.handle("Worker").repeat.remote("x").result() == "xx!"
         items = client.handle("Worker").options(stream=True).count.remote(3)
-        assert list(items) == [0, 1, 2]
+        assert list(streamed(items)) == [0, 1, 2]
         with pytest.raises(LookupError, match="nothing here"):
             client.handle("Worker").fails.remote().result()
 
@@ -211,7 +212,8 @@ async def test_in_tests_that_are_coroutines() -> None:
         answers = await asyncio.gather(*(client.get(f"/?word={letter}") for letter in "abc"))
         assert [answer.text for answer in answers] == ["aa!", "bb!", "cc!"]
         assert await client.handle("Worker").repeat.remote("x") == "xx!"
-        assert [item async for item in client.handle("Worker").options(stream=True).count.remote(3)] == [0, 1, 2]
+        items = streamed(client.handle("Worker").options(stream=True).count.remote(3))
+        assert [item async for item in items] == [0, 1, 2]
 
 
 def test_the_plugin_makes_ray_serve_remora_and_brings_a_fixture(tmp_path: Path) -> None:

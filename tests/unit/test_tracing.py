@@ -87,10 +87,11 @@ def test_a_wrong_tracing_config_is_an_error_of_serve_start() -> None:
 
 
 def test_off_puts_nothing_between_server_and_code() -> None:
-    anything: Any = object()
+    caller: Any = object()
+    service: Any = object()
     assert tracer_of_proxy(TRACING_OFF) is None
-    assert traced_caller(anything, None) is anything
-    assert traced_service(anything, None, "shop", "Front", "shop#Front#1") is anything
+    assert traced_caller(caller, None) is caller
+    assert traced_service(service, None, "shop", "Front", "shop#Front#1") is service
 
 
 def test_without_opentelemetry_the_error_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
