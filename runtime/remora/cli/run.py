@@ -129,9 +129,10 @@ async def _serve_on(ground: Ground | None, given: argparse.Namespace, stop: asyn
         try:
             await _until_first(stop, _deploy_all(instance, found, builds))
         except RemoraError as error:
+            # The reason is the last line: how its replicas end is no news.
+            instance.mute()
             # At once: it takes seconds to end Ray.
             _tell(error)
-            # The reason stays the last line: how its replicas end is no news.
             logging.getLogger("remora").setLevel(logging.WARNING)
             return 1
         finally:

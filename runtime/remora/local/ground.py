@@ -108,6 +108,10 @@ class Ground:
         taken, self._importer = self._importer, None
         return taken
 
+    def mute(self) -> None:
+        """Let replicas print nothing more on the terminal."""
+        self._output.mute()
+
     async def close(self) -> None:
         """Leave Ray, or end it where it was started here, and clear away the folder. Harmless a second time."""
         if self._is_closed:

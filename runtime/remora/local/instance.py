@@ -256,6 +256,10 @@ class LocalInstance:
         self._raise_if_ended()
         raise CannotServe(self._proxy.last_words())
 
+    def mute(self) -> None:
+        """Let replicas print nothing more on the terminal."""
+        self._ground.mute()
+
     async def close(self) -> None:
         """End everything that `start` began."""
         await self._proxy.stop()
