@@ -7,11 +7,12 @@ a part which cannot be replaced alone (a namespace, the machine's boot) is clear
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.ports import free_port
 
 from . import cgroups, clearing, control_plane, network, node, packages, store
 from .archive import Layout
@@ -222,10 +223,3 @@ class Bare:
         if not chosen.exists():
             chosen.write_text(str(free_port()))
         return int(chosen.read_text())
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -14,9 +14,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_port
+
 from . import processes
 from .backend import Backend
-from .bare import Bare, free_port
+from .bare import Bare
 from .commands import ClusterError, run
 from .kind import Kind
 from .reading import Reader

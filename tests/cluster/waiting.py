@@ -5,20 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from .commands import ClusterError
 
 PAUSE_S = 0.05
 
+T = TypeVar("T")
+
+
+def awaited(probe: Callable[[], T], within_s: float, *, pause_s: float = PAUSE_S) -> T:
+    """Return the first truthy value of `probe`, or the last one seen after `within_s` seconds."""
+    began = time.monotonic()
+    while not (value := probe()) and time.monotonic() - began < within_s:
+        time.sleep(pause_s)
+    return value
+
 
 def happens(condition: Callable[[], bool], *, timeout_s: float) -> bool:
     """Whether the condition holds before the time is over; returns as soon as it does."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(PAUSE_S)
-    return True
+    return awaited(condition, timeout_s)
 
 
 def until(condition: Callable[[], bool], *, what: str, timeout_s: float) -> None:

@@ -10,15 +10,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
 from typing import Any, Literal, TypeVar
 
-from tests.cluster import Cluster
+from tests.cluster import Cluster, waiting
 from tests.load.http import Answer
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,6 +30,8 @@ READ = {
 """Where the API server has what tests look at again and again; all else is asked of kubectl."""
 
 
+PAUSE_S = 0.3
+"""Between two looks at the cluster."""
 T = TypeVar("T")
 Objects = list[dict[str, Any]]
 Texts = list[str]
@@ -46,10 +46,7 @@ def eventually(probe: Callable[[], T | Literal[False]], within_s: float, what: s
 
 def awaited(probe: Callable[[], T], within_s: float) -> T:
     """Return the first truthy value of `probe`, or the last one seen after `within_s` seconds."""
-    began, pause = time.monotonic(), Event()
-    while not (value := probe()) and time.monotonic() - began < within_s:
-        pause.wait(0.3)
-    return value
+    return waiting.awaited(probe, within_s, pause_s=PAUSE_S)
 
 
 @dataclass(slots=True)

@@ -14,8 +14,8 @@ import pytest
 from demo.ground import Ground
 from demo.story import HELLO, ROOT, remove_application, tell
 from tests.cluster import Cluster
-from tests.cluster.bare import free_port
 from tests.e2e.stage import Stage, eventually
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 

@@ -132,13 +132,13 @@ class Steered:
 
 @asynccontextmanager
 async def replica(
-    service: Steered, *, name: str = "app#Main#1", max_ongoing_requests: int = 10, key: str = KEY
+    service: Steered, *, name: str = "app#Main#1", max_ongoing_requests: int = 10, key: str = KEY, port: int = 0
 ) -> AsyncIterator[tuple[ReplicaServer, ReplicaAddress]]:
     """Serve ``service`` as a replica on loopback."""
     server = ReplicaServer(
         service, key=key, application="app", revision="r1", replica=name, max_ongoing_requests=max_ongoing_requests
     )
-    port = await server.start("127.0.0.1")
+    port = await server.start("127.0.0.1", port)
     try:
         yield (
             server,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_local import ROOT, ask, free_port, remora, until_served
+from tests.integration.test_local import ROOT, ask, remora, until_served
+from tests.ports import free_port
 
 pytestmark = pytest.mark.ray
 

@@ -9,30 +9,24 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from remora.replica.server import ReplicaServer
 from remora.transport import nearby
 from remora.transport.client import ClientConnection, connect
 from remora.transport.handshake import HandshakeError, Identity
 from remora.types import Payload
 from remora_api.wire import ReplicaAddress
 from tests.fakes.calls import call
+from tests.fakes.listeners import Deaf
 from tests.fakes.services import KEY, Steered, replica, router, until
+from tests.ports import free_port
 
 IDENTITY = Identity("app", "r1", "app#Main#1")
 
 
-class Noting:
+class Noting(Deaf):
     """Hears how a connection fares."""
 
     def __init__(self) -> None:
         self.lost = 0
-
-    def on_load(self, load: int) -> None: ...
-    def on_refused(self, load: int) -> None: ...
-    def on_models(self, models: frozenset[str]) -> None: ...
-    def on_facts(self, facts: dict[str, object]) -> None: ...
-    def on_goaway(self) -> None: ...
-    def on_silence(self, silent: bool) -> None: ...
 
     def on_lost(self, error: Exception | None) -> None:
         self.lost += 1
@@ -79,13 +73,6 @@ async def stranger(port: int, *, speaks: bytes | None) -> AsyncIterator[None]:
         server.close()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 async def test_who_is_near_goes_beside_the_port() -> None:
     async with replica(Steered()) as (_, address), connected(address) as connection:
         assert family(connection) == socket.AF_UNIX
@@ -103,17 +90,16 @@ async def test_another_address_with_the_same_port_is_another_replica() -> None:
 async def test_a_stranger_with_the_name_keeps_nobody_away(speaks: bytes | None) -> None:
     """The replica does without the name, and a client that meets the stranger goes on by TCP."""
     listener, port = Noting(), free_port()
-    async with stranger(port, speaks=speaks):
-        server = ReplicaServer(
-            Steered(), key=KEY, application="app", revision="r1", replica="app#Main#1", max_ongoing_requests=1
-        )
-        assert await server.start("127.0.0.1", port) == port
-        address = ReplicaAddress(replica="app#Main#1", host="127.0.0.1", port=port, max_ongoing_requests=1)
-        async with connected(address, listener=listener, timeout_s=0.5) as connection:
-            assert family(connection) == socket.AF_INET
-            assert listener.lost == 0
-            await server.stop()
-            await until(lambda: listener.lost == 1)
+    async with (
+        stranger(port, speaks=speaks),
+        replica(Steered(), port=port) as (server, address),
+        connected(address, listener=listener, timeout_s=0.5) as connection,
+    ):
+        assert address.port == port
+        assert family(connection) == socket.AF_INET
+        assert listener.lost == 0
+        await server.stop()
+        await until(lambda: listener.lost == 1)
 
 
 async def test_a_wrong_key_is_as_wrong_beside_the_port() -> None:

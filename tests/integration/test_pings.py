@@ -9,22 +9,16 @@ from remora.transport.client import ClientConnection, connect
 from remora.transport.frames import HEADER_BYTES
 from remora.transport.handshake import Identity
 from remora.transport.server import ServerConnection
+from tests.fakes.listeners import Deaf
 from tests.fakes.services import KEY, Steered, replica, until
 
 NEVER_S = 600.0
 ENOUGH = 10
 
 
-class Listening:
+class Listening(Deaf):
     def __init__(self) -> None:
         self.silent: list[bool] = []
-
-    def on_load(self, load: int) -> None: ...
-    def on_refused(self, load: int) -> None: ...
-    def on_models(self, models: frozenset[str]) -> None: ...
-    def on_facts(self, facts: dict[str, object]) -> None: ...
-    def on_goaway(self) -> None: ...
-    def on_lost(self, error: Exception | None) -> None: ...
 
     def on_silence(self, silent: bool) -> None:
         self.silent.append(silent)

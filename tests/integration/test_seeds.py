@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_local import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.ray
 

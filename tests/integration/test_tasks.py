@@ -19,7 +19,8 @@ import pytest
 from remora.tasks.consumer import instantiate_adapter_from_config
 from remora.tasks.models import CeleryAdapterConfig, TaskProcessorConfig, TaskResult
 from tests.e2e.guide import Step, steps
-from tests.integration.test_local import ROOT, free_port, remora, until_served
+from tests.integration.test_local import ROOT, remora, until_served
+from tests.ports import free_port
 
 pytestmark = pytest.mark.ray
 

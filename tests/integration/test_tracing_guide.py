@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_local import ROOT, free_port, remora, until_served
+from tests.integration.test_local import ROOT, remora, until_served
 from tests.integration.test_local import ask as ask_at
+from tests.ports import free_port
 
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="pip install 'remora[otlp]'")
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Callable
 from typing import Final
 
 IS_KNOWN: Final = sys.platform == "linux"
@@ -26,15 +27,7 @@ def bind(host: str, port: int) -> socket.socket | None:
 
     ``host`` and ``port`` are what clients are told.
     """
-    if not IS_KNOWN:
-        return None
-    found = _socket()
-    try:
-        found.bind(f"{_PREFIX}{host}:{port}")
-    except OSError:
-        found.close()
-        return None
-    return found
+    return _socket(socket.socket.bind, host, port)
 
 
 def reach(host: str, port: int) -> socket.socket | None:
@@ -42,15 +35,7 @@ def reach(host: str, port: int) -> socket.socket | None:
 
     Does not wait: a Unix socket is connected at once, or its listener takes nobody just now.
     """
-    if not IS_KNOWN:
-        return None
-    found = _socket()
-    try:
-        found.connect(f"{_PREFIX}{host}:{port}")
-    except OSError:
-        found.close()
-        return None
-    return found
+    return _socket(socket.socket.connect, host, port)
 
 
 def widen(sock: socket.socket | None) -> None:
@@ -72,7 +57,14 @@ def shown(peer: object) -> str:
             return "a process of this machine"
 
 
-def _socket() -> socket.socket:
+def _socket(use: Callable[[socket.socket, str], None], host: str, port: int) -> socket.socket | None:
+    if not IS_KNOWN:
+        return None
     found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     found.setblocking(False)
+    try:
+        use(found, f"{_PREFIX}{host}:{port}")
+    except OSError:
+        found.close()
+        return None
     return found

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from remora.errors import ProtocolError
-from remora.transport import liveness
+from remora.transport import liveness, nearby
 from remora.transport.connection import Connection
 from remora.transport.credits import WINDOW_BYTES
 from remora.transport.frames import (
@@ -39,7 +39,6 @@ from remora.transport.frames import (
     unpack_u32,
 )
 from remora.transport.handshake import NONCE_BYTES, HandshakeError, Identity, ReplicaHandshake
-from remora.transport.nearby import bind
 from remora.transport.stream import Stream, StreamClosed
 
 logger = logging.getLogger(__name__)
@@ -283,6 +282,6 @@ async def listen(host_name: str, port: int, *, host: Host, key: str, identity: I
 
     servers = [await loop.create_server(accept, host_name, port, backlog=BACKLOG)]
     bound: int = servers[0].sockets[0].getsockname()[1]
-    if (beside := bind(host_name, bound)) is not None:
+    if (beside := nearby.bind(host_name, bound)) is not None:
         servers.append(await loop.create_unix_server(accept, sock=beside, backlog=BACKLOG))
     return Entrance(bound, servers)
