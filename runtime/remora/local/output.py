@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
+import sys
+import termios
 import threading
+from enum import Enum
 from pathlib import Path
 from typing import BinaryIO, Final
 
-MARK: Final = b"\0"
-"""In no text: what comes before it was printed before `Output.mute`."""
+PART_BYTES: Final = 65_536
 MUTE_S: Final = 1.0
+END_S: Final = 1.0
+
+
+class _Wants(Enum):
+    """What the thread is asked to do, a byte each on a pipe of its own.
+
+    Not in the pipe that replicas write to: a write to that one waits where it is full.
+    """
+
+    MUTE = b"m"
+    END = b"e"
 
 
 class Output:
@@ -21,37 +36,55 @@ class Output:
         os.mkfifo(path, 0o600)
         # Open for writing as well, so that it does not end with the last replica.
         self._fd = os.open(path, os.O_RDWR)
-        self._ends = threading.Event()
+        self._wakes, self._wake = os.pipe()
         self._mutes = False
         self._muted = threading.Event()
         self._thread = threading.Thread(target=self._copy, name="output", daemon=True)
         self._thread.start()
 
     def _copy(self) -> None:
-        while not self._ends.is_set():
-            data = os.read(self._fd, 65536)
-            if self._muted.is_set():
-                continue  # Read all the same: whoever prints must not have to wait.
-            if self._mutes:
-                data, mark, _ = data.partition(MARK)
-            else:
-                mark = b""
-            self._to.write(data[:-1] if self._ends.is_set() else data)
+        either = select.poll()
+        either.register(self._fd, select.POLLIN)
+        either.register(self._wakes, select.POLLIN)
+        while True:
+            ready = {fd for fd, _ in either.poll()}
+            if self._wakes not in ready:
+                self._part(PART_BYTES)
+                continue
+            wants = _Wants(os.read(self._wakes, 1))
+            # What is there now and no more: whoever goes on printing must not keep it from ending.
+            there = _waiting(self._fd)
+            while there > 0:
+                there -= self._part(min(there, PART_BYTES))
+            if wants is _Wants.END:
+                return
+            self._mutes = True
+            self._muted.set()
+
+    def _part(self, most: int) -> int:
+        """Copy up to `most` bytes, of which there is one at least; their number."""
+        data = os.read(self._fd, most)
+        if not self._mutes:  # Read all the same: whoever prints must not have to wait.
+            self._to.write(data)
             self._to.flush()
-            if mark:
-                self._muted.set()
+        return len(data)
 
     def mute(self) -> None:
         """Copy what has been printed by now, and nothing of what follows."""
-        self._mutes = True
-        os.write(self._fd, MARK)
+        os.write(self._wake, _Wants.MUTE.value)
         self._muted.wait(MUTE_S)
 
     def close(self) -> None:
         """Copy what is there, and end."""
-        self._ends.set()
-        # A byte to wake the thread, which leaves it out.
-        os.write(self._fd, b".")
-        self._thread.join(1)
-        os.close(self._fd)
+        os.write(self._wake, _Wants.END.value)
+        self._thread.join(END_S)
+        if not self._thread.is_alive():  # It may hang in a terminal that takes nothing.
+            for fd in (self._fd, self._wakes, self._wake):
+                os.close(fd)
         self.path.unlink(missing_ok=True)
+
+
+def _waiting(fd: int) -> int:
+    """Bytes that a read of `fd` would find: ioctl(2), FIONREAD."""
+    found = fcntl.ioctl(fd, termios.FIONREAD, bytes(4))
+    return int.from_bytes(found, sys.byteorder)
