@@ -35,6 +35,8 @@ class Wanted:
     """An import path that leads nowhere."""
     redis: bool = True
     """KubeRay's fault tolerance of Ray's head."""
+    storage: str = ""
+    """Remora's: the StorageClass of the volume that keeps the head's tables."""
     room: int = 1
     """Replicas that KubeRay lets a worker pod hold at most."""
     fast: bool = False
@@ -48,6 +50,9 @@ class Wanted:
 
 def remora(wanted: Wanted, source: str) -> list[Manifest]:
     """Return the ServeApplication; the program is in it, and room for two replicas in each pod."""
+    head: Manifest = {"resources": HEAD}
+    if wanted.storage:
+        head["storage"] = {"size": "1Gi", "storageClassName": wanted.storage}
     spec = {
         "importPath": "peer:missing" if wanted.broken else "peer:app",
         "image": images.remora(wanted.image),
@@ -62,7 +67,7 @@ def remora(wanted: Wanted, source: str) -> list[Manifest]:
                 "resources": {"cpu": "100m", "memory": "200Mi"},
             }
         ],
-        "head": {"resources": HEAD},
+        "head": head,
         "workers": [{"name": "default", "minReplicas": 2, "maxReplicas": 4, "resources": WORKER}],
         "proxy": {"replicas": 2, "resources": {"cpu": "100m", "memory": "256Mi"}},
     }

@@ -137,6 +137,7 @@ CELLS: Mapping[str, Cell] = {
     "killed": _deleted,
     "head": _head,
     "head_alone": _head,
+    "head_stored": _head,
 }
 REST: Sequence[tuple[str, Cell]] = (
     ("pods at rest", lambda of: f"{of['pods']}"),

@@ -14,6 +14,7 @@ from benchmarks.peers.manifests import Wanted
 from benchmarks.peers.side import Side, apply, operators, pods, url
 from benchmarks.peers.traffic import Probe, Traffic, is_good, probing, traffic
 from tests.e2e.stage import awaited, eventually
+from tests.e2e.volume import volume
 
 Figures = dict[str, Any]
 START_S, CHANGE_S, REFUSAL_S, HEAD_S = 300, 240, 120, 240
@@ -205,6 +206,19 @@ def head_alone(side: Side) -> Figures:
     return head(side)
 
 
+def head_stored(side: Side) -> Figures:
+    """Delete the head pod of a Ray cluster whose tables are on a volume."""
+    stage = side.stage
+    with volume(stage.cluster, f"{stage.namespace}-local") as storage:
+        try:
+            apply(side, replace(side.wanted, storage=storage))
+            eventually(side.is_settled, CHANGE_S, "a head with storage")
+            return head(side)
+        finally:
+            apply(side, replace(side.wanted, storage=""))
+            eventually(lambda: side.is_settled() and not stage.list("pvc"), CHANGE_S, "a head without storage")
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row of the table."""
@@ -226,6 +240,7 @@ ROWS = (
     Row("drained", "`kubectl delete` of a worker pod", drained),
     Row("killed", "a worker pod killed (`--grace-period=0 --force`)", killed),
     Row("head", "the head pod killed", head),
+    Row("head_stored", "the head pod killed, its tables on a volume (`spec.head.storage`)", head_stored, "Remora"),
     Row("image", "another image", new_image),
     Row("fast", "no-op requests/s in Ray Serve's high throughput mode (HAProxy)", fast, "KubeRay"),
     Row("head_alone", "the head pod killed, without Redis", head_alone, "KubeRay"),

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +11,7 @@ from tests.cluster import Cluster
 from tests.cluster.bare import Bare
 from tests.e2e.apps import application, deployment, source
 from tests.e2e.stage import Stage, eventually, two_on_two_pods
+from tests.e2e.volume import volume
 
 pytestmark = pytest.mark.cluster
 
@@ -24,49 +21,10 @@ def storage_class(operator: Cluster, stage: Stage) -> Iterator[str]:
     """A StorageClass of the test's own with one volume, on the first node."""
     if not isinstance(operator.backend, Bare):
         pytest.skip("kind has a storage class of its own, and its nodes' files are not this machine's")
-    name, node = f"{stage.namespace}-local", operator.nodes[0]
-    folder = Path(tempfile.mkdtemp(prefix="remora-volume-"))
-    manifests: list[dict[str, Any]] = [
-        {
-            "apiVersion": "storage.k8s.io/v1",
-            "kind": "StorageClass",
-            "metadata": {"name": name},
-            "provisioner": "kubernetes.io/no-provisioner",
-            "volumeBindingMode": "WaitForFirstConsumer",
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": {"name": name},
-            "spec": {
-                "capacity": {"storage": "1Gi"},
-                "accessModes": ["ReadWriteOnce"],
-                "persistentVolumeReclaimPolicy": "Retain",
-                "storageClassName": name,
-                "local": {"path": str(folder)},
-                "nodeAffinity": {
-                    "required": {
-                        "nodeSelectorTerms": [
-                            {
-                                "matchExpressions": [
-                                    {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
-                                ]
-                            }
-                        ]
-                    }
-                },
-            },
-        },
-    ]
-    document = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
-    try:
-        operator.kubectl("apply", "-f", "-", input=document)
+    with volume(operator, f"{stage.namespace}-local") as name:
         yield name
-    finally:
         stage.kubectl("delete", "sapp", "--all", "--wait=true")
         eventually(lambda: not stage.list("pods", application="steady"), 90, "no pods")
-        operator.kubectl("delete", "-f", "-", "--ignore-not-found", "--wait=false", input=document)
-        shutil.rmtree(folder)
 
 
 def test_a_lost_head_pod_comes_back_to_the_same_ray_cluster(stage: Stage, storage_class: str) -> None:
