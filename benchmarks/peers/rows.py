@@ -194,15 +194,13 @@ def noop(side: Side) -> Figures:
 
 def fast(side: Side) -> Figures:
     """The same in Ray Serve's high throughput mode."""
-    apply(side, replace(side.wanted, fast=True))
-    eventually(side.is_settled, CHANGE_S, "high throughput mode")
+    _settled(side, replace(side.wanted, fast=True), "high throughput mode")
     return noop(side)
 
 
 def head_alone(side: Side) -> Figures:
     """Delete the head pod of a Ray cluster that keeps nothing outside of it."""
-    apply(side, replace(side.wanted, redis=False))
-    eventually(side.is_settled, CHANGE_S, "a Ray cluster without Redis")
+    _settled(side, replace(side.wanted, redis=False), "a Ray cluster without Redis")
     return head(side)
 
 
@@ -211,12 +209,16 @@ def head_stored(side: Side) -> Figures:
     stage = side.stage
     with volume(stage.cluster, f"{stage.namespace}-local") as storage:
         try:
-            apply(side, replace(side.wanted, storage=storage))
-            eventually(side.is_settled, CHANGE_S, "a head with storage")
+            _settled(side, replace(side.wanted, storage=storage), "a head with storage")
             return head(side)
         finally:
-            apply(side, replace(side.wanted, storage=""))
-            eventually(lambda: side.is_settled() and not stage.list("pvc"), CHANGE_S, "a head without storage")
+            _settled(side, replace(side.wanted, storage=""), "a head without storage")
+            eventually(lambda: not stage.list("pvc"), CHANGE_S, "no claim")
+
+
+def _settled(side: Side, wanted: Wanted, what: str) -> None:
+    apply(side, wanted)
+    eventually(side.is_settled, CHANGE_S, what)
 
 
 @dataclass(frozen=True, slots=True)

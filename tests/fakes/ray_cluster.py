@@ -22,6 +22,7 @@ from typing import TypeVar
 from remora.http_client import Answer, SignedClient, Unreachable
 from remora_api.target import code_bundle
 from remora_api.wire import ApplicationStatus, ControllerStatus, GroupTarget, RoutesSnapshot, Target
+from tests.ports import free_port
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ class RayMachine:
         self._folder = folder
         # Ray's sockets have long names, and the system limits their length.
         self._ray_temp = tempfile.mkdtemp(prefix="rr-")
-        self._gcs, self.port = _free_port(), _free_port()
+        self._gcs, self.port = free_port(), free_port()
         self.keys = {purpose: secrets.token_hex(32) for purpose in ("ray", "control", "data")}
         for purpose, key in self.keys.items():
             (folder / purpose).write_text(key)
@@ -185,13 +186,6 @@ def code(text: str) -> dict[str, object]:
     """Return the values of a target whose module `m` has this text; the revision follows from it."""
     bundle = code_bundle({"m.py": text})
     return {"code": bundle.to_plain(), "revision": f"app-{bundle.digest[:8]}"}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _until_listening(port: int) -> None:

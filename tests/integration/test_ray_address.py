@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import pytest
 
 from remora.local import ray_address
 from remora.local.errors import CannotServe
+from tests.ports import free_port
 
 pytestmark = pytest.mark.ray
 
@@ -35,9 +35,7 @@ def ray_folder() -> str:
 @pytest.fixture(scope="module")
 def address(ray_folder: str) -> Iterator[str]:
     """A Ray that asks for `TOKEN`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--port", address.rpartition(":")[2]]
     command += ["--node-ip-address", "127.0.0.1", "--include-dashboard", "false", "--num-cpus", "2", "--block"]
     command += ["--disable-usage-stats", "--object-store-memory", "100000000"]
