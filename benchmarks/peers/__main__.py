@@ -9,20 +9,19 @@ rows are added to the one that there is, and replace what it had of them.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.in_cluster import image
-from benchmarks.machine import processor
-from benchmarks.peers import images, kuberay
-from benchmarks.peers.page import CELLS, SIDES, Entry, page
+from benchmarks.peers import images, kuberay, record
+from benchmarks.peers.ground import host, kubernetes
+from benchmarks.peers.page import CELLS, SIDES, page
+from benchmarks.peers.record import Entry
 from benchmarks.peers.rows import BY_KEY, ROWS, Row
 from benchmarks.peers.side import KubeRay, Remora, Side, apply
 from demo.ground import Ground
@@ -30,7 +29,7 @@ from demo.story import install
 from tests.cluster import Cluster, ClusterError, running
 from tests.cluster.progress import say
 from tests.e2e.conftest import PROCESS, SESSION, namespace, no_pods
-from tests.e2e.page import commit, machine
+from tests.e2e.page import commit
 from tests.e2e.scene import scene
 from tests.e2e.stage import Stage, awaited, eventually
 
@@ -46,7 +45,8 @@ def main() -> int:
     sides = given.sides.split(",")
     cluster = running()
     cluster.up()
-    entries = _before(given.into, is_whole=not given.rows and set(sides) == set(SIDES))
+    is_whole = not given.rows and set(sides) == set(SIDES)
+    entries = [] if is_whole else record.read(given.into)
     with cluster.claimed():
         install(Ground(cluster))
         _load_images(cluster)
@@ -110,27 +110,16 @@ def _shown(entry: Entry) -> str:
     return entry.error or f"{CELLS[entry.row](entry.figures)} {entry.figures.get('why', '')}"
 
 
-def _before(into: Path | None, *, is_whole: bool) -> list[Entry]:
-    record = into.with_suffix(".jsonl") if into else None
-    if is_whole or record is None or not record.exists():
-        return []
-    return [Entry(**json.loads(line)) for line in record.read_text().splitlines()]
-
-
 def _write(into: Path | None, entries: Sequence[Entry]) -> None:
     if into is None:
         return
-    into.with_suffix(".jsonl").write_text("".join(json.dumps(asdict(it)) + "\n" for it in entries))
+    record.write(into, entries)
     facts = [
-        f"a machine of {machine()} ({processor(Path('/proc/cpuinfo').read_text())}), its load generator included",
-        f"KubeRay {images.KUBERAY}, Ray and Ray Serve 2.60.0, Kubernetes {_kubernetes()}",
+        host(),
+        f"KubeRay {images.KUBERAY}, Ray and Ray Serve 2.60.0, Kubernetes {kubernetes(running())}",
         "`make bench-peers`",
     ]
     into.write_text(page(entries, facts, READING.read_text()))
-
-
-def _kubernetes() -> str:
-    return str(json.loads(running().kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"])
 
 
 def _arguments() -> argparse.Namespace:

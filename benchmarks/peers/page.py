@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.peers import record
+from benchmarks.peers.record import Entry, Newest
 from benchmarks.peers.rows import ROWS
 
 SIDES = ("Remora", "KubeRay")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What came of one row of one side."""
-
-    began: str
-    """UTC, to the minute."""
-    commit: str
-    side: str
-    row: str
-    figures: Mapping[str, Any] = field(default_factory=dict)
-    error: str = ""
-    """Why there are no figures."""
-
-
 def page(entries: Sequence[Entry], facts: Sequence[str], reading: str) -> str:
     """Return the page; of several entries of a row and side the last counts."""
-    newest = {(it.row, it.side): it for it in entries}
-    times, commits = sorted({it.began for it in newest.values()}), sorted({it.commit for it in newest.values()})
-    made = (
-        f"* measured {times[0]} to {times[-1]} UTC, commit {', '.join(commits)}" if times else "* nothing is measured"
-    )
+    newest = record.newest(entries)
     return "\n".join(
         [
             HEAD,
-            made,
+            record.made(newest),
             *(f"* {it}" for it in facts),
             "",
             "| | Remora | KubeRay |",
@@ -56,7 +39,7 @@ def page(entries: Sequence[Entry], facts: Sequence[str], reading: str) -> str:
     )
 
 
-def _lines(newest: Mapping[tuple[str, str], Entry]) -> list[str]:
+def _lines(newest: Newest) -> list[str]:
     lines = []
     for row in ROWS:
         cells = [_cell(newest.get((row.key, side)), not row.only or row.only == side) for side in SIDES]
@@ -68,7 +51,7 @@ def _lines(newest: Mapping[tuple[str, str], Entry]) -> list[str]:
     return lines
 
 
-def _has(newest: Mapping[tuple[str, str], Entry], side: str) -> bool:
+def _has(newest: Newest, side: str) -> bool:
     found = newest.get(("start", side))
     return found is not None and not found.error
 
@@ -79,7 +62,7 @@ def _cell(entry: Entry | None, applies: bool) -> str:
     if entry is None:
         return "not measured"
     if entry.error:
-        return "no figures: " + entry.error.splitlines()[0].replace("|", "/")[:200]
+        return record.cell(entry)
     return CELLS[entry.row](entry.figures)
 
 
@@ -154,7 +137,7 @@ REST: Sequence[tuple[str, Cell]] = (
 )
 
 
-def _failures(newest: Mapping[tuple[str, str], Entry]) -> list[str]:
+def _failures(newest: Newest) -> list[str]:
     found = []
     for row in ROWS:
         for side in SIDES:
@@ -165,7 +148,7 @@ def _failures(newest: Mapping[tuple[str, str], Entry]) -> list[str]:
     return found or ["There were none."]
 
 
-def _said(newest: Mapping[tuple[str, str], Entry]) -> list[str]:
+def _said(newest: Newest) -> list[str]:
     found = []
     for side in SIDES:
         said = newest[("broken", side)].figures.get("said") if ("broken", side) in newest else None

@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from tests.load.http import BadAnswer, Connection
@@ -25,24 +26,30 @@ async def probe(url: str) -> None:
     due = loop.time()
     async with asyncio.TaskGroup() as tasks:
         while not over.done():
-            tasks.create_task(_one(url))
+            tasks.create_task(_told(url))
             due += EVERY_S
             await asyncio.wait([over], timeout=max(0.0, due - loop.time()))
 
 
-async def _one(url: str) -> None:
+async def _told(url: str) -> None:
+    print(json.dumps(await one(url, TIMEOUT_S, {})), flush=True)
+
+
+async def one(url: str, timeout_s: float, headers: Mapping[str, str]) -> tuple[float, float, int, str]:
+    """Send a GET request on a connection of its own, and return its answer as it is printed; raises nothing."""
     parts = urlsplit(url)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = Connection(parts.hostname or "127.0.0.1", parts.port or 80)
     began = time.time()
     try:
-        async with asyncio.timeout(TIMEOUT_S):
-            answer, body = await connection.request("GET", parts.path or "/")
+        async with asyncio.timeout(timeout_s):
+            answer, body = await connection.request("GET", path, headers=dict(headers))
         status, text = answer.status, body.decode("utf-8", "replace")[:200]
     except (OSError, BadAnswer, TimeoutError) as error:
         status, text = 0, f"{type(error).__name__} {error}"
     finally:
         connection.close()
-    print(json.dumps([began, time.time(), status, text]), flush=True)
+    return began, time.time(), status, text
 
 
 if __name__ == "__main__":

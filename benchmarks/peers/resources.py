@@ -1,8 +1,10 @@
-"""Memory and CPU time of pods, as the kernel of the machine on which the nodes are counts them."""
+"""Memory, CPU time and processes of pods, as the kernel of the machine on which the nodes are counts them."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,22 @@ def cpu_s(pods: Iterable[dict[str, Any]]) -> float:
     """Return the CPU time that the pods' containers have used, in seconds, processes that have ended included."""
     groups = {account(_read(it / "cgroup")) for it in _processes(containers(pods))} - {""}
     return sum(int(_read(CPU_ACCOUNTS / it.lstrip("/") / "cpuacct.usage") or 0) for it in groups) / 1e9
+
+
+def starts(pods: Iterable[dict[str, Any]]) -> list[tuple[str, float]]:
+    """Return the command of each of the pods' processes, and when it was started, in seconds since 1970."""
+    booted = time.time() - float(_read(Path("/proc/uptime")).split()[0])
+    per_s = os.sysconf("SC_CLK_TCK")
+    stats = (
+        (_read(it / "cmdline").replace("\0", " ").strip(), _read(it / "stat")) for it in _processes(containers(pods))
+    )
+    return [(command, booted + start_ticks(stat) / per_s) for command, stat in stats if stat]
+
+
+def start_ticks(stat: str) -> int:
+    """Return when a process was started, in ticks since the machine's start, in the text of /proc/PID/stat."""
+    # Its second field is a name in parentheses, which may hold anything.
+    return int(stat.rpartition(")")[2].split()[19])
 
 
 def pss_kib(smaps: str) -> int:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.in_cluster import image
-from benchmarks.peers import manifests, resources
+from benchmarks.peers import pod_load, resources
 from benchmarks.peers.manifests import Wanted
 from benchmarks.peers.side import Side, apply, operators, pods, url
 from benchmarks.peers.traffic import Probe, Traffic, is_good, probing, traffic
@@ -172,23 +170,11 @@ def _until(seen: Traffic, is_so: Callable[[], bool], seconds: float) -> float | 
     return round(time.time() - seen.began, 1) if awaited(is_so, seconds) else None
 
 
-WRK = """import json
-from benchmarks.wrk import load
-load({url!r}, connections=16, seconds=2)
-print(json.dumps([load({url!r}, connections=16, seconds=5).answered_per_s for _ in range(3)]))
-"""
-
-
 def noop(side: Side) -> Figures:
     """Ask as much as 16 connections can, from a pod, through the Service."""
-    stage = side.stage
-    stage.apply(manifests.client(image.IMAGE))
-    stage.kubectl("wait", "pod", "client", "--for=condition=Ready", "--timeout=60s")
     name, port = side.service
-    target = f"http://{name}.{stage.namespace}.svc:{port}/"
-    said = stage.kubectl("exec", "client", "--", "python", "-c", WRK.format(url=target))
-    rates = sorted(json.loads(said))
-    stage.kubectl("delete", "pod", "client", "--grace-period=0", "--force")
+    (sixteen,) = pod_load.loads(side.stage, f"http://{name}.{side.stage.namespace}.svc:{port}/", 16)
+    rates = sorted(it.answered_per_s for it in sixteen)
     return {"per_s": round(rates[1]), "rates": [round(it) for it in rates]}
 
 
