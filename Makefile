@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check format generate test test-unit test-ray test-compat test-cluster soak-rollouts soak-bad-specs soak-decisions demo demo-down bench bench-cluster bench-peers bench-quick bench-bodies soak-leaks clean
+.PHONY: help venv check format generate test test-unit test-ray test-compat test-cluster soak-rollouts soak-bad-specs soak-decisions demo demo-down bench bench-cluster bench-peers bench-knative bench-quick bench-bodies soak-leaks clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -78,6 +78,9 @@ bench-cluster: venv ## The data plane inside the test cluster: client pod, Servi
 
 bench-peers: venv ## The same work by Remora and by KubeRay with Ray Serve on the test cluster, about 35 minutes (ROWS=start,code SIDES=KubeRay INTO=file)
 	@$(BIN)/python -m benchmarks.peers $(if $(ROWS),--rows $(ROWS)) $(if $(SIDES),--sides $(SIDES)) --into $(or $(INTO),docs/results/kuberay.md)
+
+bench-knative: venv ## Going to zero and coming back by Remora and by Knative Serving on the test cluster, about 30 minutes (ROWS=first,rest SIDES=Knative,Remora,RemoraZero ROUNDS=5 INTO=file)
+	@$(BIN)/python -m benchmarks.knative $(if $(ROWS),--rows $(ROWS)) $(if $(SIDES),--sides $(SIDES)) $(if $(ROUNDS),--rounds $(ROUNDS)) --into $(or $(INTO),docs/results/knative.md)
 
 bench-quick: venv ## Figures of the README, in under 3 minutes
 	$(BIN)/python -m benchmarks.quick
