@@ -16,8 +16,6 @@ KNOWN = (
     # What users write refers to itself: deployments make applications, whose methods make nodes, and all chain all.
     frozenset(f"remora.graph.{name}" for name in ("application", "chain", "deployment", "foreign", "node"))
     | {"remora.handle.flow"},
-    frozenset({"remora.proxy.client", "remora.proxy.protocol"}),
-    frozenset({"remora.proxy.tracing", "remora.proxy.visit"}),
 )
 """Files that may refer to each other."""
 

@@ -5,7 +5,8 @@ What is out of the ordinary, such as a chunked answer, goes the way of uvicorn's
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol, cast
+import asyncio
+from typing import Final, Protocol, cast
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -16,9 +17,6 @@ from remora.transport.frames import MAX_PART_BYTES
 from remora.transport.messages import Headers
 from remora.transport.writing import write
 from remora.types import Scope
-
-if TYPE_CHECKING:
-    from remora.proxy.protocol import ProxyProtocol
 
 CLIENT: Final = "remora.client"
 """Key of the `Client` in the scope."""
@@ -40,13 +38,21 @@ class Shortcut(Protocol):
         ...
 
 
+class Connection(Protocol):
+    """What a request asks of the connection that it came by."""
+
+    loop: asyncio.AbstractEventLoop
+    serving: Serving | None
+    """The request under way: cancelled when the client goes."""
+
+
 class Client:
     """The client's side of one request."""
 
-    __slots__ = ("_app", "_head_waits", "_protocol", "cycle")
+    __slots__ = ("_app", "_connection", "_head_waits", "cycle")
 
-    def __init__(self, protocol: ProxyProtocol, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._protocol = protocol
+    def __init__(self, connection: Connection, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._connection = connection
         self.cycle = cycle
         self._app = app
         self._head_waits = b""
@@ -83,18 +89,18 @@ class Client:
         if not cycle.more_body and len(cycle.body) <= MAX_PART_BYTES and not cycle.disconnected:
             serving = shortcut.take_short_way(cast(Scope, cycle.scope), self)
             if serving is not None:
-                self._protocol.serving = serving
+                self._connection.serving = serving
                 return
         self.start_task()
 
     def start_task(self) -> None:
         """Serve the request, or go on with it, as uvicorn does."""
-        self._protocol.serving = self._protocol.loop.create_task(self.cycle.run_asgi(self._app))
+        self._connection.serving = self._connection.loop.create_task(self.cycle.run_asgi(self._app))
 
     def served(self, by: Serving | None) -> None:
         """Nothing of this request is left to cancel when the client goes."""
-        if self._protocol.serving is by:
-            self._protocol.serving = None
+        if self._connection.serving is by:
+            self._connection.serving = None
 
     def answer(self, status: int, headers: Headers, body: bytes) -> bool:
         """Write a whole answer at once; False if it has to go through ``send``.
@@ -256,4 +262,4 @@ class Client:
     def cut(self) -> None:
         """Close the connection in the middle of an answer, so that the client sees that it is incomplete."""
         self.cycle.disconnected = True
-        self._protocol.transport.close()
+        self.cycle.transport.close()

@@ -26,7 +26,8 @@ from remora.transport.messages import Cause, HeadTooLarge, RpcHead
 from remora_api.wire import ApplicationRouting
 
 if TYPE_CHECKING:
-    from remora.proxy.tracing import ProxyTracing, Spans
+    from remora.proxy.spans import Spans
+    from remora.proxy.tracing import ProxyTracing
 
 METHOD: Final = "GRPC"
 """In the place of a method, in the access log."""

@@ -1,4 +1,4 @@
-"""The spans of a proxy: one of the request, and below it one of its way to a replica, which carries over to it.
+"""Tracing at the proxy: what it says of requests, and how the replica comes to know of them.
 
 Only there where tracing is on; `app` and `rpc` ask for it with one look at an attribute.
 """
@@ -9,40 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, Status, StatusCode, set_span_in_context
+from opentelemetry.trace import set_span_in_context
 
 from remora.headers import TRACES, TRACES_ON_THE_WIRE, rpc_traces, traces
+from remora.proxy.spans import Spans
 from remora.proxy.visit import Visit
-from remora.tracing.tracer import Tracer, end, rpc
+from remora.tracing.tracer import Tracer, rpc
 
 _GOOD_CLOSES: Final = (1000, 1001)
-
-
-class Spans:
-    """Of one request."""
-
-    __slots__ = ("_request", "_route", "deployment")
-
-    def __init__(self, request: Span, route: Span) -> None:
-        self.deployment = ""
-        """Of a gRPC call: where it went."""
-        self._request = request
-        self._route = route
-
-    def named(self, request: str, route: str, attributes: Mapping[str, Any], routed: Mapping[str, Any]) -> None:
-        """Say where it went, which is known only once it goes there."""
-        for span, name, known in ((self._request, request, attributes), (self._route, route, routed)):
-            if span.is_recording():
-                span.update_name(name)
-                span.set_attributes({**known, "resource.name": name})
-
-    def end(self, error: str | None, attributes: Mapping[str, Any], routed: Mapping[str, Any]) -> None:
-        """End both."""
-        end(self._route, error, routed)
-        if error is None:
-            # Only those of proxies say so, as in Ray Serve: elsewhere it is the user's to say.
-            self._request.set_status(Status(StatusCode.OK))
-        end(self._request, error, attributes)
 
 
 class ProxyTracing:

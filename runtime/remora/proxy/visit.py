@@ -15,7 +15,7 @@ from remora.types import Scope
 from remora_api.wire import ApplicationRouting
 
 if TYPE_CHECKING:
-    from remora.proxy.tracing import Spans
+    from remora.proxy.spans import Spans
 
 _AFFINE: Final = MODEL_IDS | SESSION_IDS
 _TRACEPARENT: Final = TRACES[0].encode()
