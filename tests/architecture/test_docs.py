@@ -46,6 +46,11 @@ def commands(program: str) -> list[tuple[str, list[str]]]:
     return found
 
 
+def in_order(page: str) -> list[str]:
+    """The files that a page's reading orders name, as it writes them."""
+    return [step.strip() for order in re.findall(r"`([^`]* → [^`]*)`", page) for step in order.split("→")]
+
+
 @cache
 def usage(command: str) -> str:
     done = subprocess.run(
@@ -66,6 +71,22 @@ def test_links_lead_somewhere(page: Path) -> None:
     targets = [link.partition("#")[0] for link in LINK.findall(page.read_text())]
     missing = [it for it in targets if it and "://" not in it and not (page.parent / it).exists()]
     assert not missing
+
+
+def test_reading_orders_name_files() -> None:
+    steps = in_order((ROOT / "docs" / "architecture.md").read_text())
+    assert len(steps) > 20
+    roots = [ROOT / it for it in ("runtime/remora", "operator", "operator/remora_operator")]
+    # `replica/actor.way` is a method of it.
+    missing = [it for it in steps if not any(find(root / it) for root in roots)]
+    assert not missing
+
+
+def find(path: Path) -> bool:
+    """Whether there is such a module or package; what follows a dot stands in it."""
+    module, _, within = path.name.partition(".")
+    file = path.with_name(f"{module}.py")
+    return path.is_dir() or (file.exists() and (not within or f" {within}(" in file.read_text()))
 
 
 @pytest.mark.parametrize(("page", "words"), commands("remora"))

@@ -1,6 +1,6 @@
 """One gRPC call at the replica: bytes on the stream's side, the user's messages on the other.
 
-`replica.server` makes an `RpcExchange` for each RPC and hands it to `UserCallable.rpc`, which runs `answer`.
+`replica.server` makes an `RpcExchange` for each RPC and hands it to `GrpcCalls.rpc`, which runs `answer`.
 """
 
 from __future__ import annotations
