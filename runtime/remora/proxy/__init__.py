@@ -9,6 +9,7 @@ import asyncio
 import gc
 import importlib
 import logging
+import os
 import signal
 import sys
 import time
@@ -81,5 +82,7 @@ async def _run(settings: Settings) -> None:
 
 
 def _write(lines: bytes) -> None:
-    sys.stdout.buffer.write(lines)
-    sys.stdout.buffer.flush()
+    # Past the buffer of `sys.stdout`, whose lock a thread that cannot write would keep until Python ends, and after.
+    left = memoryview(lines)
+    while left:
+        left = left[os.write(sys.stdout.fileno(), left) :]

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
+log = logging.getLogger("remora.proxy")
+
 FLUSH_S: Final = 0.25
+CLOSE_S: Final = 2.0
+"""What a reader has at the end to take what is left; one that does not read would else keep the process for good."""
 SECONDS: Final = len("2026-11-21T00:00:00")
 MAX_PENDING: Final = 50_000
 """Lines that wait for a slow log; beyond, lines are dropped and counted."""
@@ -59,14 +66,20 @@ class AccessLog:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
 
-    async def close(self) -> None:
-        """Write what is left."""
+    async def close(self, patience_s: float = CLOSE_S) -> None:
+        """Write what is left, unless nobody reads it for so long."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._writing is not None:
-            await asyncio.wait((self._writing,))
         self._timer = None
-        self._write(self._encoded())
+        while True:
+            if self._writing is not None:
+                await asyncio.wait((self._writing,), timeout=patience_s)
+                if not self._writing.done():
+                    log.warning("nobody reads the access log: its last lines are lost")
+                    return
+            if not self._lines and not self._dropped:
+                return
+            self._begin()
 
     def _flush(self) -> None:
         loop = asyncio.get_running_loop()
@@ -74,7 +87,28 @@ class AccessLog:
         if self._writing is not None and not self._writing.done():
             self._timer = loop.call_later(FLUSH_S, self._flush)
             return
-        self._writing = loop.run_in_executor(None, self._write, self._encoded())
+        self._begin()
+
+    def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        lines, writing = self._encoded(), loop.create_future()
+        self._writing = writing
+
+        def tell(error: Exception | None) -> None:
+            writing.set_exception(error) if error is not None else writing.set_result(None)
+
+        def write() -> None:
+            error = None
+            try:
+                self._write(lines)
+            except OSError as raised:
+                error = raised
+            # The loop has ended when somebody reads at last what `close` did not wait for.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(tell, error)
+
+        # Python waits for the threads of an executor at its end, and for one that cannot write for ever.
+        threading.Thread(target=write, name="remora-access-log", daemon=True).start()
 
     def _encoded(self) -> bytes:
         lines, self._lines = self._lines, []
