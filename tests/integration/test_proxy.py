@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import cycle
 from typing import Any, cast
 
 import httpx
@@ -239,6 +240,59 @@ async def test_a_full_queue_is_503_with_retry_after() -> None:
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         service.gate.set()
         assert [(await task).status_code for task in (first, second)] == [200, 200]
+
+
+GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+LARGE = b"POST /count HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n" + bytes(1_000_000)
+ASKED = {
+    "whole": [GET],
+    "in parts": [GET[:10], GET[10:20], GET[20:]],
+    "two at once": [GET + GET],
+    "with a body": [LARGE],
+    "body in parts": [LARGE[:70_000], LARGE[70_000:70_001], LARGE[70_001:]],
+    "chunked": [b"POST /count HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n", b"2\r\nab\r\n0\r\n\r\n"],
+}
+
+
+async def test_who_stands_in_line_to_be_refused_is_told_whatever_it_sends_and_may_ask_again() -> None:
+    """A hundred at once, in every shape; some leave before they are told."""
+    service = Steered("done")
+    async with replica(service, max_ongoing_requests=1) as (_, address), serving(address) as (proxied, client):
+        proxied.router.cluster(CONTROLLER).update(snapshot(2, [address], max_queued_requests=0))
+        first = asyncio.create_task(client.get("/wait"))
+        await service.begun.wait()
+        opened = [await asyncio.open_connection("127.0.0.1", proxied.port) for _ in range(100)]
+        kept = []
+        # Without a pause: when the first ones are read, the others have come as well.
+        for number, ((reader, writer), shape) in enumerate(zip(opened, cycle(ASKED), strict=False)):
+            writer.write(ASKED[shape][0])
+            if number % 5:
+                kept.append((reader, writer, shape))
+            else:
+                writer.close()
+        for part in (1, 2):
+            for _ in range(3):
+                await asyncio.sleep(0)
+            for _, writer, shape in kept:
+                for more in ASKED[shape][part : part + 1]:
+                    writer.write(more)
+        for reader, writer, shape in kept:
+            for _ in range(2 if shape == "two at once" else 1):
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+                assert head.startswith(b"HTTP/1.1 503"), (shape, head)
+                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                assert b"are full" in await reader.readexactly(length), shape
+            await writer.drain()
+        await until(lambda: proxied.metrics.ongoing == 1)
+        service.gate.set()
+        assert (await first).status_code == 200
+        for reader, writer, shape in kept:
+            writer.write(GET)
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            assert head.startswith(b"HTTP/1.1 200"), (shape, head)
+            assert await reader.readexactly(4) == b"done"
+            writer.close()
+        assert len(service.scopes) == 1 + len(kept)
 
 
 @pytest.mark.parametrize("bad", [b"\x00\x01\r\n\r\n", b"GET / HTTP/1.1\r\nhost: x\r\ncontent-length: x\r\n\r\n"])

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from remora.proxy.access_log import AccessLog, Line
+from remora.proxy.access_log import MAX_PENDING, SLICE, AccessLog, Line
 
 WALL = datetime(2026, 11, 21, 23, 59, 58, 500_000, tzinfo=UTC).timestamp()
 
@@ -65,3 +65,16 @@ async def test_what_comes_while_lines_are_written_is_written_at_the_end() -> Non
     finally:
         reads.set()
     assert [json.loads(it)["path"] for it in written] == ["/first", "/second"]
+
+
+async def test_more_than_a_slow_reader_may_owe_is_dropped_and_counted() -> None:
+    written: list[bytes] = []
+    log = AccessLog(written.append, lambda: WALL, lambda: 100.0)
+    count = MAX_PENDING + 3 * SLICE
+    for number in range(count):
+        log.add(Line(100.0, "app", "GET", f"/{number}", 200, 1.0, "client", "id"))
+    await log.close()
+    *lines, last = (json.loads(line) for line in b"".join(written).splitlines())
+    assert len(lines) <= MAX_PENDING
+    assert last == {"dropped_lines": count - len(lines)}
+    assert [line["path"] for line in lines[: SLICE + 1]] == [f"/{number}" for number in range(SLICE + 1)]

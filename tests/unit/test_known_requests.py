@@ -2,87 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from uvicorn import Config
-from uvicorn.server import ServerState
 
-from remora.proxy.client import CLIENT, Client
 from remora.proxy.known_requests import LONGEST_BYTES, KnownRequests
-from remora.proxy.protocol import ProxyProtocol
 from remora.proxy.recurring import KEPT
-from remora.proxy.visit import SAID
-from remora.types import Scope
+from remora.proxy.refusals import Refusals
+from tests.fakes.connections import Server, Socket, connected
 
 PLAIN = b"GET /v1?q=1 HTTP/1.1\r\nHost: a.example\r\nX-Request-ID: 7\r\n\r\n"
 POSTED = b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 4\r\n\r\nbody"
 
 
-class Socket(asyncio.Transport):
-    """A transport that keeps what is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = b""
-        self.closed = False
-
-    def write(self, data: Any) -> None:
-        self.written += data
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def close(self) -> None:
-        self.closed = True
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-
-class Loop:
-    """What a protocol asks of its loop."""
-
-    def create_task(self, running: Coroutine[Any, Any, None]) -> None:
-        running.close()
-
-    def call_later(self, _: float, __: Callable[[], None]) -> asyncio.TimerHandle | None:
-        return None
-
-
-class Server:
-    """Takes down what requests look like, and answers them at once."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[Any, ...]] = []
-
-    def cancel(self) -> None:
-        """The client has gone."""
-
-    def take_short_way(self, scope: Scope, client: Client) -> Server:
-        of_all = {key: value for key, value in scope.items() if key not in (CLIENT, SAID)}
-        self.seen.append((of_all, client.body, client.more_body, client.cycle.keep_alive))
-        client.answer(200, [(b"content-length", b"0")], b"")
-        return self
-
-
 def received(reads: list[bytes], known: KnownRequests) -> tuple[list[tuple[Any, ...]], bytes, bool]:
     """Return what requests a connection brings that is read so, what it is answered, and whether it is closed."""
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        raise AssertionError("requests are whole, and go the short way")
-
     server, socket = Server(), Socket()
-    config = Config(app, loop="none", lifespan="off", log_config=None, root_path="/root")
-    protocol = ProxyProtocol(config, ServerState(), {}, Loop(), shortcut=server, known=known)
-    protocol.connection_made(socket)
+    protocol = connected(server, socket, known, Refusals(lambda visit, status, error: None))
     for data in reads:
         if not socket.closed:
             protocol.data_received(data)

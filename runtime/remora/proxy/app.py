@@ -90,7 +90,7 @@ class ProxyApp:
         self._not_ready = not_ready
         self._tracing = tracing
         self._own_paths = f"{root_path}/-/"
-        self._refusals = Refusals(self._record)
+        self.refusals = Refusals(self._record)
         self._heads = KnownHeads()
 
     def take_short_way(self, scope: Scope, client: Client) -> ShortWay | Refused | None:
@@ -126,7 +126,7 @@ class ProxyApp:
         if error is None:
             return None
         self._metrics.begin(visit.name)
-        refused = visit.scope[OPENED] = self._refusals.add(visit, client, error)
+        refused = visit.scope[OPENED] = self.refusals.add(visit, client, error)
         return refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

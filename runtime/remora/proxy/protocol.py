@@ -19,6 +19,7 @@ from remora.proxy.busy_poll import nothing
 from remora.proxy.client import CLIENT, Client, Serving, Shortcut
 from remora.proxy.known_requests import Block, KnownRequests, Line
 from remora.proxy.pieces import Pieces
+from remora.proxy.refusals import Refusals
 from remora.proxy.visit import SAID
 from remora.transport.frames import MAX_HEAD_BYTES
 from remora.transport.messages import Headers
@@ -27,6 +28,8 @@ from remora.types import Scope
 MAX_INCOMPLETE_HEAD_BYTES: Final = 2 * MAX_HEAD_BYTES
 MIN_UNPARSED_BYTES: Final = 64 * 1024
 """Of the rest of a body, from where on it is worth a parser for what follows it."""
+MAX_UNREAD: Final = 4
+"""Pieces, of up to 256 KiB each, that a connection may send while it stands in the line."""
 TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -34,10 +37,18 @@ class ProxyProtocol(HttpToolsProtocol):
     """One client connection."""
 
     def __init__(
-        self, *args: Any, shortcut: Shortcut, known: KnownRequests, heard: Callable[[], None] = nothing
+        self,
+        *args: Any,
+        shortcut: Shortcut,
+        known: KnownRequests,
+        refusals: Refusals,
+        heard: Callable[[], None] = nothing,
     ) -> None:
         super().__init__(*args)
         self._heard = heard
+        self._refusals = refusals
+        self._unread: list[bytes] = []
+        """What has come while it stands in the line of `refusals`."""
         self.serving: Serving | None = None
         """The request under way: cancelled when the client goes."""
         self._shortcut = shortcut
@@ -53,6 +64,8 @@ class ProxyProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard()
+        if self._refusals.line and self._stands_in_line(data):
+            return
         if self._unparsed_bytes:
             data = self._take_body(data)
             if not data:
@@ -77,6 +90,28 @@ class ProxyProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         if between:
             self._learn(data, before)
+
+    def _stands_in_line(self, data: bytes) -> bool:
+        """Keep for later what begins a request while others wait to be refused; tell whether that was done."""
+        if not self._unread:
+            cycle = cast(RequestResponseCycle | None, self.cycle)
+            begun = self._head_bytes or (cycle is not None and (cycle.more_body or not cycle.response_complete))
+            if begun or self._refusals.reading:
+                return False
+            self._unset_keepalive_if_required()
+            self._refusals.put_off(self)
+        self._unread.append(data)
+        if len(self._unread) > MAX_UNREAD:
+            self.flow.pause_reading()
+        return True
+
+    def read_on(self) -> None:
+        """Read what has come while it stood in the line."""
+        data = b"".join(self._unread)
+        self._unread.clear()
+        if data and not self.transport.is_closing():
+            self.flow.resume_reading()
+            self.data_received(data)
 
     def _begin(self, line: Line, block: Block, body: bytes) -> None:
         """Do what uvicorn does while the parser goes through a whole request, for one whose head is known."""

@@ -145,7 +145,13 @@ class ProxyServer:
             self._app.heard = poll.heard
         public = await self._listen(
             self._app,
-            partial(ProxyProtocol, shortcut=self._app, known=KnownRequests(), heard=self._app.heard),
+            partial(
+                ProxyProtocol,
+                shortcut=self._app,
+                known=KnownRequests(),
+                refusals=self._app.refusals,
+                heard=self._app.heard,
+            ),
             self._state,
             settings.host,
             settings.port,
