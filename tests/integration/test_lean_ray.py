@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from ray._private import services
 from ray._private.node import Node
 from ray._raylet import (  # type: ignore[attr-defined]
@@ -20,6 +22,7 @@ from ray._raylet import (  # type: ignore[attr-defined]
 )
 
 from remora.lean_ray import agents, stand_in
+from remora.lean_ray.__main__ import without
 from remora.lean_ray.lean import NOT_NEEDED, START_PROCESS, lean
 from tests.fakes.services import until
 
@@ -131,3 +134,18 @@ async def test_one_that_nobody_asks_ends_with_the_raylet(tmp_path: Path) -> None
         assert process.stdin is not None
         process.stdin.close()
         assert process.wait(ENDS_WITHIN_S) == 0
+
+
+def test_the_command_imports_no_other_commands() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "remora.lean_ray", "start", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "--node-ip-address" in done.stdout
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "ray.scripts.scripts" in imported
+    assert not imported & {"ray.serve", "fastapi", "aiohttp"}
+
+
+def test_what_is_left_out_is_there_again_afterwards() -> None:
+    with without("wave"), pytest.raises(ModuleNotFoundError):
+        importlib.import_module("wave")
+    assert importlib.import_module("wave").__name__ == "wave"
