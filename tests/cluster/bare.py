@@ -184,9 +184,15 @@ class Bare:
         with step("waiting for nodes and DNS"):
             # None of these is there at once, and without a service account no pod can be made.
             nodes = [f"node/{name}" for name in self.nodes]
-            until(lambda: self._has(*nodes, "serviceaccount/default"), what="nodes have registered", timeout_s=60)
+            until(lambda: self._are_registered(nodes), what="nodes have registered", timeout_s=60)
             self._wait(*nodes, "--for=condition=Ready")
             self._wait("deployment/coredns", "-n", "kube-system", "--for=condition=Available")
+
+    def _are_registered(self, nodes: Sequence[str]) -> bool:
+        # containerd answers before its part for Kubernetes does. A kubelet that finds it so ends, and a node's init
+        # starts it again.
+        self._ensure(node.kubelet(each, self.places, self.binaries) for each in NODES)
+        return self._has(*nodes, "serviceaccount/default")
 
     def _has(self, *objects: str) -> bool:
         return succeeds(self.kubectl, f"--kubeconfig={self.kubeconfig}", "get", *objects)
