@@ -18,9 +18,18 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 def cpu_ticks(stat: str) -> int:
     """Return user and system time, in ticks, of the text of /proc/PID/stat (proc(5): fields 14 and 15)."""
-    # The second field is the name in parentheses, which may hold anything.
-    fields = stat.rpartition(")")[2].split()
+    fields = _fields(stat)
     return int(fields[11]) + int(fields[12])
+
+
+def start_ticks(stat: str) -> int:
+    """Return when a process was started, in ticks since the machine was, of the text of /proc/PID/stat (field 22)."""
+    return int(_fields(stat)[19])
+
+
+def _fields(stat: str) -> list[str]:
+    # From the third on. The second field is the name in parentheses, which may hold anything.
+    return stat.rpartition(")")[2].split()
 
 
 def rss_mb(status: str) -> float:

@@ -10,27 +10,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.in_cluster import image
 from benchmarks.knative import images, system
 from benchmarks.knative.page import CELLS, SIDES, page
-from benchmarks.knative.rows import BY_KEY, ROWS, Row, recovered, settled
+from benchmarks.knative.rows import BY_KEY, ROWS, Figures, Row, recovered, settled
 from benchmarks.knative.side import Knative, Remora, Side
 from benchmarks.peers import record
 from benchmarks.peers.ground import host, kubernetes
+from benchmarks.peers.measuring import entries, load_images
 from benchmarks.peers.record import Entry
 from demo.ground import Ground
 from demo.story import install
-from tests.cluster import Cluster, ClusterError, running
+from tests.cluster import Cluster, running
 from tests.cluster.progress import say
 from tests.e2e.conftest import PROCESS, SESSION, namespace, no_pods
-from tests.e2e.page import commit
 from tests.e2e.scene import scene
 from tests.e2e.stage import Stage
 
@@ -46,46 +42,29 @@ def main() -> int:
     sides = [SHORT[it] for it in given.sides.split(",")]
     cluster = running()
     cluster.up()
-    entries = [] if not given.rows and set(sides) == set(SIDES) else record.read(given.into)
+    found = [] if not given.rows and set(sides) == set(SIDES) else record.read(given.into)
     with cluster.claimed():
         install(Ground(cluster))
-        _load_images(cluster)
+        load_images(cluster, images.recipes())
         for name in sides:
             for entry in _measure(cluster, name, wanted, given.rounds):
-                entries.append(entry)
+                found.append(entry)
                 print(f"{entry.side}, {BY_KEY[entry.row].title}: {_shown(entry)}", flush=True)
-                _write(given.into, entries)
+                _write(given.into, found)
     return 0
 
 
-def _load_images(cluster: Cluster) -> None:
-    with images.recipes() as recipes:
-        for it in recipes:
-            cluster.build(it)
-    with image.recipe() as recipe:
-        cluster.build(recipe)
-
-
 def _measure(cluster: Cluster, name: str, rows: Sequence[Row], rounds: int) -> Iterator[Entry]:
-    """Run rows of one side in a namespace of its own; one that fails leaves the others their turn."""
+    """Run rows of one side in a namespace of its own."""
     with _side(cluster, name) as side:
+
+        def measured(row: Row) -> Figures:
+            with _scene_if_it_fails(cluster, side):
+                return row.measure(side, rounds)
+
         with _scene_if_it_fails(cluster, side):
             settled(side, side.wanted)
-        for row in rows:
-            if row.only and row.only != name:
-                continue
-            began = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
-            say(f"… {name}: {row.title}")
-            then = time.monotonic()
-            try:
-                with _scene_if_it_fails(cluster, side):
-                    entry = Entry(began, commit(), name, row.key, row.measure(side, rounds))
-            except (AssertionError, ClusterError, OSError, KeyError, StopIteration) as error:
-                say(traceback.format_exc())
-                entry = Entry(began, commit(), name, row.key, error=f"{type(error).__name__}: {error}")
-                recovered(side)
-            say(f"✓ {name}: {row.title} ({time.monotonic() - then:.0f} s)")
-            yield entry
+        yield from entries(name, rows, measured, lambda: recovered(side))
 
 
 @contextmanager
@@ -121,16 +100,16 @@ def _shown(entry: Entry) -> str:
     return "; ".join(f"{title} {of(entry.figures)}".strip() for title, of in CELLS[entry.row])
 
 
-def _write(into: Path | None, entries: Sequence[Entry]) -> None:
+def _write(into: Path | None, found: Sequence[Entry]) -> None:
     if into is None:
         return
-    record.write(into, entries)
+    record.write(into, found)
     facts = [
         host(),
         f"Knative Serving {images.KNATIVE} (Go module), Ray 2.60.0, Kubernetes {kubernetes(running())}",
         "`make bench-knative`",
     ]
-    into.write_text(page(entries, facts, READING.read_text()))
+    into.write_text(page(found, facts, READING.read_text()))
 
 
 def _arguments() -> argparse.Namespace:

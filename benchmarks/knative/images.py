@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.peers import go
 from benchmarks.sides import ROOT
-from tests.cluster import binaries
 from tests.cluster.commands import run
-from tests.cluster.progress import step
 from tests.cluster.recipes import RUNTIME, Recipe, ours
-from tests.cluster.settings import Settings
 
 KNATIVE = "v0.50.0"
 """As the Go module counts; Knative's own release of it is called 1.23."""
@@ -33,8 +30,7 @@ def knative(program: str) -> str:
 
 def sources(module: str = SERVING) -> Path:
     """Return the folder of a module of Knative's, of the version that Serving asks for; raises CommandFailed."""
-    said = run("go", "mod", "download", "-json", f"{SERVING}@{KNATIVE}", cwd=Path("/"))
-    serving = Path(json.loads(said)["Dir"])
+    serving = go.module(SERVING, KNATIVE)
     if module == SERVING:
         return serving
     run("go", "mod", "download", module, cwd=serving)
@@ -42,28 +38,19 @@ def sources(module: str = SERVING) -> Path:
 
 
 def program(name: str) -> Path:
-    """Return one static program, built when it is not there; raises CommandFailed."""
-    target = Settings.read().cache / f"knative-{KNATIVE}" / name
-    if not target.exists():
-        with step(f"building Knative {KNATIVE}: {name}", "minutes on 2 cores, seconds when Go has it cached"):
-            binaries.build(sources() / "cmd" / name, target)
-    return target
+    """Return one of Knative's programs; raises CommandFailed."""
+    hint = "minutes on 2 cores, seconds when Go has it cached"
+    return go.program(f"knative-{KNATIVE}", name, sources() / "cmd" / name, hint)
 
 
 @contextmanager
 def recipes() -> Iterator[list[Recipe]]:
     """Give all recipes, whose contexts last as long as the block."""
     with TemporaryDirectory() as folder:
-        yield [*(_of_program(Path(folder, it), it) for it in PROGRAMS), _of_user(Path(folder, "user"))]
-
-
-def _of_program(context: Path, name: str) -> Recipe:
-    context.mkdir()
-    copy = shutil.copy(program(name), context / name)
-    dockerfile = context / "Dockerfile"
-    # As its own images: the program, and an unprivileged user.
-    dockerfile.write_text(f'FROM scratch\nCOPY {name} /{name}\nUSER 65532:65532\nENTRYPOINT ["/{name}"]\n')
-    return Recipe(knative(name), dockerfile, context, (Path(copy),))
+        yield [
+            *(go.recipe(knative(it), program(it), Path(folder, it)) for it in PROGRAMS),
+            _of_user(Path(folder, "user")),
+        ]
 
 
 def _of_user(context: Path) -> Recipe:

@@ -38,7 +38,7 @@ def page(entries: Sequence[Entry], facts: Sequence[str], reading: str) -> str:
             "",
             "## What the failures were",
             "",
-            *_failures(newest),
+            *record.failures(newest, ROWS, SIDES),
             HOW,
         ]
     )
@@ -48,17 +48,9 @@ def _lines(newest: Newest) -> list[str]:
     lines = []
     for row in ROWS:
         for title, of in CELLS[row.key]:
-            cells = [_cell(newest.get((row.key, side)), of, not row.only or row.only == side) for side in SIDES]
+            cells = [record.cell(newest.get((row.key, side)), of, applies=row.only in ("", side)) for side in SIDES]
             lines.append(f"| {title or row.title} | {' | '.join(cells)} |")
     return lines
-
-
-def _cell(entry: Entry | None, of: Cell, applies: bool) -> str:
-    if not applies:
-        return "–"
-    if entry is None:
-        return "not measured"
-    return record.cell(entry) if entry.error else of(entry.figures)
 
 
 def seconds(samples: Sequence[float], digits: int = 1) -> str:
@@ -123,17 +115,6 @@ def _parts(newest: Newest) -> list[str]:
         if parts:
             found.append(f"* {side}: " + ", ".join(f"{step} {at:.1f}" for step, at in parts.items()))
     return found or ["Not measured."]
-
-
-def _failures(newest: Newest) -> list[str]:
-    found = []
-    for row in ROWS:
-        for side in SIDES:
-            why = newest[row.key, side].figures.get("why") if (row.key, side) in newest else None
-            if why:
-                texts = "; ".join(f"{count} × `{text.replace('`', '')[:160]}`" for text, count in why.items())
-                found.append(f"* {row.title}, {side}: {texts}")
-    return found or ["There were none."]
 
 
 HEAD = """# Beside Knative, at zero

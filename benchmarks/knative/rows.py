@@ -18,6 +18,7 @@ from benchmarks.knative.manifests import GRACE_S, IDLE_S, Wanted
 from benchmarks.knative.side import Side, apply, has_gone, is_at_zero, pods, system_pods
 from benchmarks.knative.timeline import Timeline, watched
 from benchmarks.peers import pod_load, resources
+from benchmarks.peers.measuring import RECOVERY_S
 from benchmarks.peers.traffic import Answer
 from benchmarks.sides import ROOT
 from tests.e2e.stage import awaited, eventually
@@ -245,7 +246,6 @@ ROWS = (
     Row("restart", f"100 first requests, their holders restarted (constructor: {CONSTRUCTOR_S} s)", restart),
 )
 BY_KEY: Mapping[str, Row] = {it.key: it for it in ROWS}
-RECOVERY_S = 120
 
 
 def recovered(side: Side) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.e2e.stage import Stage
+from tests.e2e.watch import watching
 
 Pod = dict[str, Any]
 STEPS = ("created", "scheduled", "started", "ready")
@@ -74,21 +72,5 @@ def _seen(pod: Pod, *, is_gone: bool) -> Iterator[str]:
 def watched(stage: Stage, selector: str, component: Callable[[Pod], str]) -> Iterator[Timeline]:
     """Watch the pods of a selector, of which there may be none, while the context is entered."""
     timeline = Timeline(component)
-    words = ("-n", stage.namespace, "get", "pods", "-l", selector, "--watch", "--output-watch-events", "-o", "json")
-    process = subprocess.Popen(stage.cluster.kubectl_argv(*words), stdout=subprocess.PIPE, text=True)
-
-    def read() -> None:
-        assert process.stdout is not None
-        # One event a line.
-        for line in process.stdout:
-            timeline.take(json.loads(line), time.time())
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    try:
+    with watching(stage, "pods", selector, lambda event: timeline.take(event, time.time())):
         yield timeline
-        assert process.poll() is None, f"the watch of pods has ended with {process.returncode}"
-    finally:
-        process.terminate()
-        process.wait()
-        reader.join(5)

@@ -10,31 +10,25 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.in_cluster import image
 from benchmarks.peers import images, kuberay, record
 from benchmarks.peers.ground import host, kubernetes
+from benchmarks.peers.measuring import RECOVERY_S, entries, load_images
 from benchmarks.peers.page import CELLS, SIDES, page
 from benchmarks.peers.record import Entry
 from benchmarks.peers.rows import BY_KEY, ROWS, Row
 from benchmarks.peers.side import KubeRay, Remora, Side, apply
 from demo.ground import Ground
 from demo.story import install
-from tests.cluster import Cluster, ClusterError, running
+from tests.cluster import Cluster, running
 from tests.cluster.progress import say
 from tests.e2e.conftest import PROCESS, SESSION, namespace, no_pods
-from tests.e2e.page import commit
 from tests.e2e.scene import scene
 from tests.e2e.stage import Stage, awaited, eventually
 
-RECOVERY_S = 120
-"""What a side gets to come to itself after a row that failed."""
 READING = Path(__file__).with_name("reading.md")
 
 
@@ -46,48 +40,31 @@ def main() -> int:
     cluster = running()
     cluster.up()
     is_whole = not given.rows and set(sides) == set(SIDES)
-    entries = [] if is_whole else record.read(given.into)
+    found = [] if is_whole else record.read(given.into)
     with cluster.claimed():
         install(Ground(cluster))
-        _load_images(cluster)
+        load_images(cluster, images.recipes())
         with kuberay.installed(cluster) if "KubeRay" in sides else nullcontext():
             for name in sides:
                 for entry in _measure(cluster, name, wanted):
-                    entries.append(entry)
+                    found.append(entry)
                     print(f"{entry.side}, {BY_KEY[entry.row].title}: {_shown(entry)}", flush=True)
-                    _write(given.into, entries)
+                    _write(given.into, found)
     return 0
 
 
-def _load_images(cluster: Cluster) -> None:
-    with images.recipes() as recipes:
-        for it in recipes:
-            cluster.build(it)
-    with image.recipe() as recipe:
-        cluster.build(recipe)
-
-
 def _measure(cluster: Cluster, name: str, rows: Sequence[Row]) -> Iterator[Entry]:
-    """Run rows of one side in a namespace of its own; one that fails leaves the others their turn."""
+    """Run rows of one side in a namespace of its own."""
     with _side(cluster, name) as side:
+
+        def failed() -> None:
+            say(scene(cluster, side.stage.namespace)[-20000:])
+            awaited(side.is_settled, RECOVERY_S)
+
         if all(it.key != "start" for it in rows):
             apply(side, side.wanted)
             eventually(side.is_settled, 300, "the state that is wanted")
-        for row in rows:
-            if row.only and row.only != name:
-                continue
-            began = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
-            say(f"… {name}: {row.title}")
-            then = time.monotonic()
-            try:
-                entry = Entry(began, commit(), name, row.key, row.measure(side))
-            except (AssertionError, ClusterError, OSError, KeyError, StopIteration) as error:
-                say(traceback.format_exc())
-                say(scene(cluster, side.stage.namespace)[-20000:])
-                entry = Entry(began, commit(), name, row.key, error=f"{type(error).__name__}: {error}")
-                awaited(side.is_settled, RECOVERY_S)
-            say(f"✓ {name}: {row.title} ({time.monotonic() - then:.0f} s)")
-            yield entry
+        yield from entries(name, rows, lambda row: row.measure(side), failed)
 
 
 @contextmanager
@@ -110,16 +87,16 @@ def _shown(entry: Entry) -> str:
     return entry.error or f"{CELLS[entry.row](entry.figures)} {entry.figures.get('why', '')}"
 
 
-def _write(into: Path | None, entries: Sequence[Entry]) -> None:
+def _write(into: Path | None, found: Sequence[Entry]) -> None:
     if into is None:
         return
-    record.write(into, entries)
+    record.write(into, found)
     facts = [
         host(),
         f"KubeRay {images.KUBERAY}, Ray and Ray Serve 2.60.0, Kubernetes {kubernetes(running())}",
         "`make bench-peers`",
     ]
-    into.write_text(page(entries, facts, READING.read_text()))
+    into.write_text(page(found, facts, READING.read_text()))
 
 
 def _arguments() -> argparse.Namespace:

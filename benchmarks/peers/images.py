@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.in_cluster.image import put
+from benchmarks.peers import go
 from benchmarks.sides import ROOT
-from tests.cluster import binaries
-from tests.cluster.commands import run
-from tests.cluster.progress import step
 from tests.cluster.recipes import RUNTIME, Recipe, ours
-from tests.cluster.settings import Settings
 
 KUBERAY = "v1.6.2"
 MODULE = "github.com/ray-project/kuberay/ray-operator"
@@ -41,19 +37,13 @@ def remora(tag: str) -> str:
 
 
 def sources() -> Path:
-    """Return KubeRay's module, downloaded by Go into its cache, read-only; raises CommandFailed."""
-    said = run("go", "mod", "download", "-json", f"{MODULE}@{KUBERAY}", cwd=Path("/"))
-    return Path(json.loads(said)["Dir"])
+    """Return KubeRay's module; raises CommandFailed."""
+    return go.module(MODULE, KUBERAY)
 
 
 def operator() -> Path:
-    """Return KubeRay's operator, one static program, built when it is not there; raises CommandFailed."""
-    program = Settings.read().cache / f"kuberay-{KUBERAY}" / "manager"
-    if not program.exists():
-        with step(f"building KubeRay {KUBERAY}", "3 min on 2 cores, seconds when Go has it cached"):
-            # In its own folder: `go install MODULE@VERSION` would ask for a list of all versions, too.
-            binaries.build(sources(), program)
-    return program
+    """Return KubeRay's operator; raises CommandFailed."""
+    return go.program(f"kuberay-{KUBERAY}", "manager", sources(), "3 min on 2 cores, seconds when Go has it cached")
 
 
 @contextmanager
@@ -73,21 +63,12 @@ def recipes() -> Iterator[list[Recipe]]:
         parts = tuple(of_ray / it for it in (*TOOLS, PROGRAM.name))
         first = Recipe(ray("1"), of_ray / "Dockerfile", of_ray, parts)
         yield [
-            _of_operator(Path(folder) / "operator"),
+            go.recipe(OPERATOR, operator(), Path(folder) / "operator"),
             first,
             _over(Path(folder) / "ray2", ray("2"), ray("1"), first.fingerprint(), "2"),
             _over(Path(folder) / "remora1", remora("1"), RUNTIME, runtime.fingerprint(), "1"),
             _over(Path(folder) / "remora2", remora("2"), RUNTIME, runtime.fingerprint(), "2"),
         ]
-
-
-def _of_operator(context: Path) -> Recipe:
-    context.mkdir()
-    program = shutil.copy(operator(), context / "manager")
-    dockerfile = context / "Dockerfile"
-    # As its own image: the program and an unprivileged user.
-    dockerfile.write_text('FROM scratch\nCOPY manager /manager\nUSER 65532:65532\nENTRYPOINT ["/manager"]\n')
-    return Recipe(OPERATOR, dockerfile, context, (Path(program),))
 
 
 def _over(context: Path, image: str, below: str, fingerprint: str, number: str) -> Recipe:

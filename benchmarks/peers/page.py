@@ -29,7 +29,7 @@ def page(entries: Sequence[Entry], facts: Sequence[str], reading: str) -> str:
             "",
             "## What the failures were",
             "",
-            *_failures(newest),
+            *record.failures(newest, ROWS, SIDES),
             "",
             "## What is said of code that cannot be imported",
             "",
@@ -42,7 +42,9 @@ def page(entries: Sequence[Entry], facts: Sequence[str], reading: str) -> str:
 def _lines(newest: Newest) -> list[str]:
     lines = []
     for row in ROWS:
-        cells = [_cell(newest.get((row.key, side)), not row.only or row.only == side) for side in SIDES]
+        cells = [
+            record.cell(newest.get((row.key, side)), CELLS[row.key], applies=row.only in ("", side)) for side in SIDES
+        ]
         lines.append(f"| {row.title} | {' | '.join(cells)} |")
         if row.key == "start":
             for title, of in REST:
@@ -54,16 +56,6 @@ def _lines(newest: Newest) -> list[str]:
 def _has(newest: Newest, side: str) -> bool:
     found = newest.get(("start", side))
     return found is not None and not found.error
-
-
-def _cell(entry: Entry | None, applies: bool) -> str:
-    if not applies:
-        return "–"
-    if entry is None:
-        return "not measured"
-    if entry.error:
-        return record.cell(entry)
-    return CELLS[entry.row](entry.figures)
 
 
 def requests(of: Mapping[str, Any]) -> str:
@@ -135,17 +127,6 @@ REST: Sequence[tuple[str, Cell]] = (
         lambda of: "; ".join(f"{it:,} KiB" for it in of["crd_kib"]),
     ),
 )
-
-
-def _failures(newest: Newest) -> list[str]:
-    found = []
-    for row in ROWS:
-        for side in SIDES:
-            why = newest[row.key, side].figures.get("why") if (row.key, side) in newest else None
-            if why:
-                texts = "; ".join(f"{count} × `{text.replace('`', '')[:160]}`" for text, count in why.items())
-                found.append(f"* {row.title}, {side}: {texts}")
-    return found or ["There were none."]
 
 
 def _said(newest: Newest) -> list[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,18 @@ class Entry:
     figures: Mapping[str, Any] = field(default_factory=dict)
     error: str = ""
     """Why there are no figures."""
+
+
+class Row(Protocol):
+    """What record and page need to know of a row."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def only(self) -> str:
+        """The side that has it; empty for all."""
 
 
 Newest = Mapping[tuple[str, str], Entry]
@@ -39,9 +51,27 @@ def made(of: Newest) -> str:
     return f"* measured {times[0]} to {times[-1]} UTC, commit {', '.join(commits)}"
 
 
-def cell(entry: Entry) -> str:
-    """Return what stands in a cell whose row gave no figures."""
-    return "no figures: " + entry.error.splitlines()[0].replace("|", "/")[:200]
+def cell(entry: Entry | None, of: Callable[[Mapping[str, Any]], str], *, applies: bool) -> str:
+    """Return what stands in a cell: what is made of the figures, or why there are none."""
+    if not applies:
+        return "–"
+    if entry is None:
+        return "not measured"
+    if entry.error:
+        return "no figures: " + entry.error.splitlines()[0].replace("|", "/")[:200]
+    return of(entry.figures)
+
+
+def failures(of: Newest, rows: Sequence[Row], sides: Sequence[str]) -> list[str]:
+    """Return lines that say what clients were told instead of a whole 200."""
+    found = []
+    for row in rows:
+        for side in sides:
+            why = of[row.key, side].figures.get("why") if (row.key, side) in of else None
+            if why:
+                texts = "; ".join(f"{count} × `{text.replace('`', '')[:160]}`" for text, count in why.items())
+                found.append(f"* {row.title}, {side}: {texts}")
+    return found or ["There were none."]
 
 
 def read(page: Path | None) -> list[Entry]:

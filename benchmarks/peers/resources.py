@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from benchmarks import processes
 
 CPU_ACCOUNTS = Path("/sys/fs/cgroup/cpuacct")
 
@@ -32,17 +33,10 @@ def cpu_s(pods: Iterable[dict[str, Any]]) -> float:
 def starts(pods: Iterable[dict[str, Any]]) -> list[tuple[str, float]]:
     """Return the command of each of the pods' processes, and when it was started, in seconds since 1970."""
     booted = time.time() - float(_read(Path("/proc/uptime")).split()[0])
-    per_s = os.sysconf("SC_CLK_TCK")
     stats = (
         (_read(it / "cmdline").replace("\0", " ").strip(), _read(it / "stat")) for it in _processes(containers(pods))
     )
-    return [(command, booted + start_ticks(stat) / per_s) for command, stat in stats if stat]
-
-
-def start_ticks(stat: str) -> int:
-    """Return when a process was started, in ticks since the machine's start, in the text of /proc/PID/stat."""
-    # Its second field is a name in parentheses, which may hold anything.
-    return int(stat.rpartition(")")[2].split()[19])
+    return [(command, booted + processes.start_ticks(stat) / processes.TICKS_PER_S) for command, stat in stats if stat]
 
 
 def pss_kib(smaps: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +46,15 @@ def watched(stage: Stage, kind: str, selector: str) -> Iterator[Seen]:
     Fails if the watch ended before.
     """
     seen = Seen()
+    with watching(stage, kind, selector, seen.take):
+        # It begins with what there is: what comes and goes from here on is counted.
+        eventually(lambda: seen.events, 30, f"the first word of the watch of {kind}")
+        yield seen
+
+
+@contextmanager
+def watching(stage: Stage, kind: str, selector: str, take: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """Give each event of a watch to `take`, in a thread, while the context is entered; fails if it ended before."""
     words = ("-n", stage.namespace, "get", kind, "-l", selector, "--watch", "--output-watch-events", "-o", "json")
     process = subprocess.Popen(stage.cluster.kubectl_argv(*words), stdout=subprocess.PIPE, text=True)
 
@@ -53,14 +62,12 @@ def watched(stage: Stage, kind: str, selector: str) -> Iterator[Seen]:
         assert process.stdout is not None
         # One event a line.
         for line in process.stdout:
-            seen.take(json.loads(line))
+            take(json.loads(line))
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     try:
-        # It begins with what there is: what comes and goes from here on is counted.
-        eventually(lambda: seen.events, 30, f"the first word of the watch of {kind}")
-        yield seen
+        yield
         assert process.poll() is None, f"the watch of {kind} has ended with {process.returncode}"
     finally:
         process.terminate()

@@ -6,10 +6,12 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import socket
+import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,3 +138,37 @@ class Process:
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) / 1024
         raise ProcessLookupError(self._process.pid)
+
+
+@contextmanager
+def proxy_process(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int, int]]:
+    """Run the proxy's main in a process of its own; also asserts that it never imports Ray."""
+    key_file = folder / "key"
+    key_file.write_text(KEY)
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        ports = one.getsockname()[1], two.getsockname()[1]
+    code = (
+        "import sys; from remora.proxy import main; code = main(sys.argv[1:]);"
+        "assert not {'ray', 'cloudpickle'} & sys.modules.keys(), 'a proxy must not import them'; sys.exit(code)"
+    )
+    options = ["--host", "127.0.0.1", "--port", str(ports[0]), "--admin-port", str(ports[1])]
+    options += ["--data-key-file", str(key_file), *arguments]
+    process = subprocess.Popen([sys.executable, "-c", code, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        yield process, *ports
+    finally:
+        process.kill()
+        process.communicate()
+
+
+async def answered(url: str, status: int, *, within_s: float = 10) -> httpx.Response:
+    """Ask until the status comes."""
+    async with httpx.AsyncClient() as client, asyncio.timeout(within_s):
+        while True:
+            try:
+                answer = await client.get(url)
+            except httpx.ConnectError:
+                answer = None
+            if answer is not None and answer.status_code == status:
+                return answer
+            await asyncio.sleep(0.05)

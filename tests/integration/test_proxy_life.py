@@ -7,9 +7,6 @@ import gc
 import json
 import signal
 import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +15,8 @@ import pytest
 
 from remora.http_client import Rejected, SignedClient
 from remora_api.wire import Routing
-from tests.fakes.processes import Process, proxy, run_proxy, run_replica, serving
+from tests.fakes.processes import Process, answered, proxy, proxy_process, run_proxy, run_replica, serving
 from tests.fakes.services import Steered, replica, until
-from tests.ports import free_port
 
 
 async def test_draining_resets_no_keep_alive_client() -> None:
@@ -132,36 +128,13 @@ def test_a_taken_port_is_said(tmp_path: Any) -> None:
             asyncio.run(start())
 
 
-def test_a_log_that_nobody_reads_does_not_keep_the_process(tmp_path: Path) -> None:
+async def test_a_log_that_nobody_reads_does_not_keep_the_process(tmp_path: Path) -> None:
     """As `remora run | less` has it, or a pod whose log is stuck."""
-    for name in ("data", "proxy"):
-        (tmp_path / name).write_text(name * 8)
-    port = free_port()
-    words = ["--data-key-file", tmp_path / "data", "--proxy-key-file", tmp_path / "proxy", "--access-log", "true"]
-    words += ["--host", "127.0.0.1", "--port", port, "--admin-port", free_port(), "--lame-s", "0.2"]
-    arguments = [sys.executable, "-m", "remora", "proxy", *map(str, words)]
-    errors = tmp_path / "stderr"
-    with errors.open("wb") as said, subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=said) as process:
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-                waited_for(client)
-                # Twice what a pipe holds.
-                for _ in range(100):
-                    assert client.get("/" + "long" * 400).status_code == 404
-            process.terminate()
-            assert process.wait(30) == 0
-        finally:
-            process.kill()
-    assert "nobody reads the access log" in errors.read_text()
-
-
-def waited_for(client: httpx.Client) -> None:
-    """Return when somebody listens."""
-    until_s = time.monotonic() + 30
-    while True:
-        try:
-            client.get("/")
-            return
-        except httpx.ConnectError:
-            assert time.monotonic() < until_s
-            time.sleep(0.05)
+    with proxy_process(tmp_path, "--lame-s", "0.2") as (process, public, _):
+        # Twice what a pipe holds.
+        for _ in range(100):
+            await answered(f"http://127.0.0.1:{public}/{'long' * 400}", 404)
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, 30) == 0
+        assert process.stderr is not None
+        assert b"nobody reads the access log" in process.stderr.read()

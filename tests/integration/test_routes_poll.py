@@ -6,14 +6,11 @@ import asyncio
 import json
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 import uvicorn
 from starlette.applications import Starlette
@@ -28,6 +25,7 @@ from remora.signed_app import signed
 from remora.types import CallMetadata, Payload
 from remora.visitor import Visitor
 from remora_api.wire import ApplicationRouting, ControllerEndpoint, ReplicaAddress, RoutesSnapshot, Routing
+from tests.fakes.processes import answered, proxy_process
 from tests.fakes.services import KEY, Steered, replica, snapshot, until
 
 
@@ -105,40 +103,6 @@ async def test_the_last_snapshot_stays_while_the_controller_is_away_and_a_new_ep
                 while {await name_of(router) for _ in range(10)} != {"new"}:  # noqa: ASYNC110 - asks, as a client does
                     await asyncio.sleep(0.05)
         await router.close()
-
-
-@contextmanager
-def proxy_process(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int, int]]:
-    """Run the proxy's main in a process of its own; also asserts that it never imports Ray."""
-    key_file = folder / "key"
-    key_file.write_text(KEY)
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        ports = one.getsockname()[1], two.getsockname()[1]
-    code = (
-        "import sys; from remora.proxy import main; code = main(sys.argv[1:]);"
-        "assert not {'ray', 'cloudpickle'} & sys.modules.keys(), 'a proxy must not import them'; sys.exit(code)"
-    )
-    options = ["--host", "127.0.0.1", "--port", str(ports[0]), "--admin-port", str(ports[1])]
-    options += ["--data-key-file", str(key_file), *arguments]
-    process = subprocess.Popen([sys.executable, "-c", code, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
-        yield process, *ports
-    finally:
-        process.kill()
-        process.communicate()
-
-
-async def answered(url: str, status: int, *, within_s: float = 10) -> httpx.Response:
-    """Ask until the status comes."""
-    async with httpx.AsyncClient() as client, asyncio.timeout(within_s):
-        while True:
-            try:
-                answer = await client.get(url)
-            except httpx.ConnectError:
-                answer = None
-            if answer is not None and answer.status_code == status:
-                return answer
-            await asyncio.sleep(0.05)
 
 
 async def test_the_process_reads_its_file_follows_its_controller_logs_and_leaves_on_sigterm(tmp_path: Path) -> None:

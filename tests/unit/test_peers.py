@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from benchmarks import processes
 from benchmarks.peers import manifests, resources
 from benchmarks.peers.manifests import Wanted
 from benchmarks.peers.page import SIDES, page
@@ -129,7 +130,7 @@ def test_memory_and_cpu_are_read_from_what_the_kernel_says() -> None:
     assert resources.pss_kib("Rss:     900 kB\nPss:     300 kB\nPss_Anon: 200 kB\n") == 300
     assert resources.account("9:name=systemd:/\n4:cpu,cpuacct:/node/pod1/abc\n") == "/node/pod1/abc"
     assert resources.account("0::/user.slice\n") == ""
-    assert resources.start_ticks("7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 5 3 0 0 20 0 1 0 4711 12 3") == 4711
+    assert processes.start_ticks("7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 5 3 0 0 20 0 1 0 4711 12 3") == 4711
     pod = {"status": {"containerStatuses": [{"containerID": "containerd://abc"}, {"name": "waits"}]}}
     assert resources.containers([pod]) == ["abc"]
 

@@ -56,7 +56,7 @@ class AccessLog:
         self._lines: list[Line] = []
         """The last ones, less than a slice."""
         self._encoded: list[bytes] = []
-        self._encoded_lines = 0
+        """Whole slices."""
         self._dropped = 0
         self._encoder = msgspec.json.Encoder()
         self._timer: asyncio.TimerHandle | None = None
@@ -117,7 +117,7 @@ class AccessLog:
     def _taken(self) -> bytes:
         """Return all that waits, which then waits no more."""
         self._encode()
-        encoded, self._encoded, self._encoded_lines = self._encoded, [], 0
+        encoded, self._encoded = self._encoded, []
         if self._dropped:
             encoded.append(self._encoder.encode({"dropped_lines": self._dropped}) + b"\n")
             self._dropped = 0
@@ -125,7 +125,7 @@ class AccessLog:
 
     def _encode(self) -> None:
         lines, self._lines = self._lines, []
-        if self._encoded_lines + len(lines) > MAX_PENDING:
+        if len(self._encoded) * SLICE + len(lines) > MAX_PENDING:
             self._dropped += len(lines)
             return
         offset = self._wall_clock() - self._clock()
@@ -137,4 +137,3 @@ class AccessLog:
                     second, text = whole, datetime.fromtimestamp(whole, UTC).isoformat()[:SECONDS]
                 line.time = f"{text}.{int(fraction * 1000):03d}+00:00"
         self._encoded.append(self._encoder.encode_lines(lines))
-        self._encoded_lines += len(lines)
