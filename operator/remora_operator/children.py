@@ -71,16 +71,24 @@ def serving(
     ]
 
 
-def cluster(owner: Owner, application: ServeApplication, clusters: Clusters) -> list[Manifest]:
-    """Return the Ray cluster, without the workers."""
+def cluster(
+    owner: Owner, application: ServeApplication, clusters: Clusters, *, without_head: bool = False
+) -> list[Manifest]:
+    """Return the Ray cluster, without the workers; `without_head` only the Service, whose name is looked up meanwhile.
+
+    A name server remembers for up to half a minute that there is no such name, or the address that it had.
+    """
     number = clusters.newest
+    address = head.service(owner, number)
+    if without_head:
+        return [address]
     objects = [
-        head.service(owner, number),
+        address,
         head.stateful_set(owner, application, number, clusters.image, clusters.made_from),
         worker.budget(owner),
     ]
     if clusters.has_started:
-        # Before any worker: objects are applied in this order.
+        # Before any replica: the controller is told of none until this is there.
         objects.insert(0, head.born_mark(owner, number))
     return objects
 

@@ -17,7 +17,6 @@ from remora_operator.contacts import Link
 from remora_operator.errors import OperatorError, Transient
 from remora_operator.kinds import Key
 from remora_operator.observed import ControllerView
-from remora_operator.queue import Backoff
 from remora_operator.signed_http import SignedHttp
 
 log = logging.getLogger(__name__)
@@ -25,7 +24,15 @@ log = logging.getLogger(__name__)
 POLL_S = 30.0
 """How long a controller may keep a poll that has no news. One that knows nothing at all by then is as good as gone."""
 PUT_S = 10.0
-RETRY = Backoff(base_s=0.5, limit_s=10.0)
+SOONEST_S, LATEST_S = 0.2, 10.0
+
+
+def retry_s(waited_s: float) -> float:
+    """Return the pause before the next attempt, from how long none has succeeded.
+
+    It adds a fifth at most to the time in which a new one comes up, for which all of its application waits.
+    """
+    return min(max(SOONEST_S, waited_s / 5), LATEST_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,21 @@ class ControllerLinks:
             self.follow(key, ())
 
 
+class _Attempts:
+    """Requests of one kind to a controller that may not be there, and the pauses between those that fail."""
+
+    def __init__(self) -> None:
+        self._failing_since: float | None = None
+
+    def succeeded(self) -> None:
+        self._failing_since = None
+
+    async def failed(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        await asyncio.sleep(retry_s(now - self._failing_since))
+
+
 class _Link:
     """The way to one controller."""
 
@@ -99,15 +121,14 @@ class _Link:
             task.cancel()
 
     async def _poll(self) -> None:
-        failures = 0
+        attempts = _Attempts()
         while True:
             try:
                 await self._poll_once()
-                failures = 0
+                attempts.succeeded()
             except (OperatorError, Unreadable) as error:
-                failures += 1
                 self._learn(ControllerView(False, self.view.status, str(error)[:300]))
-                await asyncio.sleep(RETRY.delay_s(failures))
+                await attempts.failed()
 
     async def _poll_once(self) -> None:
         after = self.view.status.version if self.view.status and self.view.is_reachable else 0
@@ -130,7 +151,7 @@ class _Link:
             self._wake(self._key)
 
     async def _put(self) -> None:
-        failures = 0
+        attempts = _Attempts()
         while True:
             await self._aimed.wait()
             self._aimed.clear()
@@ -143,12 +164,11 @@ class _Link:
             try:
                 await self._http.request(verb, self._url, path, self._secret, body=body, timeout_s=PUT_S)
             except OperatorError as error:
-                failures += 1
                 if self.view.is_reachable:
                     extra = {"namespace": self._key.namespace, "app": self._key.name, "error": str(error)}
                     log.warning("the controller did not take the target", extra=extra)
-                await asyncio.sleep(RETRY.delay_s(failures))
+                await attempts.failed()
                 self._aimed.set()
             else:
-                failures = 0
+                attempts.succeeded()
                 self._taken = (epoch, target)

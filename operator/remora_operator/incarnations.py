@@ -47,7 +47,9 @@ class Clusters:
     made_from: str
     """Digest of the inputs of the newest."""
     has_started: bool
-    """Ray's tables of the newest exist: it may have workers."""
+    """Ray's tables of the newest exist."""
+    is_born: bool
+    """That is written down, for whoever would start its head anew: it may have replicas."""
     last: int = 0
     """The highest number that was ever used."""
     stage: Stage | None = None
@@ -61,6 +63,18 @@ class Clusters:
         return frozenset((self.newest, self.serving))
 
     @property
+    def is_only(self) -> bool:
+        """Nothing serves beside the newest, or nothing at all does."""
+        return self.newest == self.serving
+
+    def may_be_asked(self, incarnation: int) -> bool:
+        """Whether a controller may be there by now.
+
+        To ask sooner would be worse than useless: a name server that does not know its Service yet says so for a while.
+        """
+        return self.has_started or incarnation != self.newest
+
+    @property
     def weights(self) -> dict[int, int]:
         """Return the share of the requests, in a hundred, of each that has to stay."""
         moved = self.stage.weight if self.stage is not None and self.newest != self.serving else 0
@@ -70,7 +84,7 @@ class Clusters:
         """Return the clusters as they are to whoever looks after the one that serves beside the newest."""
         child = observed.heads()[self.serving]
         image = child.annotation(head.IMAGE_ANNOTATION)
-        return Clusters(self.serving, self.serving, image, child.made_from, has_started=True)
+        return Clusters(self.serving, self.serving, image, child.made_from, has_started=True, is_born=True)
 
 
 def choose(
@@ -116,7 +130,7 @@ def choose(
     born = Ref(CONFIG_MAP, names.born(application.metadata.name, newest)) in observed.children
     started = born or (pod is not None and Container.RAY in pod.started)
     last = max(last, newest)
-    return Clusters(newest, serving, image, made_from, started, last, stage, is_ready and serving == newest)
+    return Clusters(newest, serving, image, made_from, started, born, last, stage, is_ready and serving == newest)
 
 
 def is_lost(pod: Pod | None, now: datetime) -> bool:

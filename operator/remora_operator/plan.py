@@ -126,8 +126,8 @@ def plan(application: ServeApplication, observed: Observed, installation: Instal
     suspended = application.spec.suspend
     if not suspended:
         wanted += children.serving(owner, application, observed, installation)
-    if not suspended and not quiet.without_head:
-        wanted += children.cluster(owner, wanted_app, clusters)
+    if not suspended:
+        wanted += children.cluster(owner, wanted_app, clusters, without_head=quiet.without_head)
     creates = [it for side in sides for it in side.crew.creates]
     applies = [it for it in [*wanted, *creates] if children.differs(it, observed)]
     kept = {ref_of(it) for it in [*wanted, *creates]}
@@ -157,7 +157,7 @@ def plan(application: ServeApplication, observed: Observed, installation: Instal
         if suspended or quiet.without_head
         else contacts.links(
             application,
-            {it.incarnation: it.target for it in sides},
+            {it.incarnation: it.target for it in sides if clusters.may_be_asked(it.incarnation)},
             left(observed, clusters),
             installation,
             is_routed=is_routed,
@@ -213,7 +213,7 @@ def _side(
 ) -> _Side:
     name = application.metadata.name
     crew = workers(application, observed, clusters, wanted.name if wanted else "", asleep=quiet.asleep)
-    if wanted is None:
+    if wanted is None or not clusters.is_born:
         return _Side(clusters.newest, crew, None)
     code = revisions.code_of(wanted, observed, name)
     if wanted.code and code is None:

@@ -15,7 +15,7 @@ from remora_api.target import hold_from
 from remora_api.v1alpha1 import BlueGreen, RevisionRole, ServeApplication, Strategy
 from remora_operator import names
 from remora_operator.incarnations import Clusters
-from remora_operator.kinds import CONFIG_MAP, Ref
+from remora_operator.kinds import CONFIG_MAP, SERVICE, Ref
 from remora_operator.observed import Observed
 from remora_operator.resources import proxy
 from remora_operator.revisions import Choice
@@ -26,7 +26,9 @@ def routing(
 ) -> wire.Routing:
     """Return the routing; its version moves only when something in it does."""
     metadata, spec = application.metadata, application.spec
-    others = sorted({clusters.newest, *observed.heads()} - {clusters.serving})
+    others = sorted(
+        it for it in {clusters.newest, *observed.heads()} - {clusters.serving} if _has_name(metadata.name, it, observed)
+    )
     names_of = _revisions(clusters, choice)
     wanted = wire.ApplicationRouting(
         application=metadata.name,
@@ -56,6 +58,11 @@ def routing(
     return wire.Routing(version=version, applications=applications)
 
 
+def _has_name(application: str, incarnation: int, observed: Observed) -> bool:
+    """Whether a Ray cluster's Service is there: who asks for a name before that is told for a while that it is none."""
+    return Ref(SERVICE, names.head(application, incarnation)) in observed.children
+
+
 def _preview(
     application: ServeApplication, whole: wire.ApplicationRouting, clusters: Clusters, names_of: dict[int, str]
 ) -> Iterator[wire.ApplicationRouting]:
@@ -65,7 +72,9 @@ def _preview(
     if not names_of or path is None:
         return
     newest = names_of[clusters.newest]
-    endpoint = next(it for it in whole.controllers if it.revision == newest)
+    endpoint = next((it for it in whole.controllers if it.revision == newest), None)
+    if endpoint is None:
+        return
     yield whole.but(
         route_prefix=path,
         controllers=(endpoint.but(weight=100),),

@@ -88,7 +88,8 @@ def workers(
         )
         if existing is not None:
             steps.append((existing, _step(existing, count, observed, nodes)))
-        elif clusters.has_started:
+        elif clusters.has_started or (clusters.is_only and not asleep):
+            # Beside a Ray cluster that serves, pods of the next one wait for its head: they take room from others.
             creates.append(
                 worker.replica_set(owner, application, group, target, clusters.newest, clusters.image, count)
             )

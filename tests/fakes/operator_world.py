@@ -12,7 +12,8 @@ from typing import Any
 from remora_api import wire
 from remora_api.meta import Annotation, Component, Label
 from remora_api.v1alpha1 import Condition, ServeApplication
-from remora_operator.kinds import DEPLOYMENT, REPLICA_SET, STATEFUL_SET, Manifest, Ref, ref_of
+from remora_operator import names
+from remora_operator.kinds import CONFIG_MAP, DEPLOYMENT, REPLICA_SET, STATEFUL_SET, Manifest, Ref, ref_of
 from remora_operator.observed import Child, ControllerView, Exit, Observed, Pod, Refusal, child_from
 from remora_operator.plan import Plan, plan
 from remora_operator.resources.head import LOST_STORE
@@ -79,6 +80,9 @@ class World:
 
     def _reconcile(self) -> Plan:
         decided = plan(self.application, self.observed(), INSTALLATION, self.now)
+        for link in decided.links:
+            # Before there can be replicas: a head that finds no tables has to know that it must not start.
+            assert link.target is None or self._is_born(link.incarnation), f"{link} without the mark of its birth"
         self.secrets |= {it["metadata"]["name"] for it in decided.secrets}
         for it in decided.applies:
             if self.refuses in json.dumps(it) and ref_of(it).kind in (REPLICA_SET, STATEFUL_SET):
@@ -105,6 +109,9 @@ class World:
         if decided.status is not None:
             self.resource["status"] = decided.status.model_dump(mode="json", by_alias=True, exclude_none=True)
         return decided
+
+    def _is_born(self, incarnation: int) -> bool:
+        return Ref(CONFIG_MAP, names.born(self.application.metadata.name, incarnation)) in self.children
 
     def _possible_workers(self) -> int:
         """Return the worker pods that there may be for a moment: Kubernetes adds and removes in no certain order."""

@@ -13,7 +13,7 @@ import aiohttp
 from remora.controller import process
 from remora.controller.settings import ControllerSettings
 from remora_operator.contacts import Link
-from remora_operator.controller_client import ControllerLinks
+from remora_operator.controller_client import ControllerLinks, retry_s
 from remora_operator.kinds import Key
 from remora_operator.observed import ControllerView
 from remora_operator.signed_http import SignedHttp
@@ -55,3 +55,12 @@ async def test_a_controller_that_never_has_a_status_counts_as_one_that_does_not_
             assert not links.views(KEY)[1].is_untried
         finally:
             links.close()
+
+
+def test_a_controller_that_comes_up_is_asked_often_and_one_that_has_gone_rarely() -> None:
+    assert [retry_s(waited) for waited in (0.0, 3.0, 600.0)] == [0.2, 0.6, 10.0]
+    asked, waited = 0, 0.0
+    while waited < 3600:
+        waited += retry_s(waited)
+        asked += 1
+    assert asked < 400, "an hour's attempts"

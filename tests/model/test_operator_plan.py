@@ -35,14 +35,22 @@ def test_an_application_comes_up_and_then_nothing_is_written() -> None:
     assert plan(world.application, world.observed(), INSTALLATION, world.now).writes_nothing
 
 
-def test_no_worker_before_the_mark_that_the_ray_cluster_was_born() -> None:
+def test_the_first_workers_are_made_with_the_head() -> None:
     world = fresh()
-    for _ in range(10):
-        names = [ref.name for ref in world.children]
-        if any(ref.kind is REPLICA_SET for ref in world.children):
-            assert "hello-head-1-born" in names
+    world.reconcile()
+    assert [ref.kind for ref in world.children].count(REPLICA_SET) == 1
+    assert world.controllers == {}, "nobody has started yet"
+
+
+def test_workers_beside_a_ray_cluster_that_serves_wait_for_their_head() -> None:
+    world = fresh()
+    world.settle()
+    world.change(image="runtime:bad")
+    for _ in range(5):
         world.reconcile()
         world.tick()
+    assert {it.incarnation for it in world.pods.values() if it.component is Component.WORKER} == {1}
+    assert {it.incarnation for it in world.pods.values() if it.component is Component.HEAD} == {1, 2}
 
 
 def test_a_later_operator_with_another_image_changes_nothing() -> None:

@@ -454,6 +454,8 @@ def test_a_new_ray_cluster_is_told_how_many_replicas_serve_until_it_has_the_requ
     assert world.target(1).at_least == {}
     world.change(head={"resources": {"cpu": "2", "memory": "4Gi"}})
     world.reconcile()
+    world.tick()
+    world.reconcile()
     assert world.target(2).at_least == {"Ingress": 3}
     assert world.target(1).at_least == {}
     world.settle()

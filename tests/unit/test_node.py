@@ -41,7 +41,7 @@ def head(tmp_path: Path, **environment: str) -> HeadSettings:
 
 
 def test_a_worker_tells_what_the_controller_must_know() -> None:
-    words = commands.worker(worker(REMORA_CUSTOM_RESOURCES='{"GPU": 2, "x": 1}'), "10.0.0.1:6379")
+    words = commands.worker(worker(REMORA_CUSTOM_RESOURCES='{"GPU": 2, "x": 1}'))
     options = dict(pairwise(words))
     assert options["--labels"] == (
         "remora.dev/group=cpu,remora.dev/template=t1,remora.dev/pod=w-1,remora.dev/node=n1,"
@@ -51,7 +51,7 @@ def test_a_worker_tells_what_the_controller_must_know() -> None:
 
 
 def test_labels_of_the_group_are_rays_beside_our_own() -> None:
-    words = commands.worker(worker(REMORA_RAY_LABELS='{"disk": "ssd"}'), "10.0.0.1:6379")
+    words = commands.worker(worker(REMORA_RAY_LABELS='{"disk": "ssd"}'))
     assert dict(pairwise(words))["--labels"].startswith("disk=ssd,remora.dev/group=cpu,")
 
 

@@ -152,7 +152,7 @@ def service(owner: Owner, incarnation: int) -> Manifest:
 
 
 def born_mark(owner: Owner, incarnation: int) -> Manifest:
-    """Return the mark that is written before the first worker: from now on an empty store means a lost one."""
+    """Return the mark that is written before the first replica: from now on an empty store means a lost one."""
     return child(
         CONFIG_MAP,
         names.born(owner.name, incarnation),

@@ -40,7 +40,7 @@ from remora_api.wire import (
 
 log = logging.getLogger("remora.controller")
 
-NODES_BUSY_S = 0.5
+NODES_BUSY_S = 0.2
 NODES_IDLE_S = 5.0
 BACK_OFF_S = 1.0
 SCALING_S = 1.0

@@ -20,11 +20,10 @@ from remora.controller.cluster import RayCluster
 from remora.controller.connection import ClusterLost
 from remora.controller.loop import Controller
 from remora.controller.settings import ControllerSettings
+from remora.reach import until_reachable
 
 log = logging.getLogger("remora.controller")
 
-CONNECT_PAUSES_S = (0.2, 0.5, 1)
-CONNECT_S = 3.0
 CONNECT_AGAIN_S = (1, 2, 4)
 EXIT_CLUSTER_LOST = 1
 STOP_S = 3.0
@@ -93,22 +92,10 @@ def _first(error: BaseException | None) -> BaseException | None:
 
 async def _connect(settings: ControllerSettings) -> None:
     """Wait for the GCS to take connections, then connect; raise ClusterLost when it refuses again and again."""
-    host, _, port = settings.ray_address.rpartition(":")
-    attempt = 0
-    while settings.ray_address:
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                _, writer = await asyncio.open_connection(host, int(port))
-        except OSError as error:  # TimeoutError is one.
-            pause_s = CONNECT_PAUSES_S[min(attempt, len(CONNECT_PAUSES_S) - 1)]
-            log.info(
-                "Ray's tables at %s do not answer yet (%s); trying again in %g s", settings.ray_address, error, pause_s
-            )
-            await asyncio.sleep(pause_s)
-            attempt += 1
-            continue
-        writer.close()
-        break
+    if settings.ray_address:
+        host, _, port = settings.ray_address.rpartition(":")
+        # Ray is imported meanwhile: a head that has just been made starts its tables and this at one moment.
+        await asyncio.gather(asyncio.to_thread(connection.load), until_reachable(host, int(port)))
     await persistently(lambda: connection.connect(settings), CONNECT_AGAIN_S)
 
 

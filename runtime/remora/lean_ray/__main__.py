@@ -1,18 +1,24 @@
-"""`python -m remora.lean_ray start …`: Ray's own `ray start …`, without processes that serve nobody in a pod."""
+"""`python -m remora.lean_ray start …`: Ray's own `ray start …`, without processes that serve nobody in a pod.
+
+A head that is to be joined (`--address`) need not be there yet: it is waited for, once Ray has been imported.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from remora import memory
+from remora import memory, structured_log
 from remora.lean_ray.lean import lean
+from remora.reach import until_reachable
 
 OTHER_COMMANDS: Final = ("ray.serve.scripts", "ray.util.state.state_cli", "ray.dashboard.modules.job.cli")
 """Modules of Ray's command line that have nothing of `start`: half of what it imports, Ray Serve and FastAPI among it.
 Ray does without those that cannot be imported."""
+ADDRESS: Final = "--address"
 
 
 def main() -> None:
@@ -20,8 +26,20 @@ def main() -> None:
     with memory.importing(), without(*OTHER_COMMANDS):
         from ray.scripts.scripts import main as command_line
 
-    with lean():
+    structured_log.configure()
+    sys.argv[1:] = asyncio.run(joinable(sys.argv[1:]))
+    # A pod is there for a replica or more: one may find its process waiting. Others that nobody takes would stay.
+    with lean(prestarted=1):
         sys.exit(command_line())
+
+
+async def joinable(words: Sequence[str]) -> list[str]:
+    """Wait for the head; return the words with its address, `host:port`, as Ray wants it, numeric and lasting."""
+    if ADDRESS not in words:
+        return list(words)
+    place = list(words).index(ADDRESS) + 1
+    host, _, port = words[place].rpartition(":")
+    return [*words[:place], f"{await until_reachable(host, int(port))}:{port}", *words[place + 1 :]]
 
 
 @contextmanager

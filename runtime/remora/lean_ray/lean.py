@@ -11,9 +11,9 @@ is public: what a Ray has not by these names, it starts as it does by itself.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Final
 
 from remora.lean_ray import agents
@@ -24,9 +24,14 @@ START_PROCESS: Final = "start_ray_process"
 """Of Ray's services: starts the raylet, among others."""
 
 
+PRESTARTED: Final = "--num_prestart_python_workers="
+"""Option of the raylet: how many workers to start ahead, be it when it starts or when a driver comes; Ray says one for
+each CPU."""
+
+
 @contextmanager
-def lean() -> Iterator[None]:
-    """Let Ray start here without them; not for two threads at a time."""
+def lean(prestarted: int | None = None) -> Iterator[None]:
+    """Let Ray start here without them, and no more workers ahead than so many; not for two threads at a time."""
     try:
         from ray._private import services
         from ray._private.node import Node
@@ -36,7 +41,7 @@ def lean() -> Iterator[None]:
     with ExitStack() as replaced:
         for name in NOT_NEEDED:
             replaced.enter_context(_replaced(Node, name, lambda _: _nothing))
-        replaced.enter_context(_replaced(services, START_PROCESS, _with_stand_ins))
+        replaced.enter_context(_replaced(services, START_PROCESS, partial(_changed, prestarted)))
         yield
 
 
@@ -54,12 +59,21 @@ def _replaced(owner: object, name: str, by: Callable[[Any], Any]) -> Iterator[No
         setattr(owner, name, kept)
 
 
-def _with_stand_ins(start: Callable[..., Any]) -> Callable[..., Any]:
+def _changed(prestarted: int | None, start: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(start)
-    def start_with_stand_ins(command: list[str], *given: Any, **options: Any) -> Any:
-        return start(agents.with_stand_ins(command, sys.executable), *given, **options)
+    def start_changed(command: list[str], *given: Any, **options: Any) -> Any:
+        words = agents.with_stand_ins(command, sys.executable)
+        return start(words if prestarted is None else with_prestarted(words, prestarted), *given, **options)
 
-    return start_with_stand_ins
+    return start_changed
+
+
+def with_prestarted(command: Sequence[str], at_most: int) -> list[str]:
+    """Return a raylet's command line that starts no more workers ahead than so many; another command as it is."""
+    return [
+        f"{PRESTARTED}{min(int(word.removeprefix(PRESTARTED)), at_most)}" if word.startswith(PRESTARTED) else word
+        for word in command
+    ]
 
 
 def _nothing(*_given: Any, **_options: Any) -> None:

@@ -17,6 +17,7 @@ RECONNECT_TIMEOUT_S = 3600
 
 _RAY_START = ("python", "-m", "remora.lean_ray", "start")
 
+_AHEAD = "remora.replica.ahead"
 _LOG_BYTES = 10_000_000
 _LOG_BACKUPS = 2
 
@@ -33,8 +34,8 @@ def head(settings: HeadSettings) -> list[str]:
     ]
 
 
-def worker(settings: WorkerSettings, head_address: str) -> list[str]:
-    """Return `ray start` for a worker that joins the head at an address, which has to stay good."""
+def worker(settings: WorkerSettings) -> list[str]:
+    """Return `ray start` for a worker: it waits for the head, and joins it."""
     named = {
         **settings.labels,
         labels.GROUP: settings.group,
@@ -48,7 +49,7 @@ def worker(settings: WorkerSettings, head_address: str) -> list[str]:
     others = {name: amount for name, amount in settings.custom.items() if name != "GPU"}
     return [
         *(*_RAY_START, "--block", "--disable-usage-stats"),
-        *("--address", head_address, "--node-ip-address", settings.ip),
+        *("--address", settings.head, "--node-ip-address", settings.ip),
         # Whole CPUs only; the controller counts thousandths by the label.
         *("--num-cpus", str(max(1, math.ceil(settings.cpu_milli / 1000))), "--num-gpus", str(math.ceil(gpus))),
         *("--resources", json.dumps(others)),
@@ -68,7 +69,12 @@ def head_environment(settings: HeadSettings) -> dict[str, str]:
 
 def worker_environment(settings: WorkerSettings) -> dict[str, str]:
     """Return what a worker's processes, user code included, need in their environment."""
-    return _environment(settings.ray_key)
+    return {
+        **_environment(settings.ray_key),
+        # Ray starts a worker ahead when a driver comes to a node, and none comes to these.
+        "RAY_enable_worker_prestart": "1",
+        "RAY_preload_python_modules": _AHEAD,
+    }
 
 
 def _environment(ray_key: str) -> dict[str, str]:

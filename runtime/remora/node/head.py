@@ -16,8 +16,8 @@ from pathlib import Path
 from remora import structured_log
 from remora.node import commands
 from remora.node.init import Program
-from remora.node.reach import until_reachable
 from remora.node.settings import HeadSettings, environment_with
+from remora.reach import until_reachable
 from remora_api.meta import Port
 
 log = logging.getLogger("remora.node")

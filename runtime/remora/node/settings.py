@@ -24,7 +24,7 @@ class HeadSettings:
     """Folder of Ray's tables."""
     incarnation: str
     born_file: Path
-    """Says, by not being empty, that the tables were filled once; written by the operator before the first worker."""
+    """Says, by not being empty, that the tables were filled once; written by the operator before the first replica."""
     object_store_bytes: int = OBJECT_STORE_BYTES
 
     @staticmethod

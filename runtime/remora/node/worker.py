@@ -1,7 +1,7 @@
 """`python -m remora worker`: PID 1 of a worker pod.
 
-Waits for the head, runs a Ray node, and ends when that does. At SIGTERM it first lets every replica here say goodbye
-on its connections and finish what it has; nobody is asked, so this works while the head and the controller are away.
+Runs a Ray node, which waits for the head, and ends when that does. At SIGTERM it first lets every replica here say
+goodbye on its connections and finish what it has; nobody is asked, so this works while head and controller are away.
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 from remora import structured_log
 from remora.node import commands
 from remora.node.init import Program
-from remora.node.reach import until_reachable
 from remora.node.settings import WorkerSettings, environment_with
 from remora.replica import control
 from remora_api.meta import Path as Paths
@@ -37,33 +35,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def _run(settings: WorkerSettings) -> int:
-    address = await _head(settings)
-    if not address:
-        return 0
     sweep(Path(Paths.RAY_TEMP), settings.scratch)
     program = Program()
     return await program.run(
-        commands.worker(settings, address),
+        commands.worker(settings),
         environment_with(commands.worker_environment(settings)),
         health_port=Port.WORKER_HEALTH,
         ready=_joined,
         at_sigterm=lambda: _drain(settings),
     )
-
-
-async def _head(settings: WorkerSettings) -> str:
-    """Return the head's address as Ray wants it, numeric and lasting; empty when SIGTERM comes first."""
-    host, _, port = settings.head.rpartition(":")
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    stopped = asyncio.ensure_future(stop.wait())
-    found = asyncio.ensure_future(until_reachable(host, int(port)))
-    await asyncio.wait((stopped, found), return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if not found.done():
-        found.cancel()
-        return ""
-    return f"{found.result()}:{port}"
 
 
 def sweep(ray_temp: Path, scratch: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-log = logging.getLogger("remora.node")
+log = logging.getLogger("remora.reach")
 
 PAUSE_S = 0.2
 CONNECT_S = 2.0
