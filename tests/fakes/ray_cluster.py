@@ -50,6 +50,7 @@ class RayMachine:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": self.keys["ray"],
             "RAY_ADDRESS": "",
+            "RAY_enable_worker_prestart": "1",
             "REMORA_RAY_ADDRESS": f"127.0.0.1:{self._gcs}",
             "REMORA_CONTROLLER_PORT": str(self.port),
             "REMORA_STATE_DIR": str(folder / "state"),
@@ -170,8 +171,7 @@ class RayMachine:
                     await asyncio.sleep(0.1)
 
     def _ray(self, words: list[str]) -> None:
-        ray = str(Path(sys.executable).with_name("ray"))
-        self._run([ray, "start", "--disable-usage-stats", *words], "ray")
+        self._run([sys.executable, "-m", "remora.lean_ray", "start", "--disable-usage-stats", *words], "ray")
 
     def _run(self, command: list[str], name: str) -> subprocess.Popen[bytes]:
         log = (self._folder / f"{name}.log").open("ab")

@@ -28,8 +28,6 @@ from ray._raylet import (  # type: ignore[attr-defined]
 from remora.lean_ray import agents, stand_in
 from remora.lean_ray.__main__ import ADDRESS, joinable, without
 from remora.lean_ray.lean import NOT_NEEDED, START_PROCESS, lean
-from remora.node import commands
-from remora.node.settings import WorkerSettings, environment_with
 from remora.replica.actor import ReplicaActor
 from tests.fakes.services import until
 
@@ -72,34 +70,6 @@ print("as it has to be")
 ray.shutdown()
 """
 
-AHEAD = """
-import sys, time
-import ray
-from remora.lean_ray.lean import lean
-
-with lean(prestarted=1):
-    ray.init("local", include_dashboard=False, object_store_memory=100_000_000, log_to_driver=False, num_cpus=4)
-
-def waiting():
-    raylet = ray._private.worker._global_node.all_processes["raylet"][0].process.pid
-    found = open(f"/proc/{raylet}/task/{raylet}/children").read().split()
-    return [int(pid) for pid in found if open(f"/proc/{pid}/cmdline").read().startswith("ray::IDLE")]
-
-@ray.remote
-class Asked:
-    def about(self):
-        import os
-        return os.getpid(), "remora.replica.ahead" in sys.modules
-
-while not (found := waiting()):
-    time.sleep(0.05)
-assert len(found) == 1, found
-pid, is_loaded = ray.get(Asked.remote().about.remote(), timeout=60)
-assert (pid, is_loaded) == (found[0], True), (pid, is_loaded, found)
-print("as it has to be")
-ray.shutdown()
-"""
-
 
 def test_the_ray_installed_has_all_that_is_left_out_and_gets_it_back() -> None:
     before = {name: vars(Node)[name] for name in NOT_NEEDED}
@@ -126,17 +96,6 @@ def test_a_ray_has_stand_ins_and_the_agent_of_runtime_environments_when_one_is_a
     assert done.stdout.strip().endswith("as it has to be"), done.stderr
 
 
-def test_a_pods_ray_has_one_process_waiting_that_has_imported_what_a_replica_does(tmp_path: Path) -> None:
-    settings = WorkerSettings(
-        ip="", pod="w", host="n", ray_key="", head="h:1", group="g", template="t", cpu_milli=4000, scratch=tmp_path
-    )
-    environment = environment_with(commands.worker_environment(settings))
-    done = subprocess.run(
-        [sys.executable, "-c", AHEAD], env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.stdout.strip().endswith("as it has to be"), done.stderr
-
-
 def test_what_is_imported_ahead_is_all_that_a_replica_imports_before_the_users_code() -> None:
     source = textwrap.dedent(inspect.getsource(ReplicaActor._begin))
     (block,) = (it for it in ast.walk(ast.parse(source)) if isinstance(it, ast.With))
@@ -146,6 +105,18 @@ def test_what_is_imported_ahead_is_all_that_a_replica_imports_before_the_users_c
     program += "print(sorted(it for it in set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("before", "apart"), [("", True), ("import ray.scripts.scripts; ", False)])
+def test_workers_that_are_forked_of_the_ray_installed_draw_ids_of_their_own(before: str, apart: bool) -> None:
+    program = (
+        "from remora.lean_ray.__main__ import draw, load; from remora.lean_ray import template;"
+        f"{before}load(); print(template.are_apart(draw))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == str(apart), (
+        "if False has become True, what says so in lean_ray/__main__ is out of date"
+    )
 
 
 async def test_a_head_that_is_joined_is_waited_for_and_named_by_its_number(unused_tcp_port: int) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from remora.lean_ray import stand_in
 from remora.lean_ray.agents import DASHBOARD, RUNTIME_ENV, with_stand_ins
-from remora.lean_ray.lean import with_prestarted
 
 PYTHON = "/venv/bin/python"
 PROGRAM = [PYTHON, "-I", "-S", str(Path(stand_in.__file__))]
@@ -52,12 +51,3 @@ def test_paths_with_spaces_stay_words() -> None:
 def test_what_is_not_understood_stays_as_it_is() -> None:
     others = ["raylet", "--head", f"{DASHBOARD}agent --minimal", f"{RUNTIME_ENV}agent --session-dir=/tmp/session"]
     assert with_stand_ins(others, PYTHON) == others
-
-
-def test_no_more_workers_start_ahead_than_are_sure_to_be_used() -> None:
-    def ahead(number: int) -> list[str]:
-        return ["raylet", f"--num_prestart_python_workers={number}", "--head"]
-
-    assert with_prestarted(ahead(8), 1) == ahead(1)
-    assert with_prestarted(ahead(0), 1) == ahead(0)
-    assert with_prestarted(["gcs_server", "--port=1"], 1) == ["gcs_server", "--port=1"]

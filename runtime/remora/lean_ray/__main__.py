@@ -9,9 +9,12 @@ import asyncio
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 from remora import memory, structured_log
+from remora.lean_ray import template
 from remora.lean_ray.lean import lean
 from remora.reach import until_reachable
 
@@ -23,14 +26,37 @@ ADDRESS: Final = "--address"
 
 def main() -> None:
     """Run Ray's command line with this process's arguments; it ends the process."""
+    # Before Ray's command line is imported, which draws ids.
+    socket = _template() if ADDRESS in sys.argv else None
     with memory.importing(), without(*OTHER_COMMANDS):
         from ray.scripts.scripts import main as command_line
 
     structured_log.configure()
     sys.argv[1:] = asyncio.run(joinable(sys.argv[1:]))
     # A pod is there for a replica or more: one may find its process waiting. Others that nobody takes would stay.
-    with lean(prestarted=1):
+    with lean(prestarted=1, template=socket):
         sys.exit(command_line())
+
+
+def _template() -> Path | None:
+    """Fork the template of this node's workers."""
+    with memory.importing(), template.importable():
+        import_module("ray")
+    return template.fork(load, draw)
+
+
+def load() -> None:
+    """Import what a worker does before it is asked for anything."""
+    import_module("ray._private.workers.default_worker")
+    import_module("remora.replica.ahead")
+
+
+def draw() -> bytes:
+    """Make an id by chance, as Ray's workers do."""
+    from ray import ObjectRef
+
+    drawn: bytes = ObjectRef.from_random().binary()
+    return drawn
 
 
 async def joinable(words: Sequence[str]) -> list[str]:

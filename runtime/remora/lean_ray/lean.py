@@ -11,12 +11,13 @@ is public: what a Ray has not by these names, it starts as it does by itself.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
+from pathlib import Path
 from typing import Any, Final
 
-from remora.lean_ray import agents
+from remora.lean_ray import agents, workers
 
 NOT_NEEDED: Final = ("start_api_server", "start_monitor", "start_log_monitor", "start_ray_client_server")
 """Methods of Ray's `Node`, called once each while it starts."""
@@ -24,14 +25,12 @@ START_PROCESS: Final = "start_ray_process"
 """Of Ray's services: starts the raylet, among others."""
 
 
-PRESTARTED: Final = "--num_prestart_python_workers="
-"""Option of the raylet: how many workers to start ahead, be it when it starts or when a driver comes; Ray says one for
-each CPU."""
-
-
 @contextmanager
-def lean(prestarted: int | None = None) -> Iterator[None]:
-    """Let Ray start here without them, and no more workers ahead than so many; not for two threads at a time."""
+def lean(prestarted: int | None = None, template: Path | None = None) -> Iterator[None]:
+    """Let Ray start here without them, and no more workers ahead than so many; not for two threads at a time.
+
+    With the socket of a `template`, workers are forked of that.
+    """
     try:
         from ray._private import services
         from ray._private.node import Node
@@ -41,7 +40,7 @@ def lean(prestarted: int | None = None) -> Iterator[None]:
     with ExitStack() as replaced:
         for name in NOT_NEEDED:
             replaced.enter_context(_replaced(Node, name, lambda _: _nothing))
-        replaced.enter_context(_replaced(services, START_PROCESS, partial(_changed, prestarted)))
+        replaced.enter_context(_replaced(services, START_PROCESS, partial(_changed, prestarted, template)))
         yield
 
 
@@ -59,21 +58,17 @@ def _replaced(owner: object, name: str, by: Callable[[Any], Any]) -> Iterator[No
         setattr(owner, name, kept)
 
 
-def _changed(prestarted: int | None, start: Callable[..., Any]) -> Callable[..., Any]:
+def _changed(prestarted: int | None, template: Path | None, start: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(start)
     def start_changed(command: list[str], *given: Any, **options: Any) -> Any:
         words = agents.with_stand_ins(command, sys.executable)
-        return start(words if prestarted is None else with_prestarted(words, prestarted), *given, **options)
+        if prestarted is not None:
+            words = workers.with_prestarted(words, prestarted)
+        if template is not None:
+            words = workers.with_template(words, template)
+        return start(words, *given, **options)
 
     return start_changed
-
-
-def with_prestarted(command: Sequence[str], at_most: int) -> list[str]:
-    """Return a raylet's command line that starts no more workers ahead than so many; another command as it is."""
-    return [
-        f"{PRESTARTED}{min(int(word.removeprefix(PRESTARTED)), at_most)}" if word.startswith(PRESTARTED) else word
-        for word in command
-    ]
 
 
 def _nothing(*_given: Any, **_options: Any) -> None:

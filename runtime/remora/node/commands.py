@@ -17,7 +17,6 @@ RECONNECT_TIMEOUT_S = 3600
 
 _RAY_START = ("python", "-m", "remora.lean_ray", "start")
 
-_AHEAD = "remora.replica.ahead"
 _LOG_BYTES = 10_000_000
 _LOG_BACKUPS = 2
 
@@ -73,7 +72,6 @@ def worker_environment(settings: WorkerSettings) -> dict[str, str]:
         **_environment(settings.ray_key),
         # Ray starts a worker ahead when a driver comes to a node, and none comes to these.
         "RAY_enable_worker_prestart": "1",
-        "RAY_preload_python_modules": _AHEAD,
     }
 
 
