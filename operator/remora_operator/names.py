@@ -36,7 +36,7 @@ def controller_url(application: str, namespace: str, incarnation: int) -> str:
 
 
 def born(application: str, incarnation: int) -> str:
-    """ConfigMap that says that a Ray cluster had workers once."""
+    """ConfigMap that says that a Ray cluster may have had replicas."""
     return f"{head(application, incarnation)}-born"
 
 

@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from remora.errors import DeploymentUnavailable, MisuseError
 from remora.replica.config import Way
+from remora.router import addresses
 from remora.router.router import Router
 from remora.signed_app import signed
 from remora.types import CallMetadata, Payload
@@ -84,6 +85,31 @@ async def test_a_router_is_told_once_its_first_snapshot_has_come() -> None:
     async with controller.listening(port):
         assert await router.is_told(20)
         await router.close()
+
+
+async def test_a_controller_that_has_been_away_for_long_is_asked_at_once_when_somebody_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(addresses, "LAST_RETRY_S", 3600.0)
+    monkeypatch.setattr(addresses, "GROWTH", 1e9)
+    asked = 0
+
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        writer.close()
+
+    controller, router = FakeController(), Router(KEY, hold_s=20)
+    async with replica(Steered("served")) as (_, address):
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as away:
+            port = away.sockets[0].getsockname()[1]
+            router.follow([f"http://127.0.0.1:{port}"])
+            # The next attempt would be an hour later.
+            await until(lambda: asked >= 2)
+        async with controller.listening(port):
+            controller.publish([address])
+            assert await name_of(router) == "served"
+            await router.close()
 
 
 async def test_the_last_snapshot_stays_while_the_controller_is_away_and_a_new_epoch_is_followed() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from remora_api import wire
 from remora_api.meta import Annotation, Component
-from remora_operator.kinds import STATEFUL_SET
+from remora_operator.kinds import SERVICE, STATEFUL_SET, Ref
 from remora_operator.observed import Observed
 from remora_operator.plan import Plan
 from tests.fakes.applications import manifest
@@ -78,6 +78,7 @@ def test_at_zero_only_the_proxies_stay_and_a_request_brings_all_back(head: str) 
     assert world.count(Component.PROXY) == 2
     heads = [ref for ref in world.children if ref.kind is STATEFUL_SET]
     assert (len(heads), world.count(Component.HEAD)) == ((1, 1) if head == "Keep" else (0, 0))
+    assert Ref(SERVICE, "hello-head-1") in world.children, "its name is looked up meanwhile, and stays known"
     since = status.asleep_since
     world.rounds(20)
     assert world.application.status.asleep_since == since, "it sleeps on, and nothing flaps"

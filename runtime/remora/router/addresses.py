@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from remora.http_client import HttpError, SignedClient
@@ -21,10 +22,14 @@ GRACE_S: Final = 5.0
 """Beyond the poll's own time, before the controller counts as away."""
 FIRST_RETRY_S: Final = 0.1
 LAST_RETRY_S: Final = 2.0
+GROWTH: Final = 2.0
 
 
-async def follow(client: SignedClient, listener: Callable[[RoutesSnapshot], None]) -> None:
-    """Tell ``listener`` each snapshot, until cancelled."""
+async def follow(client: SignedClient, listener: Callable[[RoutesSnapshot], None], wanted: asyncio.Event) -> None:
+    """Tell ``listener`` each snapshot, until cancelled.
+
+    A controller that is away is asked more and more rarely, and at once again when a snapshot is ``wanted``.
+    """
     epoch, version = "", 0
     delay_s = FIRST_RETRY_S
     away = False
@@ -37,8 +42,12 @@ async def follow(client: SignedClient, listener: Callable[[RoutesSnapshot], None
             if not away:
                 logger.warning("the routes stay as they are, the controller does not answer: %s", error)
                 away = True
-            await asyncio.sleep(delay_s)
-            delay_s = min(LAST_RETRY_S, delay_s * 2)
+            await asyncio.sleep(FIRST_RETRY_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(delay_s - FIRST_RETRY_S):
+                    await wanted.wait()
+            delay_s = FIRST_RETRY_S if wanted.is_set() else min(LAST_RETRY_S, delay_s * GROWTH)
+            wanted.clear()
             continue
         if away:
             logger.info("the controller %s answers again", client.base_url)

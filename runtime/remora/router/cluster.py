@@ -48,6 +48,7 @@ class Cluster:
         self._ingress: dict[str, str] = {}
         self._retired: list[Pool] = []
         self._changed = asyncio.Event()
+        self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._reporter = Reporter(f"{rng.getrandbits(64):016x}", lambda: self._pools.values(), own)
 
@@ -89,7 +90,8 @@ class Cluster:
         return self._pools.get((application, deployment)) if deployment else None
 
     async def wait_changed(self) -> None:
-        """Wait for the next snapshot."""
+        """Wait for the next snapshot, for which a controller that was away is asked at once."""
+        self._wanted.set()
         await self._changed.wait()
 
     def update(self, snapshot: RoutesSnapshot) -> None:
@@ -126,4 +128,4 @@ class Cluster:
     async def _follow(self) -> None:
         async with SignedClient(self.url, self._key) as client, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._reporter.run(client))
-            await addresses.follow(client, self.update)
+            await addresses.follow(client, self.update, self._wanted)
