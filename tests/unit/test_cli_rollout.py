@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,6 +162,37 @@ def test_a_watch_ends_with_what_it_waits_for() -> None:
 def test_objects_that_kubectl_prints_one_behind_the_other() -> None:
     printed = "".join(f"{json.dumps(it, indent=4)}\n" for it in (watched("RollingOut"), CANARY))
     assert list(documents(printed.splitlines(keepends=True))) == [watched("RollingOut"), CANARY]
+
+
+KUBECTL = """#!/bin/sh
+# As kubectl 1.34 does (pkg/cmd/get, watch): what changes behind the get is told of a list, and not of a named object.
+case "$*" in
+  *"get serveapplications --field-selector=metadata.name=hello "*--watch*) cat rolling.json serving.json ;;
+  *"get serveapplication hello "*--watch*) cat rolling.json; sleep 60 ;;
+  *"get serveapplication hello "*) echo serveapplication.remora.dev/hello ;;
+  *) echo 'Error from server (NotFound): serveapplications.remora.dev "other" not found' >&2; exit 1 ;;
+esac
+"""
+
+
+@pytest.fixture
+def kubectl_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, resource in (("rolling", watched("RollingOut")), ("serving", watched("Serving", "True"))):
+        (tmp_path / f"{name}.json").write_text(json.dumps(resource, indent=4) + "\n")
+    (tmp_path / "kubectl").write_text(KUBECTL)
+    (tmp_path / "kubectl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+
+
+def test_what_changes_while_a_watch_begins_is_told(kubectl_on_path: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "hello", "--watch", "--timeout", "5"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "Serving: Serving"
+
+
+def test_a_watch_of_what_is_not_there_ends_at_once(kubectl_on_path: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "other", "--watch"]) == 1
+    assert "not found" in capsys.readouterr().err
 
 
 def test_only_status_is_watched(capsys: pytest.CaptureFixture[str]) -> None:

@@ -142,7 +142,12 @@ def history(status: Mapping[str, Any]) -> str:
 def _watched(given: argparse.Namespace, place: Sequence[str]) -> int:
     if given.verb != "status":
         raise Refused(f"--watch is for status: `remora rollout status {given.name} --watch` after {given.verb}")
-    asked = [*place, "get", "serveapplication", given.name, "-o", "json", "--watch"]
+    # Fails where there is none of the name, which a watch would wait for.
+    _kubectl([*place, "get", "serveapplication", given.name, "-o", "name"])
+    # As a list of one: of an object that is named, kubectl drops the first event of the watch that follows its get, and
+    # with it what changed between the two.
+    only = f"--field-selector=metadata.name={given.name}"
+    asked = [*place, "get", "serveapplications", only, "-o", "json", "--watch"]
     is_good = watch(
         # Rounded up: 0 would be without an end.
         lambda seconds: _changes([*asked, f"--request-timeout={math.ceil(seconds)}s"]),
