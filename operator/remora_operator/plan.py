@@ -126,7 +126,6 @@ def plan(application: ServeApplication, observed: Observed, installation: Instal
     suspended = application.spec.suspend
     if not suspended:
         wanted += children.serving(owner, application, observed, installation)
-    if not suspended:
         wanted += children.cluster(owner, wanted_app, clusters, without_head=quiet.without_head)
     creates = [it for side in sides for it in side.crew.creates]
     applies = [it for it in [*wanted, *creates] if children.differs(it, observed)]

@@ -17,11 +17,21 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from remora.http_client import Answer, SignedClient, Unreachable
+from remora.proxy.server import ProxyServer
 from remora_api.target import code_bundle
-from remora_api.wire import ApplicationStatus, ControllerStatus, GroupTarget, RoutesSnapshot, Target
+from remora_api.wire import (
+    ApplicationRouting,
+    ApplicationStatus,
+    ControllerEndpoint,
+    ControllerStatus,
+    GroupTarget,
+    RoutesSnapshot,
+    Routing,
+    Target,
+)
 from tests.ports import free_port
 
 T = TypeVar("T")
@@ -119,6 +129,13 @@ class RayMachine:
         """Return the routes."""
         answer = await self._patiently(lambda: self.data.get("/v1/routes", {"timeout_s": 30}, timeout_s=40))
         return RoutesSnapshot.from_json(answer.body)
+
+    def route(self, proxy: ProxyServer, version: int = 1, **values: Any) -> str:
+        """Have a proxy send everything to the application; return its controller's URL."""
+        url = f"http://127.0.0.1:{self.port}"
+        routing = ApplicationRouting(application="app", controllers=(ControllerEndpoint(url=url),), **values)
+        proxy.routing.apply(Routing(version=version, applications=(routing,)))
+        return url
 
     def replica_pids(self) -> set[int]:
         """Return the processes of the replicas on this machine's Ray."""

@@ -12,14 +12,11 @@ from remora.proxy.server import ProxyServer
 from remora_api.autoscaling import Autoscaling, Policy
 from remora_api.wire import (
     Activity,
-    ApplicationRouting,
     ApplicationStatus,
     BuildState,
-    ControllerEndpoint,
     DeploymentOverride,
     DeploymentStatus,
     Hold,
-    Routing,
 )
 from tests.fakes.ray_cluster import RayMachine, code
 
@@ -110,10 +107,7 @@ HOLD = Hold(requests=200, bytes=1_000_000, seconds=60, idle_s=0.5)
 
 @pytest.fixture
 async def proxy(proxy: ProxyServer, machine: RayMachine) -> ProxyServer:
-    endpoint = ControllerEndpoint(url=f"http://127.0.0.1:{machine.port}")
-    proxy.routing.apply(
-        Routing(version=1, applications=(ApplicationRouting(application="app", controllers=(endpoint,), hold=HOLD),))
-    )
+    machine.route(proxy, hold=HOLD)
     return proxy
 
 

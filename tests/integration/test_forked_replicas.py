@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from remora.proxy.server import ProxyServer
-from remora_api.wire import ApplicationRouting, ControllerEndpoint, Routing
 from tests.fakes.ray_cluster import RayMachine, code
 from tests.fakes.services import until
 
@@ -39,14 +38,11 @@ app = Model.bind()
 
 async def reached(proxy: ProxyServer, machine: RayMachine) -> None:
     """Route everything to the machine's application, and wait for all of its replicas."""
-    endpoint = ControllerEndpoint(url=f"http://127.0.0.1:{machine.port}")
-    proxy.routing.apply(
-        Routing(version=1, applications=(ApplicationRouting(application="app", controllers=(endpoint,)),))
-    )
+    url = machine.route(proxy)
     pool = None
     async with asyncio.timeout(20):
         while pool is None or pool.ready < 3:
-            pool = proxy.router.cluster(endpoint.url).ingress("app")
+            pool = proxy.router.cluster(url).ingress("app")
             await asyncio.sleep(0.05)
 
 

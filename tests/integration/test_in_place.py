@@ -13,7 +13,7 @@ import pytest
 
 from remora.proxy.server import ProxyServer
 from remora_api.autoscaling import Autoscaling, Policy
-from remora_api.wire import ApplicationRouting, ApplicationStatus, BuildState, ControllerEndpoint, Routing
+from remora_api.wire import ApplicationStatus, BuildState
 from tests.fakes.ray_cluster import RayMachine, code
 
 pytestmark = pytest.mark.ray
@@ -52,12 +52,6 @@ app = Model.bind()
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as made:
         yield made
-
-
-def route(machine: RayMachine, proxy: ProxyServer, version: int, **values: Any) -> None:
-    endpoint = ControllerEndpoint(url=f"http://127.0.0.1:{machine.port}")
-    routing = ApplicationRouting(application="app", controllers=(endpoint,), **values)
-    proxy.routing.apply(Routing(version=version, applications=(routing,)))
 
 
 class Scene:
@@ -112,7 +106,7 @@ async def test_settings_reach_running_replicas_within_seconds(
     machine: RayMachine, proxy: ProxyServer, session: aiohttp.ClientSession
 ) -> None:
     """One test, as starting Ray is what takes the time."""
-    route(machine, proxy, 1)
+    machine.route(proxy)
     scene = Scene(machine, f"http://127.0.0.1:{proxy.port}/", session)
     await scene.change(max_queued_requests=0)
     await machine.until(is_complete)
@@ -141,10 +135,10 @@ async def test_settings_reach_running_replicas_within_seconds(
     await scene.soon(lambda answer: answer["checks"] > 3)
 
     # The proxy's request timeout is its own: no replica hears of it.
-    route(machine, proxy, 2, request_timeout_s=0.2)
+    machine.route(proxy, 2, request_timeout_s=0.2)
     status, answer = await scene.ask(5)
     assert status == 408, answer
-    route(machine, proxy, 3)
+    machine.route(proxy, 3)
     assert (await scene.ask(0.4))[0] == 200
 
     # Replicas, autoscaling, and a policy for all: decided at once, and those that there are stay.

@@ -98,9 +98,12 @@ def test_a_ray_has_stand_ins_and_the_agent_of_runtime_environments_when_one_is_a
 
 def test_what_is_imported_ahead_is_all_that_a_replica_imports_before_the_users_code() -> None:
     source = textwrap.dedent(inspect.getsource(ReplicaActor._begin))
-    (block,) = (it for it in ast.walk(ast.parse(source)) if isinstance(it, ast.With))
+    block = ast.parse(source).body[0]
+    assert isinstance(block, ast.AsyncFunctionDef)
+    imports: list[ast.stmt] = [it for it in block.body if isinstance(it, ast.ImportFrom)]
+    assert imports
     program = (
-        f"import ray, remora.replica.ahead, sys\nbefore = set(sys.modules)\n{ast.unparse(ast.Module(block.body, []))}\n"
+        f"import ray, remora.replica.ahead, sys\nbefore = set(sys.modules)\n{ast.unparse(ast.Module(imports, []))}\n"
     )
     program += "print(sorted(it for it in set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)

@@ -269,7 +269,7 @@ async def test_an_application_that_is_gone_is_let_go(bench: Bench) -> None:
     await bench.reconcile()
     bench.watcher.saw(SERVE_APPLICATION, "DELETED", bench.cluster.objects[SERVE_APPLICATION, "shop", "hello"])
     assert await bench.reconcile() == []
-    assert list(bench.links.wanted) == []
+    assert bench.links.wanted == ()
 
 
 async def test_one_that_is_being_deleted_is_left_to_kubernetes(bench: Bench) -> None:

@@ -47,8 +47,8 @@ def _template() -> Path | None:
 
 def load() -> None:
     """Import what a worker does before it is asked for anything."""
-    import_module("ray._private.workers.default_worker")
-    import_module("remora.replica.ahead")
+    for name in ("ray._private.workers.default_worker", "remora.replica.actor", "remora.replica.ahead"):
+        import_module(name)
 
 
 def draw() -> bytes:

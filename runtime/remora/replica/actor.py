@@ -144,19 +144,24 @@ class ReplicaActor:
 
     async def _begin(self) -> Started:
         from remora import memory
-
-        with memory.importing():
-            from remora.handle import runtime
-            from remora.http_client import SignedClient
-            from remora.multiplexing.holdings import HOLDINGS
-            from remora.replica import code, context, control, facts, health
-            from remora.replica.program import take_part
-            from remora.replica.server import ReplicaServer
-            from remora.replica.user import Identity, UserCallable
-            from remora.router.router import Router
-            from remora.routing.choosers import chooser
-            from remora.tracing import process
-            from remora.tracing.settings import TracingSettings
+        from remora.replica.ahead import (
+            HOLDINGS,
+            Identity,
+            ReplicaServer,
+            Router,
+            SignedClient,
+            TracingSettings,
+            UserCallable,
+            chooser,
+            code,
+            context,
+            control,
+            facts,
+            health,
+            process,
+            runtime,
+            take_part,
+        )
 
         config, settings = self._config, self._settings
         async with SignedClient(config.controller_url, settings.data_key) as client:
